@@ -66,6 +66,15 @@ export const ERRORS = {
 
   // --- kubernetes
 
+  // --- observe
+  status_port_unavailable: {
+    what: 'the port for metrics and health cannot be opened',
+    remedy: 'stop what listens there, or choose another port; 0 picks a free one',
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 3,
+  },
+
   // --- config
 
   // --- resources
