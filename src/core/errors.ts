@@ -90,12 +90,52 @@ export const ERRORS = {
   // --- ca: ledger
 
   // --- ca: operator
+  operator_input_invalid: {
+    what: 'the call to the operator API is not well-formed',
+    remedy: 'send the fields that the operation names; the reference page lists them',
+    ...invalid,
+  },
+  operator_unknown_operation: {
+    what: 'there is no such operation',
+    remedy: 'use a command line of the same version as the CA',
+    grpc: 'UNIMPLEMENTED',
+    http: 404,
+    exit: 2,
+  },
+  operator_forbidden: {
+    what: 'this operation is for operators',
+    remedy: 'ask somebody with the operator role',
+    grpc: 'PERMISSION_DENIED',
+    http: 403,
+    exit: 1,
+  },
+  operator_socket_unavailable: {
+    what: 'the operator socket cannot be opened',
+    remedy: 'stop the other CA, or choose another (shorter, writable) state folder with --state',
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 3,
+  },
 
   // --- ca: distribution
 
   // --- proxy
 
   // --- cli
+  operator_unreachable: {
+    what: 'the CA does not answer on its operator socket',
+    remedy: 'start it with "sealwright ca", or name its state folder with --state',
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 3,
+  },
+  operator_refused: {
+    what: 'the CA refused',
+    remedy: 'do what its message says',
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+  },
 } as const satisfies Record<string, ErrorFacts>;
 
 export type ErrorCode = keyof typeof ERRORS;
