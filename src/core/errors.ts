@@ -57,6 +57,17 @@ export const ERRORS = {
   },
 
   // --- pki
+  der_invalid: {
+    what: 'not strict DER',
+    remedy: 'encode it by X.690 10 and 11: definite minimal lengths, minimal integers, nothing after the end',
+    ...invalid,
+  },
+  pem_invalid: {
+    what: 'not PEM',
+    remedy:
+      'send -----BEGIN and -----END lines with base64 between them (RFC 7468), and one block where one is asked for',
+    ...invalid,
+  },
 
   // --- token
 
