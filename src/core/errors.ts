@@ -68,6 +68,36 @@ export const ERRORS = {
       'send -----BEGIN and -----END lines with base64 between them (RFC 7468), and one block where one is asked for',
     ...invalid,
   },
+  public_key_invalid: {
+    what: 'not a public key',
+    remedy: 'give a SubjectPublicKeyInfo as openssl pkey -pubout writes it',
+    ...invalid,
+  },
+  public_key_unsupported: {
+    what: 'a kind of public key that is not accepted',
+    remedy: 'use an EC key on P-256 or P-384, Ed25519, or RSA of 2048 bits and more',
+    ...invalid,
+  },
+  csr_invalid: {
+    what: 'not a certification request',
+    remedy: 'send a PKCS #10 request in strict DER (RFC 2986), as openssl req -new writes it',
+    ...invalid,
+  },
+  csr_signature: {
+    what: 'the signature of the certification request does not hold',
+    remedy: 'sign the request with the private key that belongs to it, by ECDSA, RSA with SHA-2, or Ed25519',
+    ...invalid,
+  },
+  csr_key_weak: {
+    what: 'the key of the certification request is not one that a certificate may carry',
+    remedy: 'use an EC key on P-256 or P-384, Ed25519, or RSA of 2048 to 8192 bits with the exponent 65537',
+    ...invalid,
+  },
+  certificate_invalid: {
+    what: 'not a certificate that RFC 5280 allows',
+    remedy: 'give an X.509 version 3 certificate in strict DER',
+    ...invalid,
+  },
 
   // --- token
 
