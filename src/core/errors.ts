@@ -98,6 +98,41 @@ export const ERRORS = {
     remedy: 'give an X.509 version 3 certificate in strict DER',
     ...invalid,
   },
+  signer_key_unsupported: {
+    what: 'a private key that cannot sign certificates',
+    remedy: 'use an EC key on P-256 or P-384, Ed25519, or RSA',
+    ...invalid,
+    grpc: 'FAILED_PRECONDITION',
+  },
+  issuer_unfit: {
+    what: 'the certificate of the CA cannot issue',
+    remedy:
+      'use a CA certificate with keyCertSign, a subject and a subject key identifier, and the key that belongs to it',
+    grpc: 'FAILED_PRECONDITION',
+    http: 500,
+    exit: 1,
+  },
+  profile_invalid: {
+    what: 'the certificate cannot be built',
+    remedy: 'report it: what reaches the profile should have been checked before',
+    grpc: 'INTERNAL',
+    http: 500,
+    exit: 1,
+  },
+  validity_impossible: {
+    what: 'a certificate cannot live that long, or not long enough, under this CA',
+    remedy: 'ask for at least 10 seconds, and rotate the CA before it expires',
+    grpc: 'FAILED_PRECONDITION',
+    http: 400,
+    exit: 1,
+  },
+  issued_certificate_wrong: {
+    what: 'the certificate that was just signed is not the one that was granted',
+    remedy: 'it was not handed out; check the hardware and the key of the CA, and report it',
+    grpc: 'INTERNAL',
+    http: 500,
+    exit: 1,
+  },
 
   // --- token
 
