@@ -133,6 +133,18 @@ export const ERRORS = {
     http: 500,
     exit: 1,
   },
+  svid_invalid: {
+    what: 'the X.509-SVID is not valid',
+    remedy: 'present a certificate that a CA of its own trust domain issued and that has not expired',
+    grpc: 'UNAUTHENTICATED',
+    http: 401,
+    exit: 1,
+  },
+  svid_key_invalid: {
+    what: 'the private key does not go with the X.509-SVID',
+    remedy: 'give the unencrypted PKCS #8 key whose public half the first certificate carries',
+    ...invalid,
+  },
 
   // --- token
 
