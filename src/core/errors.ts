@@ -57,6 +57,94 @@ export const ERRORS = {
   },
 
   // --- pki
+  der_invalid: {
+    what: 'not strict DER',
+    remedy: 'encode it by X.690 10 and 11: definite minimal lengths, minimal integers, nothing after the end',
+    ...invalid,
+  },
+  pem_invalid: {
+    what: 'not PEM',
+    remedy:
+      'send -----BEGIN and -----END lines with base64 between them (RFC 7468), and one block where one is asked for',
+    ...invalid,
+  },
+  public_key_invalid: {
+    what: 'not a public key',
+    remedy: 'give a SubjectPublicKeyInfo as openssl pkey -pubout writes it',
+    ...invalid,
+  },
+  public_key_unsupported: {
+    what: 'a kind of public key that is not accepted',
+    remedy: 'use an EC key on P-256 or P-384, Ed25519, or RSA of 2048 bits and more',
+    ...invalid,
+  },
+  csr_invalid: {
+    what: 'not a certification request',
+    remedy: 'send a PKCS #10 request in strict DER (RFC 2986), as openssl req -new writes it',
+    ...invalid,
+  },
+  csr_signature: {
+    what: 'the signature of the certification request does not hold',
+    remedy: 'sign the request with the private key that belongs to it, by ECDSA, RSA with SHA-2, or Ed25519',
+    ...invalid,
+  },
+  csr_key_weak: {
+    what: 'the key of the certification request is not one that a certificate may carry',
+    remedy: 'use an EC key on P-256 or P-384, Ed25519, or RSA of 2048 to 8192 bits with the exponent 65537',
+    ...invalid,
+  },
+  certificate_invalid: {
+    what: 'not a certificate that RFC 5280 allows',
+    remedy: 'give an X.509 version 3 certificate in strict DER',
+    ...invalid,
+  },
+  signer_key_unsupported: {
+    what: 'a private key that cannot sign certificates',
+    remedy: 'use an EC key on P-256 or P-384, Ed25519, or RSA',
+    ...invalid,
+    grpc: 'FAILED_PRECONDITION',
+  },
+  issuer_unfit: {
+    what: 'the certificate of the CA cannot issue',
+    remedy:
+      'use a CA certificate with keyCertSign, a subject and a subject key identifier, and the key that belongs to it',
+    grpc: 'FAILED_PRECONDITION',
+    http: 500,
+    exit: 1,
+  },
+  profile_invalid: {
+    what: 'the certificate cannot be built',
+    remedy: 'report it: what reaches the profile should have been checked before',
+    grpc: 'INTERNAL',
+    http: 500,
+    exit: 1,
+  },
+  validity_impossible: {
+    what: 'a certificate cannot live that long, or not long enough, under this CA',
+    remedy: 'ask for at least 10 seconds, and rotate the CA before it expires',
+    grpc: 'FAILED_PRECONDITION',
+    http: 400,
+    exit: 1,
+  },
+  issued_certificate_wrong: {
+    what: 'the certificate that was just signed is not the one that was granted',
+    remedy: 'it was not handed out; check the hardware and the key of the CA, and report it',
+    grpc: 'INTERNAL',
+    http: 500,
+    exit: 1,
+  },
+  svid_invalid: {
+    what: 'the X.509-SVID is not valid',
+    remedy: 'present a certificate that a CA of its own trust domain issued and that has not expired',
+    grpc: 'UNAUTHENTICATED',
+    http: 401,
+    exit: 1,
+  },
+  svid_key_invalid: {
+    what: 'the private key does not go with the X.509-SVID',
+    remedy: 'give the unencrypted PKCS #8 key whose public half the first certificate carries',
+    ...invalid,
+  },
 
   // --- token
 
