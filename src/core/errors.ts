@@ -57,6 +57,26 @@ export const ERRORS = {
   },
 
   // --- pki
+  key_unsupported: {
+    what: 'a key of a kind that is not used here',
+    remedy: 'use EC P-256 or P-384, Ed25519, or RSA of 2048 to 16384 bits',
+    ...invalid,
+  },
+  private_key_invalid: {
+    what: 'not a private key that can be used',
+    remedy: 'give one unencrypted private key as PEM (PKCS#8, PKCS#1 or SEC1)',
+    ...invalid,
+  },
+  certificate_unreadable: {
+    what: 'not a certificate',
+    remedy: 'give whole X.509 certificates as PEM, and nothing but certificates',
+    ...invalid,
+  },
+  pkcs12_invalid: {
+    what: 'no PKCS#12 file can be made of this',
+    remedy: 'give a key, its chain with the leaf first, and a password of printable ASCII characters',
+    ...invalid,
+  },
 
   // --- token
 
