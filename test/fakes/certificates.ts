@@ -19,6 +19,8 @@ export interface CertificateRecipe {
   readonly extensions?: readonly x509.Extension[];
   readonly notBefore?: number;
   readonly notAfter?: number;
+  /** A hash other than the one that fits the signer's key. */
+  readonly hash?: 'SHA-1';
 }
 
 const START = Date.parse('2026-01-01T00:00:00Z');
@@ -38,7 +40,7 @@ export async function makeCertificate(recipe: CertificateRecipe): Promise<MadeCe
     notAfter: new Date(recipe.notAfter ?? START + 50 * 86_400_000),
     publicKey: verifyingKeyOf(keyPair.publicKey),
     signingKey: signingKeyOf(signer.privateKey),
-    signingAlgorithm: signingAlgorithmOf(signer.privateKey),
+    signingAlgorithm: { ...signingAlgorithmOf(signer.privateKey), ...(recipe.hash && { hash: recipe.hash }) },
     extensions: [...(recipe.extensions ?? caExtensions())],
   });
   return { certificate: Buffer.from(made.rawData), privateKey: keyPair.privateKey, keyPair };
