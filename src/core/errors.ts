@@ -162,6 +162,13 @@ export const ERRORS = {
     remedy: 'set trustDomain to the one that it names, or plug in a certificate of this trust domain',
     ...unready,
   },
+  server_certificate_unfit: {
+    what: 'what the CA signed for its own server is not what was asked for',
+    remedy: 'report it as a bug: the signer answered for another key or other names',
+    grpc: 'INTERNAL',
+    http: 500,
+    exit: 1,
+  },
 
   // --- ca: ledger
 
