@@ -30,6 +30,8 @@ export type GrpcStatusName =
   | 'UNAUTHENTICATED';
 
 const invalid = { grpc: 'INVALID_ARGUMENT', http: 400, exit: 2 } as const;
+const unauthenticated = { grpc: 'UNAUTHENTICATED', http: 401, exit: 1 } as const;
+const unavailable = { grpc: 'UNAVAILABLE', http: 503, exit: 3 } as const;
 
 export const ERRORS = {
   // --- core
@@ -59,6 +61,81 @@ export const ERRORS = {
   // --- pki
 
   // --- token
+  token_malformed: {
+    what: 'not a readable JWT',
+    remedy: 'send one JWT in compact form, unpadded base64url, of at most 16 KiB, every name in it once',
+    ...unauthenticated,
+  },
+  token_algorithm: {
+    what: 'the token names a signature algorithm that is not accepted for its key',
+    remedy: 'sign with RS, PS or ES 256/384/512 or EdDSA, and with a key made for it; none and HMAC are never accepted',
+    ...unauthenticated,
+  },
+  token_key_unknown: {
+    what: 'the token names a signing key that its issuer does not publish',
+    remedy: 'check that the key set belongs to the cluster or issuer that made the token, and that it can be fetched',
+    ...unauthenticated,
+  },
+  token_signature: {
+    what: 'the signature of the token is not by the key it names',
+    remedy: 'get a new token from its issuer; a token is valid only byte for byte as it was issued',
+    ...unauthenticated,
+  },
+  token_issuer: {
+    what: 'the token is by an issuer that is not accepted here',
+    remedy: 'use a token of the wanted issuer, or configure the issuer that the token names',
+    ...unauthenticated,
+  },
+  token_audience: {
+    what: 'the token is meant for another audience',
+    remedy: 'request the token for one of the wanted audiences (a projected volume names it in audience)',
+    ...unauthenticated,
+  },
+  token_expired: {
+    what: 'the token has expired',
+    remedy: 'read the token file again at each try; if the two times differ by minutes only, compare the clocks',
+    ...unauthenticated,
+  },
+  token_not_yet_valid: {
+    what: 'the token is not valid yet',
+    remedy: 'compare the clock of the issuer with the clock here',
+    ...unauthenticated,
+  },
+  token_claims: {
+    what: 'the claims of the token do not name one service account',
+    remedy: 'use a bound service account token: exp, iat, aud, sub and kubernetes.io, all naming the same account',
+    ...unauthenticated,
+  },
+  token_request_invalid: {
+    what: 'no token is made of this request',
+    remedy: 'name a namespace, a service account and at least one audience, and a lifetime within the limit',
+    ...invalid,
+  },
+  jwks_invalid: {
+    what: 'not a JSON Web Key Set',
+    remedy: 'give an object with a list named keys (RFC 7517), of at most 64 keys and 256 KiB',
+    grpc: 'FAILED_PRECONDITION',
+    http: 500,
+    exit: 1,
+  },
+  jwks_unreachable: {
+    what: 'the key set could not be read',
+    remedy:
+      'check the address or file, its CA certificate and its credential; the last good keys stay in use meanwhile',
+    ...unavailable,
+  },
+  jwks_url_refused: {
+    what: 'keys are not fetched from this address',
+    remedy: 'use an https URL without user, query or fragment; plain http is for loopback only',
+    ...invalid,
+  },
+  oidc_issuer_mismatch: {
+    what: 'the discovery document names another issuer than the configured one',
+    remedy: 'configure the issuer exactly as the document and the tokens write it, to the last slash',
+    grpc: 'FAILED_PRECONDITION',
+    http: 500,
+    exit: 1,
+  },
 
   // --- policy
 
