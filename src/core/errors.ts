@@ -142,6 +142,16 @@ export const ERRORS = {
   // --- wire
 
   // --- kubernetes
+  kubernetes_unreachable: {
+    what: 'the Kubernetes API server gave no answer that can be used',
+    remedy: 'check its address, its CA certificate, the credential used here and its RBAC; the call may be tried again',
+    ...unavailable,
+  },
+  kubernetes_config_invalid: {
+    what: 'no way to the Kubernetes API server can be made of this configuration',
+    remedy: 'give a kubeconfig whose cluster is verified, or an https server with its CA file and a token file',
+    ...invalid,
+  },
 
   // --- config
 
