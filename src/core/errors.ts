@@ -160,6 +160,46 @@ export const ERRORS = {
   // --- workload
 
   // --- ca: authenticators
+  credentials_missing: {
+    what: 'the caller proved no identity',
+    remedy: 'send a service account token as authorization: Bearer, or a client certificate of this trust domain',
+    ...unauthenticated,
+  },
+  credentials_disagree: {
+    what: 'the token and the client certificate of one call name different identities',
+    remedy: 'call with the token and the certificate of the same workload, or with one of them',
+    ...unauthenticated,
+  },
+  token_refused: {
+    what: 'the Kubernetes API server refused the token',
+    remedy: 'check that the pod and the service account still exist, and that the token is of this cluster',
+    ...unauthenticated,
+  },
+  identity_not_a_workload: {
+    what: 'the certificate names no workload of this trust domain',
+    remedy: 'renew with a certificate for spiffe://<trust domain>/ns/<namespace>/sa/<service account>',
+    ...unauthenticated,
+  },
+  renewal_expired: {
+    what: 'the certificate has expired',
+    remedy: 'prove the identity with a token; if the two times differ by minutes only, compare the clocks',
+    ...unauthenticated,
+  },
+  renewal_revoked: {
+    what: 'the certificate or its identity is revoked',
+    remedy: 'prove the identity with a token, once the revocation has been dealt with',
+    ...unauthenticated,
+  },
+  renewal_unknown: {
+    what: 'it is not known when a token last proved the identity of this certificate',
+    remedy: 'prove the identity with a token once; the ledger here does not hold this certificate',
+    ...unauthenticated,
+  },
+  renewal_too_old: {
+    what: 'no token has proved the identity of this certificate for too long',
+    remedy: 'prove the identity with a token; a certificate alone renews itself only so long',
+    ...unauthenticated,
+  },
 
   // --- ca: issuance
 
