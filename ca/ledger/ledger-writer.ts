@@ -144,9 +144,10 @@ export class LedgerWriter {
   close(): void {
     try {
       this.database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
-    } finally {
-      this.database.close();
+    } catch {
+      // On a full disk there is no room to move it: what it holds is durable as it is, and the next start reads it.
     }
+    this.database.close();
   }
 
   #insertAll(batch: readonly PendingEntry[], tree: CompactRange): number[] {
