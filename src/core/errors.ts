@@ -32,6 +32,8 @@ export type GrpcStatusName =
 const invalid = { grpc: 'INVALID_ARGUMENT', http: 400, exit: 2 } as const;
 const unauthenticated = { grpc: 'UNAUTHENTICATED', http: 401, exit: 1 } as const;
 const unavailable = { grpc: 'UNAVAILABLE', http: 503, exit: 3 } as const;
+/** The CA cannot serve until a person has put it right. */
+const unready = { grpc: 'FAILED_PRECONDITION', http: 503, exit: 1 } as const;
 
 export const ERRORS = {
   // --- core
@@ -124,8 +126,8 @@ export const ERRORS = {
   validity_impossible: {
     what: 'a certificate cannot live that long, or not long enough, under this CA',
     remedy: 'ask for at least 10 seconds, and rotate the CA before it expires',
-    grpc: 'FAILED_PRECONDITION',
-    http: 400,
+    grpc: 'INTERNAL',
+    http: 503,
     exit: 1,
   },
   issued_certificate_wrong: {
@@ -317,10 +319,68 @@ export const ERRORS = {
     remedy: 'prove the identity with a token; a certificate alone renews itself only so long',
     ...unauthenticated,
   },
+  caller_refused: {
+    what: 'the caller could not be authenticated',
+    remedy: 'the log of the CA says why',
+    grpc: 'UNAUTHENTICATED',
+    http: 401,
+    exit: 1,
+  },
+  authentication_unavailable: {
+    what: 'nobody can judge the credential at the moment',
+    remedy: 'try again; the log of the CA says what cannot be reached',
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 3,
+  },
+  impersonation_not_allowed: {
+    what: 'the caller may not act for another identity',
+    remedy: 'ask for your own certificate; only node agents that the CA was told to trust act for others',
+    grpc: 'UNAUTHENTICATED',
+    http: 403,
+    exit: 1,
+  },
+  token_key_unusable: {
+    what: 'the key of the embedded token issuer cannot be used',
+    remedy:
+      'give this user access to the file, or remove it to have a new key made: tokens minted before are void then',
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 1,
+  },
 
   // --- ca: issuance
+  issuance_failed: {
+    what: 'the CA failed',
+    remedy: 'its log says why',
+    grpc: 'INTERNAL',
+    http: 500,
+    exit: 1,
+  },
+  ttl_too_long: {
+    what: 'the requested lifetime is longer than the CA allows',
+    remedy: 'ask for less, or raise ca.ttl.max',
+    ...invalid,
+  },
+  ttl_too_short: {
+    what: 'the requested lifetime is shorter than a certificate can usefully live',
+    remedy: 'ask for at least 10s, or for 0 to take the default',
+    ...invalid,
+  },
+  issuance_lint: {
+    what: 'a certificate broke a rule of its own profile and was not signed',
+    remedy: 'report this with the log line: it is a fault of the CA and not of the caller',
+    grpc: 'INTERNAL',
+    http: 500,
+    exit: 1,
+  },
 
   // --- ca: roots
+  state_unwritable: {
+    what: 'the state folder of the CA cannot be used',
+    remedy: 'give this user write access to it, or choose another with --ca-state',
+    ...unready,
+  },
   ca_files_missing: {
     what: 'the folder holds no CA certificate and key',
     remedy:
@@ -388,6 +448,13 @@ export const ERRORS = {
     remedy: 'report it as a bug: the signer answered for another key or other names',
     grpc: 'INTERNAL',
     http: 500,
+    exit: 1,
+  },
+  state_in_use: {
+    what: 'another CA is running on this state folder',
+    remedy: 'stop it, or give this one a folder of its own with --ca-state',
+    grpc: 'UNAVAILABLE',
+    http: 503,
     exit: 1,
   },
 
@@ -503,6 +570,25 @@ export const ERRORS = {
     http: 503,
     exit: 3,
   },
+  identity_unknown: {
+    what: 'no certificate was ever issued for this identity',
+    remedy: 'see "sealwright identity list" for those that have one',
+    grpc: 'NOT_FOUND',
+    http: 404,
+    exit: 1,
+  },
+  identity_foreign: {
+    what: 'this CA does not issue for that identity',
+    remedy: 'name a service account of its own trust domain, as namespace/name',
+    ...invalid,
+  },
+  token_issuer_off: {
+    what: 'the embedded token issuer is off',
+    remedy: 'set ca.tokenIssuer.enabled, or on a cluster take a token from Kubernetes: kubectl create token',
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+  },
 
   // --- ca: distribution
 
@@ -521,6 +607,40 @@ export const ERRORS = {
     remedy: 'do what its message says',
     grpc: 'FAILED_PRECONDITION',
     http: 409,
+    exit: 1,
+  },
+  settings_invalid: {
+    what: 'the settings cannot be used',
+    remedy: 'mend what the lines above name',
+    ...invalid,
+  },
+  settings_unreadable: {
+    what: 'the settings file cannot be read',
+    remedy: 'name another with --config, or run the command in the folder that "sealwright init" wrote',
+    ...invalid,
+  },
+  argument_invalid: {
+    what: 'an argument cannot be used',
+    remedy: 'see --help of the command',
+    ...invalid,
+  },
+  init_not_empty: {
+    what: 'the folder holds a sealwright.yaml already',
+    remedy: 'choose another folder, or go on with this one: nothing in it was changed',
+    ...invalid,
+  },
+  file_unwritable: {
+    what: 'a file cannot be written',
+    remedy: 'give this user write access to the folder, or choose another',
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 1,
+  },
+  operator_answer_invalid: {
+    what: 'the CA answered something that this command does not understand',
+    remedy: 'use a command line of the same version as the CA',
+    grpc: 'INTERNAL',
+    http: 502,
     exit: 1,
   },
 } as const satisfies Record<string, ErrorFacts>;

@@ -1,0 +1,138 @@
+import { ERRORS, SealwrightError, reasonOf } from '../../src/core/errors.ts';
+import type { Logger } from '../../src/core/logger.ts';
+import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
+import type { Authentication } from '../authenticators/authenticate-in-order.ts';
+import type { Caller, NotGranted } from '../authenticators/authenticator.ts';
+import type { Credentials } from '../authenticators/credentials.ts';
+import type { IssuanceMetrics } from './issuance-metrics.ts';
+import type { Issuance } from './issuance.ts';
+
+/** One CreateCertificate call, as the wire brought it. */
+export interface CertificateCall {
+  readonly credentials: Credentials;
+  readonly csr: string;
+  /** Seconds; zero or less asks for the default. An int64 on the wire, so it may be beyond what a number holds. */
+  readonly validitySeconds: bigint;
+  /** `ImpersonatedIdentity` of the request's metadata; empty where the caller asks for itself. */
+  readonly impersonatedIdentity: string;
+}
+
+/** A caller that did not get what it asked for before a CSR was looked at. */
+export interface Refusal {
+  /** A code of the table of errors. */
+  readonly code: string;
+  /** For the operator: what was wanted and what came. */
+  readonly reason: string;
+  /** Set only where the identity was proven and is refused all the same. */
+  readonly identity: SpiffeId | undefined;
+  readonly remoteAddress: string;
+}
+
+export interface CertificateServiceOptions {
+  readonly authenticate: Authentication;
+  readonly issuance: Pick<Issuance, 'issue'>;
+  /** Told of every refused caller: proven ones are ledgered by name, the rest only counted. */
+  readonly onRefused: (refusal: Refusal) => void;
+  readonly metrics: IssuanceMetrics;
+  readonly logger: Logger;
+}
+
+/** The longest lifetime that a call can carry into the arithmetic, in seconds: a century, above any allowed maximum. */
+const LONGEST_VALIDITY = 100n * 366n * 86_400n;
+
+/**
+ * `istio.v1.auth.IstioCertificateService/CreateCertificate`, without its transport.
+ * Order, status and text are Istio's: count the CSR, authenticate, authorize, sign (istio-ca 4).
+ *
+ * @throws SealwrightError whose row says the gRPC status; the text for the caller is `messageForCaller`'s
+ */
+export async function createCertificate(
+  call: CertificateCall,
+  options: CertificateServiceOptions,
+): Promise<readonly string[]> {
+  const { issuance, metrics, logger } = options;
+  metrics.csrs.add();
+  const caller = await authenticated(call, options);
+  try {
+    const { chain } = await issuance.issue({
+      caller,
+      identity: caller.identity,
+      csr: call.csr,
+      requestedTtl: requestedTtl(call.validitySeconds),
+    });
+    metrics.issued.add();
+    return chain;
+  } catch (error) {
+    countSignError(error, metrics);
+    if (error instanceof SealwrightError) throw error;
+    logger.error('an issuance failed', { identity: caller.identity.toString(), reason: reasonOf(error) });
+    throw new SealwrightError('issuance_failed', {}, { cause: error });
+  }
+}
+
+/**
+ * The text that goes out with a status. Callers who proved nothing learn nothing but that; the log has the reason, and
+ * the trailing metadata a short code by which an operator finds it.
+ */
+export function messageForCaller(error: SealwrightError): string {
+  if (error.code === 'impersonation_not_allowed') return 'request impersonation authentication failure';
+  if (error.code === 'authentication_unavailable') return 'request authentication is not available now';
+  if (error.facts.grpc === 'UNAUTHENTICATED') return 'request authenticate failure';
+  // Istio's own sentence about a lifetime, for those who search logs for it.
+  const reason = error.code === 'ttl_too_long' ? error.fields['reason'] : undefined;
+  return `CSR signing error (${reason ?? error.message})`;
+}
+
+async function authenticated(call: CertificateCall, options: CertificateServiceOptions): Promise<Caller> {
+  const { metrics, onRefused, logger } = options;
+  const outcome = await options.authenticate(call.credentials);
+  const { remoteAddress } = call.credentials;
+  if (outcome.kind !== 'granted') throw refusalOf(outcome, remoteAddress, options);
+  if (call.impersonatedIdentity !== '') {
+    const { identity } = outcome.caller;
+    const asked = call.impersonatedIdentity.slice(0, 300);
+    const error = new SealwrightError('impersonation_not_allowed', { caller: identity.toString(), asked });
+    metrics.authenticationFailures.add();
+    logger.warn('an impersonation was refused', { caller: identity.toString(), asked });
+    onRefused({ code: error.code, reason: error.message, identity, remoteAddress });
+    throw error;
+  }
+  return outcome.caller;
+}
+
+function refusalOf(
+  outcome: NotGranted,
+  remoteAddress: string,
+  { metrics, onRefused, logger }: CertificateServiceOptions,
+): SealwrightError {
+  const { kind, by, code, reason, identity } = outcome;
+  if (kind === 'unavailable') {
+    logger.warn('a caller could not be authenticated', { by, code, reason });
+    // No refusal: the caller is to try again, and what it holds goes on being good meanwhile.
+    return new SealwrightError('authentication_unavailable', { by });
+  }
+  metrics.authenticationFailures.add();
+  logger.info('a caller was refused', { by, code, reason, identity: identity?.toString(), from: remoteAddress });
+  onRefused({ code, reason, identity, remoteAddress });
+  // Whatever the reason is elsewhere in the table, here it means: not authenticated.
+  return new SealwrightError(ERRORS[code].grpc === 'UNAUTHENTICATED' ? code : 'caller_refused');
+}
+
+/** Milliseconds. A huge int64 is cut to what is above every maximum, so that it is refused and never wraps round. */
+function requestedTtl(validitySeconds: bigint): number {
+  if (validitySeconds <= 0n) return 0;
+  return Number(validitySeconds < LONGEST_VALIDITY ? validitySeconds : LONGEST_VALIDITY) * 1_000;
+}
+
+function countSignError(error: unknown, metrics: IssuanceMetrics): void {
+  const code = error instanceof SealwrightError ? error.code : 'issuance_failed';
+  if (code.startsWith('csr_') || code === 'pem_invalid') {
+    metrics.csrParsingErrors.add();
+    metrics.signErrors.of('CSR_ERROR').add();
+  } else if (code.startsWith('ttl_')) metrics.signErrors.of('TTL_ERROR').add();
+  else if (code === 'validity_impossible' || code.startsWith('ledger_')) metrics.signErrors.of('CA_NOT_READY').add();
+  else
+    metrics.signErrors
+      .of(code === 'issuance_lint' || code === 'issued_certificate_wrong' ? 'CERT_GEN_ERROR' : 'UNKNOWN')
+      .add();
+}

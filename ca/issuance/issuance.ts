@@ -1,0 +1,179 @@
+import { createHash } from 'node:crypto';
+import type { Clock } from '../../src/core/clock.ts';
+import { SealwrightError } from '../../src/core/errors.ts';
+import type { Logger } from '../../src/core/logger.ts';
+import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
+import { checkIssued, opensslNames } from '../../src/pki/check-issued.ts';
+import { parseCsr, type Csr } from '../../src/pki/csr.ts';
+import { checkPublicKey } from '../../src/pki/key-policy.ts';
+import { lintTbs } from '../../src/pki/lint.ts';
+import { encodePem } from '../../src/pki/pem.ts';
+import { assembleCertificate, buildLeafTbs } from '../../src/pki/profile.ts';
+import { newSerial } from '../../src/pki/serial.ts';
+import { validityFor } from '../../src/pki/validity.ts';
+import type { Caller } from '../authenticators/authenticator.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Issuer } from './issuer.ts';
+import { lifetimeOf, type LifetimePolicy } from './lifetime.ts';
+
+export interface IssuanceRequest {
+  readonly caller: Caller;
+  /** The identity that authorization granted: the caller's own, or one that it may act for. */
+  readonly identity: SpiffeId;
+  readonly csr: string;
+  /** Milliseconds; zero or less asks for the default. */
+  readonly requestedTtl: number;
+}
+
+export interface Issued {
+  /** PEM, leaf first, the root bundle last. */
+  readonly chain: readonly string[];
+  /** Lower-case hex. */
+  readonly serial: string;
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** The index of its ledger entry. */
+  readonly index: number;
+}
+
+export interface IssuanceOptions {
+  readonly issuer: () => Issuer;
+  readonly ledger: Pick<Ledger, 'append'>;
+  readonly lifetimes: LifetimePolicy;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly randomBytes: (size: number) => Buffer;
+  readonly logger: Logger;
+}
+
+export class Issuance {
+  readonly #options: IssuanceOptions;
+
+  constructor(options: IssuanceOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Issues one certificate, in the order of the design: read the CSR, check its signature and key, build what is to be
+   * signed, lint it, sign, check the result by other code, make it durable, and only then answer.
+   * A refusal is ledgered like an issuance, since the caller is authenticated.
+   *
+   * @throws SealwrightError what was wrong with the CSR, its key or the lifetime; `issuance_lint` and
+   * `issued_certificate_wrong` where the CA itself is at fault; the ledger's own codes where the entry could not be made durable
+   */
+  async issue(request: IssuanceRequest): Promise<Issued> {
+    let csr: Csr | undefined;
+    try {
+      csr = parseCsr(request.csr);
+      checkPublicKey(csr.key);
+      csr.verifySignature();
+      return await this.#sign(request, csr);
+    } catch (error) {
+      await this.#refuse(request, csr, error);
+      throw error;
+    }
+  }
+
+  async #sign(request: IssuanceRequest, csr: Csr): Promise<Issued> {
+    const { clock, randomBytes, lifetimes, ledger } = this.#options;
+    const issuer = this.#options.issuer();
+    const { caller, identity } = request;
+    this.#reportIgnored(request, csr);
+
+    const { notBefore, notAfter } = validityFor({
+      now: clock.now(),
+      lifetime: lifetimeOf(request.requestedTtl, lifetimes),
+      issuer: { notBefore: issuer.template.notBefore, notAfter: issuer.notAfter },
+    });
+    const serial = newSerial(randomBytes);
+    const leaf = {
+      identity,
+      spki: csr.spki,
+      keyAlgorithm: csr.key.algorithm,
+      serial,
+      notBefore,
+      notAfter,
+      issuer: issuer.template,
+    };
+    const tbs = buildLeafTbs(leaf);
+    const finding = lintTbs(tbs, leaf)[0];
+    if (finding !== undefined)
+      throw new SealwrightError('issuance_lint', { rule: finding.code, found: finding.message });
+    const certificate = assembleCertificate(tbs, issuer.template.signatureAlgorithm, issuer.signer.sign(tbs));
+    // By OpenSSL's reading and not by ours: a fault in one is not repeated in the other.
+    checkIssued(certificate, {
+      serial,
+      notBefore,
+      notAfter,
+      subjectAltName: opensslNames({ identity }),
+      publicKey: csr.key.keyObject,
+      issuerKey: issuer.publicKey,
+    });
+
+    const { index } = await ledger.append({
+      kind: 'issuance',
+      serial: serial.toString('hex'),
+      identity,
+      certificate,
+      issuerKeyId: issuer.template.keyIdentifier.toString('hex'),
+      notBefore,
+      notAfter,
+      caller: {
+        identity: caller.identity,
+        method: caller.method,
+        credential: caller.credential,
+        tokenAuthenticatedAt: caller.tokenAuthenticatedAt,
+        pod: caller.pod,
+      },
+      csrSha256: sha256(csr.der),
+      spkiSha256: sha256(csr.spki),
+      requestedTtl: request.requestedTtl > 0 ? request.requestedTtl : undefined,
+    });
+    return {
+      chain: [encodePem('CERTIFICATE', certificate), ...issuer.answeredChain],
+      serial: serial.toString('hex'),
+      notBefore,
+      notAfter,
+      index,
+    };
+  }
+
+  /** Names, extensions and CA:TRUE asked for in a CSR have no effect, as with Istio; an operator may want to know. */
+  #reportIgnored(request: IssuanceRequest, csr: Csr): void {
+    const { asked } = csr;
+    const own = `URI:${request.identity.toString()}`;
+    const names = asked.subjectAltNames.filter((name) => name !== own);
+    if (names.length === 0 && !asked.ca && asked.extensionOids.length <= 1 && !asked.subject) return;
+    this.#options.logger.info('the CSR asks for what only authentication can give: ignored', {
+      identity: request.identity.toString(),
+      subject: asked.subject,
+      names,
+      extensions: asked.extensionOids,
+      ca: asked.ca,
+    });
+  }
+
+  async #refuse(request: IssuanceRequest, csr: Csr | undefined, error: unknown): Promise<void> {
+    const { ledger, logger } = this.#options;
+    const known = error instanceof SealwrightError;
+    const reason = known ? error.code : 'internal';
+    const detail = error instanceof Error ? error.message : String(error);
+    logger.warn('issuance refused', { identity: request.identity.toString(), reason, detail });
+    // Where the ledger itself is what failed, a second try would only hide that.
+    if (known && error.code.startsWith('ledger_')) return;
+    try {
+      await ledger.append({
+        kind: 'refusal',
+        identity: request.caller.identity,
+        reason,
+        detail: detail.slice(0, 512),
+        csrSha256: csr === undefined ? undefined : sha256(csr.der),
+      });
+    } catch (ledgerError) {
+      logger.error('a refusal could not be ledgered', { reason: String(ledgerError) });
+    }
+  }
+}
+
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

@@ -1,0 +1,362 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { access, mkdir } from 'node:fs/promises';
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import type { Settings } from '../src/config/settings-table.ts';
+import { createClock, type Clock } from '../src/core/clock.ts';
+import { SealwrightError, reasonOf } from '../src/core/errors.ts';
+import type { Logger } from '../src/core/logger.ts';
+import { parseTrustDomain, type TrustDomain } from '../src/identity/trust-domain.ts';
+import { inClusterConfig } from '../src/kubernetes/api-access.ts';
+import { createTokenReviewer } from '../src/kubernetes/token-review.ts';
+import { createLogger } from '../src/observe/logger.ts';
+import { createMetrics, type Metrics } from '../src/observe/metrics.ts';
+import { serveStatus, type StatusAnswer, type StatusServer } from '../src/observe/status-server.ts';
+import { parseCertificate } from '../src/pki/certificate.ts';
+import { encodePem } from '../src/pki/pem.ts';
+import { verifySvid } from '../src/pki/verify-svid.ts';
+import { createTokenIssuer, type TokenIssuer } from '../src/token/issuer.ts';
+import { createJwksFile } from '../src/token/jwks-file.ts';
+import { createJwksUrl } from '../src/token/jwks-url.ts';
+import { createOidcKeys } from '../src/token/oidc-discovery.ts';
+import { GrpcServer } from '../src/wire/grpc-server.ts';
+import { createHealth } from '../src/wire/health.ts';
+import { createReflection } from '../src/wire/reflection.ts';
+import { listenTls } from '../src/wire/tls-listener.ts';
+import { authenticateInOrder } from './authenticators/authenticate-in-order.ts';
+import type { TokenAuthenticator } from './authenticators/authenticator.ts';
+import { createJwksAuthenticator } from './authenticators/jwks-authenticator.ts';
+import { createSvidAuthenticator } from './authenticators/svid-authenticator.ts';
+import { openTokenKey } from './authenticators/token-key.ts';
+import { createTokenReviewAuthenticator } from './authenticators/token-review-authenticator.ts';
+import { certificateGrpcService } from './issuance/certificate-grpc-service.ts';
+import type { Refusal } from './issuance/certificate-service.ts';
+import { createIssuanceMetrics, exposeExpiry } from './issuance/issuance-metrics.ts';
+import { Issuance } from './issuance/issuance.ts';
+import { createIssuer } from './issuance/issuer.ts';
+import { openLedger, type Ledger } from './ledger/ledger.ts';
+import { RefusalCounter } from './ledger/refusal-counter.ts';
+import { identityOperations } from './operator/identity-operations.ts';
+import { ledgerOperations } from './operator/ledger-operations.ts';
+import { createOperatorApp, serveOperatorSocket } from './operator/operator-server.ts';
+import { tokenOperations } from './operator/token-operations.ts';
+import type { CaMaterial } from './roots/ca-material.ts';
+import { openRoots } from './roots/open-roots.ts';
+import { ServerIdentity } from './roots/server-identity.ts';
+import { caServerNames, type ServerNames } from './roots/server-names.ts';
+import { createServerSigner } from './roots/sign-server-certificate.ts';
+import { lockState } from './roots/state-lock.ts';
+
+export interface CaSurroundings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly version: string;
+  /** Takes one line of the log, its line break included. */
+  readonly log: (line: string) => void;
+}
+
+export interface CaProcess {
+  /** Where the CA API really listens, which matters where port 0 was asked for. */
+  readonly address: { readonly host: string; readonly port: number };
+  readonly metricsPort: number;
+  /** Ends in order: no new calls, open ones finished, the ledger flushed. */
+  close(): Promise<void>;
+}
+
+/** How long open calls may go on once the CA was told to stop, in milliseconds. */
+const STOP_GRACE = 5_000;
+
+/**
+ * The certificate authority: its parts in the order in which they start. They stop in the other order, also where a
+ * later one fails to start.
+ *
+ * @throws SealwrightError of whichever part cannot start
+ */
+export async function startCa(settings: Settings, surroundings: CaSurroundings): Promise<CaProcess> {
+  const clock = createClock({
+    now: Date.now,
+    elapsed: () => performance.now(),
+    setTimeout,
+    clearTimeout: (handle) => clearTimeout(handle),
+  });
+  const { level, format } = settings.log;
+  const logger = createLogger({ level, format, clock, write: surroundings.log, bound: { component: 'ca' } });
+  const metrics = createMetrics({ processMetrics: true });
+  const trustDomain = parseTrustDomain(settings.trustDomain);
+  const stops: (() => Promise<void>)[] = [];
+  const started = <T>(part: T, stop: (part: T) => Promise<void> | void): T => {
+    stops.push(async () => stop(part));
+    return part;
+  };
+  const stopAll = async (): Promise<void> => {
+    for (const stop of stops.splice(0).reverse()) {
+      await stop().catch((error: unknown) => logger.error('a part did not stop cleanly', { reason: reasonOf(error) }));
+    }
+  };
+
+  try {
+    const folder = settings.ca.state;
+    await makeStateFolder(folder);
+    started(await lockState(folder), (lock) => lock.release());
+    const material = await openRoots({ folder, trustDomain, clock, randomBytes, logger });
+    const ledger = started(
+      await openLedger({
+        databasePath: join(folder, 'ledger.db'),
+        logKeyPath: join(folder, 'log-key.pem'),
+        clock,
+        logger,
+      }),
+      (part) => part.close(),
+    );
+    await recordRoots(material, ledger);
+
+    const tokenIssuer = await openTokenIssuer(settings, { folder, clock, logger });
+    const refusals = started(new RefusalCounter({ append: (entry) => ledger.append(entry), clock, logger }), (part) =>
+      part.close(),
+    );
+    const authenticate = authenticateInOrder({
+      tokens: await openTokenAuthenticators(settings, {
+        trustDomain,
+        tokenIssuer,
+        surroundings,
+        clock,
+        logger,
+        started,
+      }),
+      certificate: createSvidAuthenticator({
+        trustDomain,
+        verifySvid: (chain) => {
+          const { identity, leaf, notAfter } = verifySvid(chain, { trustDomain, roots: material.roots }, clock.now());
+          return { identity, serial: leaf.serial, notAfter };
+        },
+        history: ledger,
+        // Nothing can be revoked yet but by time: a token every `tokenMaxAge`.
+        isRevoked: () => false,
+        maxTokenAge: settings.ca.auth.tokenMaxAge,
+        clock,
+      }),
+      logger,
+    });
+    const issuer = createIssuer(material);
+    const issuance = new Issuance({
+      issuer: () => issuer,
+      ledger,
+      lifetimes: settings.ca.ttl,
+      clock,
+      randomBytes,
+      logger,
+    });
+    exposeExpiry(metrics, clock, { root: () => firstRootExpiry(material), chain: () => material.notAfter });
+
+    const service = certificateGrpcService({
+      authenticate,
+      issuance,
+      metrics: createIssuanceMetrics(metrics),
+      onRefused: (refusal) => ledgerRefusal(refusal, { ledger, refusals, logger }),
+      logger,
+    });
+    const health = createHealth([service.description.typeName]);
+    const services = [service, health.service];
+    const grpc = new GrpcServer({ services: [...services, ...createReflection(services)], clock, logger });
+    const roots = material.roots.map((root) => encodePem('CERTIFICATE', root)).join('');
+    const serverIdentity = started(
+      await ServerIdentity.open({
+        names: serverNames(settings),
+        signServerCertificate: createServerSigner({ material: () => material, now: clock.now, randomBytes }),
+        onRenewal: ({ certificateChain, privateKey }) => listener.setTls({ certificateChain, privateKey, roots }),
+        clock,
+        random: Math.random,
+        logger,
+      }),
+      (part) => part.close(),
+    );
+    const { certificateChain, privateKey } = serverIdentity.current;
+    const { host = '::', port } = settings.ca.listen;
+    const listener = await listenTls({
+      server: grpc,
+      host,
+      port,
+      tls: { certificateChain, privateKey, roots },
+      onRefused: (why, detail) => logger.debug('a connection was refused', { why, ...detail }),
+    });
+    started(listener, async (part) => {
+      await part.close();
+      await grpc.stop(STOP_GRACE);
+    });
+
+    const operations = [
+      ...identityOperations({ trustDomain, ledger, issuance, now: clock.now }),
+      ...tokenOperations({
+        trustDomain,
+        issuer: tokenIssuer,
+        audiences: settings.ca.auth.audiences,
+        ttl: settings.ca.tokenIssuer.ttl,
+        ledger,
+      }),
+      ...ledgerOperations({
+        ledger,
+        describe: () => ({
+          version: surroundings.version,
+          trustDomain,
+          selfSigned: material.selfSigned,
+          roots: material.roots,
+        }),
+      }),
+    ];
+    // The socket is 0600: who can open it owns the state folder, or is root.
+    const owner = { name: `socket:uid=${process.getuid?.() ?? 0}`, role: 'operator' } as const;
+    started(
+      await serveOperatorSocket({
+        path: join(folder, 'operator.sock'),
+        app: createOperatorApp(operations, () => owner, logger),
+        logger,
+      }),
+      (part) => part.close(),
+    );
+    const status = started(
+      await serveCaStatus(settings, { metrics, material, clock, logger, version: surroundings.version }),
+      (part) => part.close(),
+    );
+
+    const address = { host, port: listener.port };
+    logger.info('the CA is ready', {
+      listen: `${host}:${address.port}`,
+      metrics: status.port,
+      trustDomain,
+      state: folder,
+    });
+    return { address, metricsPort: status.port, close: stopAll };
+  } catch (error) {
+    await stopAll();
+    throw error;
+  }
+}
+
+/** The folder is made for the CA alone before anything secret is put into it. */
+async function makeStateFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await access(folder, constants.W_OK);
+  } catch (error) {
+    throw new SealwrightError('state_unwritable', { folder, reason: reasonOf(error) }, { cause: error });
+  }
+}
+
+/** Every start says which roots it trusts, so that the ledger tells when they changed. */
+async function recordRoots({ roots }: CaMaterial, ledger: Ledger): Promise<void> {
+  const action = ledger.epoch === 1 ? 'made' : 'loaded';
+  for (const root of roots) await ledger.append({ kind: 'root', fingerprint: sha256(root), action });
+}
+
+interface Opening {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+async function openTokenIssuer(
+  { ca }: Settings,
+  { folder, clock, logger }: Opening & { readonly folder: string },
+): Promise<TokenIssuer | undefined> {
+  if (!ca.tokenIssuer.enabled) return undefined;
+  const privateKey = await openTokenKey(join(folder, 'token-key.pem'));
+  logger.info('the embedded token issuer is on', { issuer: ca.tokenIssuer.url });
+  return createTokenIssuer({ privateKey, url: ca.tokenIssuer.url, clock, randomBytes });
+}
+
+/** Who may judge a token, by the settings: Kubernetes, an issuer whose keys are known, the embedded issuer. */
+async function openTokenAuthenticators(
+  { ca }: Settings,
+  parts: Opening & {
+    readonly trustDomain: TrustDomain;
+    readonly tokenIssuer: TokenIssuer | undefined;
+    readonly surroundings: CaSurroundings;
+    readonly started: <T>(part: T, stop: (part: T) => void) => T;
+  },
+): Promise<TokenAuthenticator[]> {
+  const { trustDomain, tokenIssuer, surroundings, clock, logger, started } = parts;
+  const { audiences, issuer, jwksFile, jwksUri, caFile, tokenReview } = ca.auth;
+  const authenticators: TokenAuthenticator[] = [];
+  if (tokenReview.enabled) {
+    const { kubeconfig } = tokenReview;
+    const config = kubeconfig === undefined ? inClusterConfig(surroundings.env) : { kubeconfig };
+    const reviewer = started(await createTokenReviewer({ config, clock }), (part) => part.close());
+    authenticators.push(createTokenReviewAuthenticator({ trustDomain, reviewer, audiences, clock }));
+  }
+  if (issuer !== undefined) {
+    const remote = { clock, logger, ...(caFile === undefined ? {} : { caFile }) };
+    const keys =
+      jwksFile !== undefined
+        ? createJwksFile({ path: jwksFile, clock, logger })
+        : jwksUri !== undefined
+          ? createJwksUrl({ ...remote, url: jwksUri })
+          : createOidcKeys({ ...remote, issuer });
+    authenticators.push(createJwksAuthenticator({ trustDomain, issuer, audiences, keys, clock }));
+  }
+  if (tokenIssuer !== undefined) {
+    const { url, keys } = tokenIssuer;
+    authenticators.push(createJwksAuthenticator({ trustDomain, issuer: url, audiences, keys, clock }));
+  }
+  if (authenticators.length === 0) {
+    logger.warn('no token is accepted: set ca.tokenIssuer.enabled, ca.auth.issuer or ca.auth.tokenReview.enabled');
+  }
+  return authenticators;
+}
+
+/** A proven caller is ledgered by name; a stranger is only counted, so that nobody can fill the disk. */
+function ledgerRefusal(
+  { code, reason, identity, remoteAddress }: Refusal,
+  { ledger, refusals, logger }: { ledger: Ledger; refusals: RefusalCounter; logger: Logger },
+): void {
+  if (identity === undefined) {
+    refusals.count(code, remoteAddress);
+    return;
+  }
+  ledger.append({ kind: 'refusal', identity, reason: code, detail: reason }).catch((error: unknown) => {
+    logger.error('a refusal could not be ledgered', { identity: identity.toString(), reason: reasonOf(error) });
+  });
+}
+
+function serverNames({ rootNamespace, ca }: Settings): ServerNames {
+  const addresses = ca.serverNames.filter((name) => isIP(name) !== 0);
+  const { host } = ca.listen;
+  if (host !== undefined && isIP(host) !== 0 && host !== '::' && host !== '0.0.0.0') addresses.push(host);
+  return caServerNames({
+    namespace: rootNamespace,
+    asIstiod: ca.serverNames.includes('istiod.istio-system.svc'),
+    dnsNames: ca.serverNames.filter((name) => isIP(name) === 0),
+    ipAddresses: addresses,
+  });
+}
+
+async function serveCaStatus(
+  { ca }: Settings,
+  parts: Opening & { readonly metrics: Metrics; readonly material: CaMaterial; readonly version: string },
+): Promise<StatusServer> {
+  const { metrics, material, clock, logger, version } = parts;
+  const { host = '::', port } = ca.metrics.listen;
+  const ready = (): StatusAnswer => {
+    // A CA whose certificate has expired can issue nothing: it must not get callers.
+    if (clock.now() >= material.notAfter) return { status: 503, body: 'the CA certificate has expired\n' };
+    return { status: 200, body: 'ready\n' };
+  };
+  return serveStatus({
+    host,
+    port,
+    logger,
+    routes: {
+      '/metrics': async () => ({ status: 200, ...(await metrics.render()) }),
+      '/healthz': () => ({ status: 200, body: 'alive\n' }),
+      '/ready': ready,
+      '/version': () => ({ status: 200, body: `${version}\n` }),
+    },
+  });
+}
+
+function firstRootExpiry({ roots }: CaMaterial): number {
+  const [first] = roots;
+  return first === undefined ? 0 : parseCertificate(first).notAfter;
+}
+
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

@@ -1,0 +1,47 @@
+import type { CommandModule } from './command.ts';
+
+/** A row of the command table: a name and a summary, so that `--help` loads nothing else. */
+export interface CommandRow {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<CommandModule>;
+}
+
+/** The commands in the order in which a new user meets them. Each module is loaded only when its command runs. */
+export const COMMANDS: readonly CommandRow[] = [
+  {
+    name: 'init',
+    summary: 'write a folder to start from: settings, resources and the places of keys',
+    load: () => import('./commands/init.ts'),
+  },
+  {
+    name: 'ca',
+    summary: 'run the certificate authority',
+    load: () => import('./commands/ca.ts'),
+  },
+  {
+    name: 'token',
+    summary: 'mint service account tokens with the embedded issuer (off a cluster)',
+    load: () => import('./commands/token.ts'),
+  },
+  {
+    name: 'identity',
+    summary: 'list, show and issue certificates, and read their history',
+    load: () => import('./commands/identity.ts'),
+  },
+  {
+    name: 'audit',
+    summary: 'verify the ledger of everything the CA did',
+    load: () => import('./commands/audit.ts'),
+  },
+  {
+    name: 'cert',
+    summary: 'explain a certificate file',
+    load: () => import('./commands/cert.ts'),
+  },
+  {
+    name: 'version',
+    summary: 'print the version',
+    load: () => import('./commands/version.ts'),
+  },
+];

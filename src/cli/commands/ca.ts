@@ -1,0 +1,26 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { CommandContext } from '../command.ts';
+import { addSettingsOptions, loadSettings } from '../settings-options.ts';
+import { untilStopped } from '../until-stopped.ts';
+
+/** `sealwright ca`: runs the certificate authority until SIGTERM or Ctrl-C. */
+export function configure(command: Command, context: CommandContext): void {
+  addSettingsOptions(command, 'ca');
+  command.action(async (options: Record<string, unknown>) => {
+    const settings = loadSettings(options, context);
+    const { startCa } = await import('../../../ca/server.ts');
+    const { packageVersion } = await import('./version.ts');
+    const inFolder = (path: string): string => resolve(context.folder, path);
+    const ca = await startCa(
+      {
+        ...settings,
+        resources: inFolder(settings.resources),
+        ca: { ...settings.ca, state: inFolder(settings.ca.state) },
+      },
+      { env: context.env, version: packageVersion(), log: context.stderr },
+    );
+    await untilStopped();
+    await ca.close();
+  });
+}

@@ -1,0 +1,68 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { resolveSettings, type FlagValue } from '../config/resolve-settings.ts';
+import type { SettingCommand } from '../config/setting.ts';
+import { SETTING_ROWS } from '../config/settings-rows.ts';
+import type { Settings } from '../config/settings-table.ts';
+import { SealwrightError, reasonOf } from '../core/errors.ts';
+import { formatIssue } from '../core/issue.ts';
+import type { CommandContext } from './command.ts';
+
+/** The settings file that is read where none is named, from the folder the command is run in. */
+const SETTINGS_FILE = 'sealwright.yaml';
+
+/** Gives a command one option for each setting of its process, and `--config` for the file that holds the rest. */
+export function addSettingsOptions(command: Command, process: SettingCommand): void {
+  addConfigOption(command);
+  for (const { flag, setting } of SETTING_ROWS) {
+    if (!setting.commands.includes(process)) continue;
+    const initial = setting.default === undefined || setting.default === '' ? '' : ` (${setting.default})`;
+    command.option(`--${flag} <value>`, `${setting.purpose}${initial}`);
+  }
+}
+
+/** For commands that need to know where the CA keeps its state, and nothing else. */
+export function addStateOptions(command: Command): void {
+  addConfigOption(command);
+  command.option('--ca-state <folder>', "the CA's state folder, which holds its operator socket");
+}
+
+function addConfigOption(command: Command): void {
+  command.option('--config <file>', `the settings file (${SETTINGS_FILE} in this folder, where there is one)`);
+}
+
+/**
+ * The settings in force: flags beat `SEALWRIGHT_*` variables, which beat the file.
+ *
+ * @throws SealwrightError `settings_invalid` after every finding was written to stderr
+ */
+export function loadSettings(options: Readonly<Record<string, unknown>>, context: CommandContext): Settings {
+  const { config, ...given } = options;
+  const flags: Record<string, FlagValue> = {};
+  for (const [name, value] of Object.entries(given)) {
+    const flag = name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    if (typeof value === 'string' && SETTING_ROWS.some((row) => row.flag === flag)) flags[flag] = value;
+  }
+  const file = readSettingsFile(typeof config === 'string' ? config : undefined, context);
+  const resolved = resolveSettings({ flags, env: context.env, file });
+  for (const issue of resolved.issues) context.stderr(`${formatIssue(issue)}\n`);
+  if (resolved.settings === undefined) {
+    const errors = resolved.issues.filter((issue) => issue.severity === 'error').length;
+    throw new SealwrightError('settings_invalid', { errors });
+  }
+  return resolved.settings;
+}
+
+function readSettingsFile(
+  named: string | undefined,
+  context: CommandContext,
+): { name: string; text: string } | undefined {
+  const name = resolve(context.folder, named ?? SETTINGS_FILE);
+  if (named === undefined && !existsSync(name)) return undefined;
+  try {
+    return { name, text: readFileSync(name, 'utf8') };
+  } catch (error) {
+    throw new SealwrightError('settings_unreadable', { file: name, reason: reasonOf(error) }, { cause: error });
+  }
+}
