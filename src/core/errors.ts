@@ -250,6 +250,90 @@ export const ERRORS = {
   // --- policy
 
   // --- wire
+  port_in_use: {
+    what: 'another process listens on this address',
+    remedy: 'stop that process, or choose another address (port 0 picks a free port)',
+    grpc: 'FAILED_PRECONDITION',
+    http: 503,
+    exit: 2,
+  },
+  listen_refused: {
+    what: 'cannot listen on this address',
+    remedy: 'choose an address of this machine and a port (or a socket path) that this user may open',
+    grpc: 'FAILED_PRECONDITION',
+    http: 503,
+    exit: 2,
+  },
+  tls_credentials_invalid: {
+    what: 'this key, certificate and roots cannot serve TLS',
+    remedy: 'give PEM: a certificate chain, the private key of its first certificate, and at least one root',
+    ...invalid,
+  },
+  request_unreadable: {
+    what: 'the request is not a message of the expected type',
+    remedy: 'build client and server from protos with the same field numbers',
+    ...invalid,
+  },
+  request_too_large: {
+    what: 'the request is larger than this method takes',
+    remedy: 'send a smaller request',
+    grpc: 'RESOURCE_EXHAUSTED',
+    http: 413,
+    exit: 2,
+  },
+  server_stopping: {
+    what: 'this server is stopping',
+    remedy: 'connect again: another replica, or this one after its restart, takes the call',
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 3,
+  },
+  service_unknown: {
+    what: 'no such service here',
+    remedy: 'ask for the empty name (the server as a whole) or for a service that reflection lists',
+    grpc: 'NOT_FOUND',
+    http: 404,
+    exit: 2,
+  },
+  ca_address_invalid: {
+    what: 'not an address of a CA',
+    remedy: 'write host:port, such as localhost:15012, or unix:/path/of/socket',
+    ...invalid,
+  },
+  ca_unreachable: {
+    what: 'the CA cannot be reached',
+    remedy:
+      'check that it runs at this address, that its certificate names this host, and that the root file is its root',
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 3,
+  },
+  ca_refused: {
+    what: 'the CA refused the call',
+    remedy: 'see its message; its log and ledger say more',
+    grpc: 'PERMISSION_DENIED',
+    http: 403,
+    exit: 1,
+  },
+  header_invalid: {
+    what: 'this text cannot be sent in a header',
+    remedy: 'use printable ASCII without line ends (a token read from a file is to be trimmed)',
+    ...invalid,
+  },
+  call_cancelled: {
+    what: 'the call was cancelled',
+    remedy: 'call again if the answer is still wanted',
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 3,
+  },
+  response_unreadable: {
+    what: 'the answer is not a message of the expected type',
+    remedy: 'check that the address is that of a CA of a version that this one works with',
+    grpc: 'INTERNAL',
+    http: 502,
+    exit: 1,
+  },
 
   // --- kubernetes
   kubernetes_unreachable: {

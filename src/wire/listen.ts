@@ -1,0 +1,56 @@
+import { lstatSync, unlinkSync } from 'node:fs';
+import type { ListenOptions, Server } from 'node:net';
+import { connect } from 'node:net';
+import { reasonOf, SealwrightError } from '../core/errors.ts';
+
+export interface Listener {
+  /** `host:port` as bound, or the path. */
+  readonly address: string;
+  /** The port as bound; 0 for a Unix socket. */
+  readonly port: number;
+  /** Takes no new connections from now on; those that were accepted go on. */
+  close(): void;
+}
+
+/**
+ * Starts listening and says in one sentence why not.
+ *
+ * @throws SealwrightError `port_in_use`, `listen_refused`
+ */
+export async function listen(server: Server, options: ListenOptions): Promise<void> {
+  const address = options.path ?? `${options.host ?? '*'}:${options.port ?? 0}`;
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const onError = (cause: NodeJS.ErrnoException): void => {
+    const inUse = cause.code === 'EADDRINUSE';
+    reject(
+      inUse
+        ? new SealwrightError('port_in_use', { address }, { cause })
+        : new SealwrightError('listen_refused', { address, reason: cause.code ?? cause.message }, { cause }),
+    );
+  };
+  server.once('error', onError);
+  try {
+    server.listen(options, resolve);
+  } catch (cause) {
+    // A port out of range, a host that is no name: thrown at once rather than emitted.
+    throw new SealwrightError('listen_refused', { address, reason: reasonOf(cause) }, { cause });
+  }
+  await promise;
+  server.off('error', onError);
+}
+
+/**
+ * Removes a socket that a killed process left behind, and nothing else: one that somebody answers on stays, and so
+ * does a file that is no socket.
+ */
+export async function removeStaleSocket(path: string): Promise<void> {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined || !found.isSocket()) return;
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const probe = connect({ path });
+  probe.once('connect', () => resolve(true));
+  probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'));
+  const answered = await promise;
+  probe.destroy();
+  if (!answered) unlinkSync(path);
+}

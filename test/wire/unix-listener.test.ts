@@ -1,0 +1,72 @@
+import { strict as assert } from 'node:assert';
+import { spawnSync } from 'node:child_process';
+import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { openChannel } from '../../src/wire/grpc-client.ts';
+import { GrpcServer } from '../../src/wire/grpc-server.ts';
+import { implementService } from '../../src/wire/grpc-service.ts';
+import type { ServerPeer } from '../../src/wire/server-peer.ts';
+import { IstioCertificateService } from '../../src/wire/services.ts';
+import { listenUnix } from '../../src/wire/unix-listener.ts';
+import { temporaryFolder } from '../fakes/folder.ts';
+import { RecordingLogger } from '../fakes/logger.ts';
+import { REAL_CLOCK } from './real-clock.ts';
+
+describe('the Unix listener', () => {
+  let peers: ServerPeer[];
+  let server: GrpcServer;
+  let path: string;
+
+  beforeEach(function () {
+    peers = [];
+    const ca = implementService(IstioCertificateService, {
+      createCertificate: async (_, call) => {
+        peers.push(call.peer);
+        return { certChain: ['x'] };
+      },
+    });
+    server = new GrpcServer({ services: [ca], clock: REAL_CLOCK, logger: new RecordingLogger() });
+    path = join(temporaryFolder(this), 'api.sock');
+  });
+  afterEach(() => server.stop(0));
+
+  const call = async (): Promise<void> => {
+    const channel = openChannel({ address: `unix:${path}`, clock: REAL_CLOCK });
+    await channel.unary(IstioCertificateService.method.createCertificate, {});
+    channel.close();
+  };
+
+  it('serves without TLS and takes nobody for authenticated', async () => {
+    const listener = await listenUnix({ server, path, access: 'owner' });
+    await call();
+    assert.deepEqual(peers, [{ transport: 'unix', remoteAddress: '', remotePort: 0, chain: undefined }]);
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+    listener.close();
+  });
+
+  it('lets everyone in only where that was asked for', async () => {
+    const listener = await listenUnix({ server, path, access: 'everyone' });
+    assert.equal(statSync(path).mode & 0o777, 0o666);
+    listener.close();
+    assert.equal(existsSync(path), false);
+  });
+
+  it('takes over a socket that a killed process left behind', async () => {
+    const script = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+    spawnSync(process.execPath, ['-e', script]);
+    assert.equal(statSync(path).isSocket(), true);
+    const listener = await listenUnix({ server, path, access: 'owner' });
+    await call();
+    listener.close();
+  });
+
+  it('takes neither a living socket nor a file that is none', async () => {
+    const listener = await listenUnix({ server, path, access: 'owner' });
+    await assert.rejects(listenUnix({ server, path, access: 'owner' }), { code: 'port_in_use' });
+    await call();
+    listener.close();
+    writeFileSync(path, 'precious');
+    await assert.rejects(listenUnix({ server, path, access: 'owner' }), { code: 'port_in_use' });
+    assert.equal(statSync(path).size, 8);
+  });
+});
