@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { stringifyYaml } from '../../config/yaml-text.ts';
+import { stringifyYaml } from '../../config/stringify-yaml.ts';
 import { SealwrightError, reasonOf } from '../../core/errors.ts';
 import type { CommandContext } from '../command.ts';
 import { readAll } from '../read-all.ts';

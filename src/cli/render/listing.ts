@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import { stringifyYaml } from '../../config/yaml-text.ts';
+import { stringifyYaml } from '../../config/stringify-yaml.ts';
 import { renderTable } from './table.ts';
 
 /** A column of a listing. A `wide` one is shown by `-o wide` only. */
