@@ -359,6 +359,32 @@ export const ERRORS = {
   // --- config
 
   // --- resources
+  resource_kind_unknown: {
+    what: 'not a kind of resource that is read here',
+    remedy: 'name one as kubectl does, such as authorizationpolicy, peerauthentication or workloadentry',
+    ...invalid,
+  },
+  resource_not_found: {
+    what: 'there is no such resource',
+    remedy: 'list what there is with sealwright get, and name the namespace with -n',
+    grpc: 'NOT_FOUND',
+    http: 404,
+    exit: 1,
+  },
+  resource_file_refused: {
+    what: 'a file cannot be changed safely',
+    remedy: 'put the file right by hand, then try again',
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+  },
+  resource_folder_unreadable: {
+    what: 'the folder of resources cannot be read',
+    remedy: 'name an existing folder by the setting resources, or make one with sealwright init',
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 2,
+  },
 
   // --- workload
 

@@ -1,0 +1,37 @@
+import { formatDuration } from '../core/duration.ts';
+import type { Settings } from './settings-table.ts';
+
+/** A rule between settings that was broken; the place is that of `key`. */
+export interface SettingsFault {
+  readonly key: string;
+  readonly message: string;
+  readonly remedy: string;
+}
+
+/** What one setting alone cannot tell: settings that contradict each other. */
+export function checkSettings(settings: Settings): SettingsFault[] {
+  const { ttl, auth, tokenIssuer } = settings.ca;
+  const faults: SettingsFault[] = [];
+  if (ttl.default > ttl.max) {
+    const message = `${formatDuration(ttl.default)} is longer than ca.ttl.max, ${formatDuration(ttl.max)}`;
+    faults.push({ key: 'ca.ttl.default', message, remedy: 'shorten it, or raise ca.ttl.max' });
+  }
+  if (auth.jwksFile !== undefined && auth.jwksUri !== undefined) {
+    faults.push({ key: 'ca.auth.jwksUri', message: 'ca.auth.jwksFile is set too', remedy: 'keep one of them' });
+  }
+  const keys =
+    auth.jwksFile !== undefined ? 'ca.auth.jwksFile' : auth.jwksUri !== undefined ? 'ca.auth.jwksUri' : undefined;
+  if (keys !== undefined && auth.issuer === undefined) {
+    const remedy = 'set ca.auth.issuer to the issuer of the tokens';
+    faults.push({ key: keys, message: 'keys without the issuer that they belong to', remedy });
+  }
+  if (auth.audiences.length === 0) {
+    // A token for any audience would let every service that a workload ever showed one to ask in its name.
+    faults.push({ key: 'ca.auth.audiences', message: 'no audience', remedy: 'name at least one, such as istio-ca' });
+  }
+  if (tokenIssuer.enabled && auth.tokenReview.enabled && !tokenIssuer.besideKubernetes) {
+    const remedy = 'switch one of them off, or set ca.tokenIssuer.besideKubernetes';
+    faults.push({ key: 'ca.tokenIssuer.enabled', message: 'the Kubernetes API server answers for tokens too', remedy });
+  }
+  return faults;
+}

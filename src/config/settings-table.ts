@@ -1,0 +1,334 @@
+import { SpiffeId } from '../identity/spiffe-id.ts';
+import { isTrustDomain } from '../identity/trust-domain.ts';
+import {
+  durationSetting,
+  enumSetting,
+  hostPortSetting,
+  integerSetting,
+  listSetting,
+  pathSetting,
+  textSetting,
+  truthSetting,
+  urlSetting,
+  type Setting,
+} from './setting.ts';
+
+const both = ['ca', 'proxy'] as const;
+const ca = ['ca'] as const;
+const proxy = ['proxy'] as const;
+
+/** RFC 1123 label: what Kubernetes allows as the name of a namespace. */
+const NAMESPACE = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const NAMESPACED_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
+const DNS_NAME = /^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?$/;
+
+/** The shortest certificate that is issued, in milliseconds (design section 8). */
+const SHORTEST_CERTIFICATE = 10_000;
+
+/**
+ * Every process setting, nested as in the settings file. Flags and variables are made of the keys (`settings-rows.ts`),
+ * and `docs/reference/settings.md` of the whole table.
+ */
+export const SETTINGS = {
+  trustDomain: textSetting({
+    default: 'cluster.local',
+    purpose: 'The trust domain of every identity that this CA issues and this sidecar belongs to.',
+    commands: both,
+    check: isTrustDomain,
+    expected: 'a trust domain of the characters a-z 0-9 . - _, such as cluster.local',
+  }),
+  rootNamespace: textSetting({
+    default: 'sealwright-system',
+    purpose: 'The namespace whose policies without a selector are for the whole mesh; istio-system when migrating.',
+    commands: both,
+    check: (text) => NAMESPACE.test(text),
+    expected: 'a namespace of the characters a-z 0-9 -',
+  }),
+  clusterId: textSetting({
+    default: 'Kubernetes',
+    purpose: 'The name of this cluster in metrics and in what callers of the CA say about themselves.',
+    commands: both,
+    alsoVariables: ['ISTIO_META_CLUSTER_ID'],
+  }),
+  resources: pathSetting({
+    default: 'resources',
+    purpose: 'The folder of Kubernetes-style YAML documents that is watched; off a cluster only.',
+    commands: ca,
+  }),
+  ca: {
+    listen: hostPortSetting({
+      default: '127.0.0.1:15012',
+      clusterDefault: ':15012',
+      purpose: 'Where the CA API and the control stream listen, over TLS.',
+      commands: ca,
+    }),
+    state: pathSetting({
+      default: 'ca',
+      purpose: "The CA's own folder (0700): roots, keys, ledger and the operator's socket.",
+      commands: ca,
+    }),
+    serverNames: listSetting({
+      default: '',
+      purpose: "DNS names and addresses of the CA's own certificate, besides those that it finds by itself.",
+      commands: ca,
+      check: (item) => DNS_NAME.test(item) || /^[0-9a-fA-F:.]+$/.test(item),
+      expected: 'a list of DNS names and IP addresses',
+    }),
+    ttl: {
+      default: durationSetting({
+        default: '24h',
+        purpose: 'The lifetime of a certificate whose caller asks for none.',
+        commands: ca,
+        min: SHORTEST_CERTIFICATE,
+      }),
+      max: durationSetting({
+        default: '2160h',
+        purpose: 'The longest lifetime that a caller may ask for.',
+        commands: ca,
+        min: SHORTEST_CERTIFICATE,
+      }),
+    },
+    tokenIssuer: {
+      enabled: truthSetting({
+        default: 'false',
+        purpose: 'Whether the CA issues service account tokens itself; for machines without Kubernetes.',
+        commands: ca,
+      }),
+      url: urlSetting({
+        default: 'https://localhost:15012',
+        purpose: 'The issuer written into those tokens.',
+        commands: ca,
+        schemes: ['https'],
+      }),
+      ttl: durationSetting({
+        default: '1h',
+        purpose: 'The lifetime of those tokens.',
+        commands: ca,
+        min: SHORTEST_CERTIFICATE,
+      }),
+      besideKubernetes: truthSetting({
+        default: 'false',
+        purpose: 'Allows the embedded token issuer where a Kubernetes API server answers for tokens too.',
+        commands: ca,
+      }),
+    },
+    auth: {
+      audiences: listSetting({
+        default: 'istio-ca',
+        purpose: 'A token must be for one of these audiences.',
+        commands: ca,
+      }),
+      issuer: urlSetting({
+        default: undefined,
+        purpose: 'The issuer of service account tokens that are verified by their signature.',
+        commands: ca,
+        schemes: ['https', 'http'],
+      }),
+      jwksFile: pathSetting({
+        default: undefined,
+        purpose: "A file with the issuer's keys (JWKS).",
+        commands: ca,
+      }),
+      jwksUri: urlSetting({
+        default: undefined,
+        purpose: "Where the issuer's keys (JWKS) are fetched; without it and jwksFile, by OIDC discovery.",
+        commands: ca,
+        schemes: ['https', 'http'],
+      }),
+      caFile: pathSetting({
+        default: undefined,
+        purpose: 'PEM roots that the server of the keys is verified with, instead of the public ones.',
+        commands: ca,
+      }),
+      tokenReview: {
+        enabled: truthSetting({
+          default: 'false',
+          clusterDefault: 'true',
+          purpose: 'Whether the Kubernetes API server is asked about each token.',
+          commands: ca,
+        }),
+        kubeconfig: pathSetting({
+          default: undefined,
+          purpose: 'The kubeconfig of the API server that is asked; in a pod, its own account is used without one.',
+          commands: ca,
+        }),
+      },
+      trustedNodeAccounts: listSetting({
+        default: '',
+        purpose: 'Service accounts (namespace/name) of node agents that may ask for workloads of their own node.',
+        commands: ca,
+        alsoVariables: ['CA_TRUSTED_NODE_ACCOUNTS'],
+        check: (item) => NAMESPACED_NAME.test(item),
+        expected: 'a list of namespace/service-account',
+      }),
+      tokenMaxAge: durationSetting({
+        default: '168h',
+        purpose: 'A caller that renews by its certificate must show a token at least this often.',
+        commands: ca,
+        min: SHORTEST_CERTIFICATE,
+      }),
+    },
+    operator: {
+      listen: hostPortSetting({
+        default: '127.0.0.1:15016',
+        clusterDefault: ':15016',
+        purpose: "Where the operator's API and the dashboard listen, over TLS; its Unix socket is in the state folder.",
+        commands: ca,
+      }),
+      operators: listSetting({
+        default: '',
+        purpose: 'SPIFFE IDs that may act on the CA.',
+        commands: ca,
+        check: isSpiffeId,
+        expected: 'a list of SPIFFE IDs',
+      }),
+      viewers: listSetting({
+        default: '',
+        purpose: 'SPIFFE IDs that may look at the CA.',
+        commands: ca,
+        check: isSpiffeId,
+        expected: 'a list of SPIFFE IDs',
+      }),
+    },
+    metrics: {
+      listen: hostPortSetting({
+        default: '127.0.0.1:15014',
+        clusterDefault: ':15014',
+        purpose: "Where the CA's metrics and health are served, over plain HTTP.",
+        commands: ca,
+      }),
+    },
+  },
+  proxy: {
+    workload: textSetting({
+      default: undefined,
+      purpose: 'The WorkloadEntry (namespace/name) that this sidecar is for; in a pod, the pod itself.',
+      commands: proxy,
+      check: (text) => NAMESPACED_NAME.test(text),
+      expected: 'namespace/name of a WorkloadEntry, such as shop/catalog',
+    }),
+    state: pathSetting({
+      default: undefined,
+      purpose: "The sidecar's own folder (0700): token, key, certificate, last good configuration.",
+      commands: proxy,
+    }),
+    inbound: hostPortSetting({
+      default: ':15006',
+      purpose: "Where connections to the application arrive; without a host, at the workload's own address.",
+      commands: proxy,
+    }),
+    outbound: hostPortSetting({
+      default: ':15001',
+      purpose: "Where the application's own calls arrive; without a host, at the workload's own address.",
+      commands: proxy,
+    }),
+    status: hostPortSetting({
+      default: ':15020',
+      purpose: 'Metrics, health, drain and quit.',
+      commands: proxy,
+    }),
+    ready: hostPortSetting({
+      default: ':15021',
+      purpose: 'Readiness alone, for probes from elsewhere.',
+      commands: proxy,
+    }),
+    caAddress: hostPortSetting({
+      default: 'localhost:15012',
+      clusterDefault: 'sealwright-ca.sealwright-system.svc:15012',
+      purpose: 'Where the CA is.',
+      commands: proxy,
+      alsoVariables: ['CA_ADDR'],
+    }),
+    caRoot: pathSetting({
+      default: 'ca/root-cert.pem',
+      clusterDefault: './var/run/secrets/istio/root-cert.pem',
+      purpose: 'The PEM roots that the CA is verified with at first; pushed bundles add to them.',
+      commands: proxy,
+      alsoVariables: ['CA_ROOT_CA'],
+    }),
+    caName: textSetting({
+      default: undefined,
+      purpose: "The DNS name that the CA's certificate must hold, where it is not the host of the address.",
+      commands: proxy,
+      check: (text) => DNS_NAME.test(text),
+      expected: 'a DNS name',
+    }),
+    tokenFile: pathSetting({
+      default: undefined,
+      clusterDefault: './var/run/secrets/tokens/istio-token',
+      purpose: "The service account token, read again at each use; otherwise `token` in the sidecar's folder.",
+      commands: proxy,
+    }),
+    certificateTtl: durationSetting({
+      default: '24h',
+      purpose: 'The lifetime that the sidecar asks for.',
+      commands: proxy,
+      min: SHORTEST_CERTIFICATE,
+      alsoVariables: ['SECRET_TTL'],
+    }),
+    keyInMemory: truthSetting({
+      default: 'false',
+      purpose: 'Keeps key and certificate off the disk; a restart then waits for the CA.',
+      commands: proxy,
+    }),
+    accessLog: enumSetting({
+      default: 'errors',
+      values: ['off', 'errors', 'all'],
+      purpose: 'Which requests and connections are logged on stdout: denials and errors, all, or none.',
+      commands: proxy,
+    }),
+    accessLogFormat: enumSetting({
+      default: 'json',
+      values: ['json', 'text'],
+      purpose: 'How they are written.',
+      commands: proxy,
+    }),
+    drainDuration: durationSetting({
+      default: '45s',
+      purpose: 'How long open connections may go on after a drain was asked for.',
+      commands: proxy,
+    }),
+    terminationDrainDuration: durationSetting({
+      default: '5s',
+      purpose: 'The same after SIGTERM.',
+      commands: proxy,
+      alsoVariables: ['TERMINATION_DRAIN_DURATION'],
+    }),
+    concurrency: integerSetting({
+      default: '1',
+      min: 1,
+      max: 256,
+      purpose: 'How many worker threads share the ports.',
+      commands: proxy,
+    }),
+  },
+  log: {
+    level: enumSetting({
+      default: 'info',
+      values: ['debug', 'info', 'warn', 'error'],
+      purpose: 'The least important line that is written.',
+      commands: both,
+    }),
+    format: enumSetting({
+      default: 'json',
+      values: ['json', 'text'],
+      purpose: 'How log lines are written on stderr.',
+      commands: both,
+    }),
+  },
+} as const;
+
+function isSpiffeId(text: string): boolean {
+  try {
+    return SpiffeId.parse(text).path !== '';
+  } catch {
+    return false;
+  }
+}
+
+export type SettingsTable = typeof SETTINGS;
+
+type ValuesOf<T> = { readonly [K in keyof T]: T[K] extends Setting<infer V> ? V : ValuesOf<T[K]> };
+
+/** The settings of one process: frozen values in the shape of the table. */
+export type Settings = ValuesOf<SettingsTable>;

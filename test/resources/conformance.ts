@@ -1,0 +1,26 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseYaml } from '../../src/config/yaml-document.ts';
+import { readResources, type FileReading } from '../../src/resources/read-file.ts';
+import { PROJECT } from '../structure/sources.ts';
+
+/** Istio's own valid and invalid resources, which lie beside the project and not in it. */
+const FOLDER = join(PROJECT, '..', 'shared', 'conformance', 'istio-validation');
+
+export interface ValidationCase {
+  readonly name: string;
+  /** What Istio says of it; absent where Istio takes it. */
+  readonly refusal: string | undefined;
+  readonly reading: FileReading;
+}
+
+/** The cases of one file, read by us; nothing where the data is not there. */
+export function validationCases(file: string): ValidationCase[] | undefined {
+  const path = join(FOLDER, file);
+  if (!existsSync(path)) return undefined;
+  return parseYaml(readFileSync(path)).documents.map(({ value }) => {
+    const { _err, ...resource } = value as { _err?: string; metadata: { name: string } };
+    const reading = readResources(JSON.stringify(resource), { file, validators: [], createdAt: () => 0 });
+    return { name: resource.metadata.name, refusal: _err, reading };
+  });
+}
