@@ -89,7 +89,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     return part;
   };
   const stopAll = async (): Promise<void> => {
-    for (const stop of stops.splice(0).reverse()) {
+    for (const stop of stops.splice(0).toReversed()) {
       await stop().catch((error: unknown) => logger.error('a part did not stop cleanly', { reason: reasonOf(error) }));
     }
   };
@@ -162,7 +162,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     const serverIdentity = started(
       await ServerIdentity.open({
         names: serverNames(settings),
-        signServerCertificate: createServerSigner({ material: () => material, now: clock.now, randomBytes }),
+        signServerCertificate: createServerSigner({ material: () => material, now: () => clock.now(), randomBytes }),
         onRenewal: ({ certificateChain, privateKey }) => listener.setTls({ certificateChain, privateKey, roots }),
         clock,
         random: Math.random,
@@ -180,12 +180,12 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       onRefused: (why, detail) => logger.debug('a connection was refused', { why, ...detail }),
     });
     started(listener, async (part) => {
-      await part.close();
+      part.close();
       await grpc.stop(STOP_GRACE);
     });
 
     const operations = [
-      ...identityOperations({ trustDomain, ledger, issuance, now: clock.now }),
+      ...identityOperations({ trustDomain, ledger, issuance, now: () => clock.now() }),
       ...tokenOperations({
         trustDomain,
         issuer: tokenIssuer,

@@ -86,7 +86,7 @@ async function* listIdentities(ledger: IdentityOperationsOptions['ledger']): Asy
 async function* listHistory(ledger: IdentityOperationsOptions['ledger'], identity: SpiffeId): AsyncGenerator<string> {
   const all: string[] = [];
   for await (const issued of newestFirst(ledger, identity)) all.push(JSON.stringify(summaryOf(issued)));
-  yield* all.reverse();
+  yield* all.toReversed();
 }
 
 async function* newestFirst(

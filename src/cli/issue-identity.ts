@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { SealwrightError, reasonOf } from '../core/errors.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { createCsr } from '../pki/csr-builder.ts';
-import { generateKeyPair, privateKeyToPem } from '../pki/keys.ts';
+import { decodeCertificates } from '../pki/certificate-pem.ts';
+import { createKeyPair, encodePrivateKey } from '../pki/keys.ts';
 import { createPkcs12 } from '../pki/pkcs12.ts';
 import { readAnswer } from './answer.ts';
 import type { CommandContext } from './command.ts';
@@ -26,13 +28,13 @@ export async function issueIdentity(call: {
   if (format !== 'pem' && format !== 'pkcs12') {
     throw new SealwrightError('argument_invalid', {
       argument: '--format',
-      got: String(format),
+      got: typeof format === 'string' ? format : undefined,
       expected: 'pem or pkcs12',
     });
   }
   // Before anything is issued, so that a forgotten password costs no certificate.
   const password = format === 'pkcs12' ? await readPassword(options, context) : '';
-  const pair = generateKeyPair('EC-P256');
+  const pair = await createKeyPair();
   const csr = await createCsr({ keyPair: pair, identity });
   const answer = readAnswer(await operator.post('/v1/identities/issue', { identity: identity.toString(), csr, ttl }));
   const chain = answer.texts('chain');
@@ -48,15 +50,16 @@ export async function issueIdentity(call: {
   if (format === 'pkcs12') {
     const keystore = createPkcs12({
       privateKey: pair.privateKey,
-      chain: leafAndIntermediates,
-      roots,
+      chain: decodeCertificates(leafAndIntermediates.join('')),
+      roots: decodeCertificates(roots),
       password,
-      name: stem,
+      friendlyName: stem,
+      randomBytes,
     });
     await write(`${stem}.p12`, keystore, SECRET);
     return;
   }
-  await write(`${stem}-key.pem`, privateKeyToPem(pair.privateKey), SECRET);
+  await write(`${stem}-key.pem`, encodePrivateKey(pair.privateKey), SECRET);
   await write(`${stem}-cert.pem`, leafAndIntermediates.join(''), 0o644);
   await write(`${stem}-root.pem`, roots, 0o644);
 }

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
+import { formatIssue } from '../../core/issue.ts';
 import { CheckFailed, type CommandContext } from '../command.ts';
 import { openOperator } from '../open-operator.ts';
 import { addStateOptions } from '../settings-options.ts';
@@ -12,20 +13,26 @@ export function configure(command: Command, context: CommandContext): void {
     .command('verify')
     .description('recompute the whole ledger and compare it with every tree head that was signed')
     .argument('[file]', 'an export to verify instead of the running CA');
+  verify.option('--log-id <hex>', 'the name that the log is known by; without it, that the ledger agrees with itself');
   addStateOptions(verify);
   verify.action(async (file: string | undefined, options: Record<string, unknown>) => {
     const lines =
       file === undefined
         ? openOperator(options, context).lines('/v1/ledger/export')
         : createInterface({ input: createReadStream(resolve(context.folder, file)), crlfDelay: Infinity });
-    const { verifyExport } = await import('../../../ca/ledger/verify-export.ts');
-    const report = await verifyExport(lines);
-    for (const finding of report.findings) context.stdout(`FAILED  ${finding}\n`);
-    const { entries, issuances, heads, rootHash } = report;
+    const { verifyExport } = await import('../../../ca/ledger/verify-ledger.ts');
+    const { logId } = options;
+    const report = await verifyExport(lines, typeof logId === 'string' ? { logId } : {});
+    for (const finding of report.findings) context.stdout(`${formatIssue(finding)}\n`);
+    const { entries, kinds, heads, lastHead, problems } = report;
     context.stdout(
-      `${report.findings.length === 0 ? 'good' : 'bad'}: ${entries} entries (${issuances} certificates), ${heads} signed tree heads, root hash ${rootHash}\n`,
+      problems === 0
+        ? `the ledger is good: ${entries} entries (${kinds.issuance} certificates), ${heads} signed tree heads\n`
+        : `the ledger is NOT good: ${problems} problems in ${entries} entries\n`,
     );
-    if (report.findings.length > 0) throw new CheckFailed();
+    context.stdout(`log        ${report.logId}\n`);
+    if (lastHead !== undefined) context.stdout(`last head  size ${lastHead.size}, root hash ${lastHead.rootHash}\n`);
+    if (problems > 0) throw new CheckFailed();
   });
 
   const write = command

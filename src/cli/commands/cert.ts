@@ -15,7 +15,8 @@ export function configure(command: Command, context: CommandContext): void {
     .argument('<file>', 'the file, or - for standard input');
   addOutputOption(inspect);
   inspect.action(async (file: string, options: { output: string }) => {
-    const { splitCertificates, describeCertificate } = await import('../../pki/inspect.ts');
+    const { describeCertificate } = await import('../../pki/inspect.ts');
+    const { splitCertificates } = await import('../split-certificates.ts');
     const { renderCertificate } = await import('../render/certificate.ts');
     const now = context.now();
     const descriptions = splitCertificates(await read(file, context)).map((der) => describeCertificate(der, now));
