@@ -44,20 +44,13 @@ export interface ConditionContext {
 export function compileCondition(condition: Condition, context: ConditionContext): AttributeTest {
   const compiled = compileValues(condition, context);
   if (!condition.negated) return compiled;
-  switch (compiled.phase) {
-    case 'connection': {
-      const { test } = compiled;
-      return { ...compiled, test: (facts) => !test(facts) };
-    }
-    case 'remote-address': {
-      const { test } = compiled;
-      return { ...compiled, test: (address) => !test(address) };
-    }
-    case 'request': {
-      const { test } = compiled;
-      return { ...compiled, test: (facts) => !test(facts) };
-    }
-  }
+  if (compiled.phase === 'connection') return { ...compiled, test: not(compiled.test) };
+  if (compiled.phase === 'request') return { ...compiled, test: not(compiled.test) };
+  return { ...compiled, test: not(compiled.test) };
+}
+
+function not<Facts>(test: (facts: Facts) => boolean): (facts: Facts) => boolean {
+  return (facts) => !test(facts);
 }
 
 function compileValues({ attribute, values }: Condition, context: ConditionContext): AttributeTest {
@@ -140,9 +133,10 @@ function compileValues({ attribute, values }: Condition, context: ConditionConte
     case 'request.auth.claims':
       return ofClaim(attribute.claim, values);
     case 'experimental.envoy.filters':
-      // Never asked (see attribute-traits.ts); if it were, it would not hold.
-      return { phase: 'connection', test: () => false, read: () => undefined };
+      break;
   }
+  // Never asked (see attribute-traits.ts); if it were, it would not hold.
+  return { phase: 'connection', test: () => false, read: () => undefined };
 }
 
 function ofIdentity(tests: readonly IdentityTest[], read: (identity: SpiffeId) => string): AttributeTest {

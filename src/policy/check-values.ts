@@ -37,36 +37,43 @@ export function checkValues(findings: Findings, { path, values, attribute }: Val
   }
 }
 
+type Check = Pick<Finding, 'code' | 'remedy'> & { readonly fault: (value: string) => string | undefined };
+
+const IP: Check = {
+  code: 'policy_ip_invalid',
+  fault: (value) => (parseIpRange(value) === undefined ? 'neither an IP address nor a CIDR range' : undefined),
+  remedy: 'write it like 10.0.0.1, 10.0.0.0/8 or 2001:db8::/32',
+};
+
+const CHECKS: Readonly<Partial<Record<ConditionAttribute['name'], Check>>> = {
+  'source.ip': IP,
+  'remote.ip': IP,
+  'destination.ip': IP,
+  'destination.port': {
+    code: 'policy_port_invalid',
+    fault: (value) => (parsePort(value) === undefined ? 'not a port' : undefined),
+    remedy: 'write a number from 0 to 65535',
+  },
+  'source.serviceAccount': {
+    code: 'policy_service_account_invalid',
+    fault: serviceAccountFault,
+    remedy: 'write <namespace>/<name> or <name>',
+  },
+  'source.trustDomain': {
+    code: 'policy_trust_domain_invalid',
+    fault: trustDomainFault,
+    remedy: 'write it like example.org or *.example.org',
+  },
+  'request.path': {
+    code: 'policy_path_template_invalid',
+    fault: pathTemplateFault,
+    remedy: 'write whole segments {*}, and {**} last of them, such as /shops/{*}/items/{**}',
+  },
+};
+
 function faultOf({ name }: ConditionAttribute, value: string): Omit<Finding, 'path'> | undefined {
-  const quoted = JSON.stringify(value.slice(0, 100));
-  const given = (code: string, fault: string | undefined, remedy: string): Omit<Finding, 'path'> | undefined =>
-    fault === undefined ? undefined : { code, message: `${quoted}: ${fault}`, remedy };
-  switch (name) {
-    case 'source.ip':
-    case 'remote.ip':
-    case 'destination.ip': {
-      const fault = parseIpRange(value) === undefined ? 'neither an IP address nor a CIDR range' : undefined;
-      return given('policy_ip_invalid', fault, 'write it like 10.0.0.1, 10.0.0.0/8 or 2001:db8::/32');
-    }
-    case 'destination.port': {
-      const fault = parsePort(value) === undefined ? 'not a port' : undefined;
-      return given('policy_port_invalid', fault, 'write a number from 0 to 65535');
-    }
-    case 'source.serviceAccount':
-      return given('policy_service_account_invalid', serviceAccountFault(value), 'write <namespace>/<name> or <name>');
-    case 'source.trustDomain':
-      return given(
-        'policy_trust_domain_invalid',
-        trustDomainFault(value),
-        'write it like example.org or *.example.org',
-      );
-    case 'request.path':
-      return given(
-        'policy_path_template_invalid',
-        pathTemplateFault(value),
-        'write whole segments {*}, and {**} last of them, such as /shops/{*}/items/{**}',
-      );
-    default:
-      return undefined;
-  }
+  const check = CHECKS[name];
+  const fault = check?.fault(value);
+  if (check === undefined || fault === undefined) return undefined;
+  return { code: check.code, message: `${JSON.stringify(value.slice(0, 100))}: ${fault}`, remedy: check.remedy };
 }

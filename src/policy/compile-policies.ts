@@ -1,37 +1,20 @@
 import type { Issue } from '../core/issue.ts';
+import { reasonToPass, type AppliedPolicy, type PassedPolicy, type PolicyScope } from './applied-policy.ts';
 import type { Action, AuthorizationPolicy } from './authorization-policy.ts';
-import { compileRule, type CompiledRule, type Protocol } from './compiled-rule.ts';
+import { compileRule, type Protocol } from './compiled-rule.ts';
 import { ConnectionDecision, type Programs } from './connection-decision.ts';
 import { explain, type Explanation } from './explain.ts';
 import type { ConnectionFacts, RequestFacts } from './facts.ts';
 import { createRuleProgram } from './rule-program.ts';
-import type { ResourceName } from './resource-document.ts';
 import { ruleStatus } from './rule-status.ts';
 import type { TrustDomains } from './trust-domain-aliases.ts';
-import { selects } from './workload-selector.ts';
 
-export interface CompileOptions {
+export interface CompileOptions extends PolicyScope {
   /** Any; those that do not apply to the workload are left out. */
   readonly policies: readonly AuthorizationPolicy[];
-  readonly workload: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> };
-  /** Where policies for the whole mesh live. */
-  readonly rootNamespace: string;
   readonly trustDomains: TrustDomains;
   /** What the listener speaks: on `tcp` nothing of HTTP can be told. */
   readonly protocol: Protocol;
-}
-
-/** A policy that applies, beside its compiled rules. */
-export interface AppliedPolicy {
-  readonly policy: AuthorizationPolicy;
-  /** In the order of the document. */
-  readonly rules: readonly CompiledRule[];
-}
-
-/** A policy that does not apply, and why. */
-export interface PassedPolicy {
-  readonly policy: ResourceName;
-  readonly reason: 'other-namespace' | 'selector' | 'attached-to-target';
 }
 
 /** The policies of one listener of one workload, ready to decide. */
@@ -73,17 +56,6 @@ export function compilePolicies(options: CompileOptions): CompiledPolicies {
     explain: (connection: ConnectionFacts, request?: RequestFacts) =>
       explain({ applied, passed, connection: onTcp(connection), request }),
   });
-}
-
-/** Why a policy does not apply, or nothing. */
-function reasonToPass(
-  policy: AuthorizationPolicy,
-  { workload, rootNamespace }: CompileOptions,
-): PassedPolicy['reason'] | undefined {
-  // A sidecar enforces none of them (policyattachment.go); a waypoint or gateway does.
-  if (policy.targets.length > 0) return 'attached-to-target';
-  if (policy.namespace !== workload.namespace && policy.namespace !== rootNamespace) return 'other-namespace';
-  return selects(policy.selector, workload.labels) ? undefined : 'selector';
 }
 
 function programsOf(applied: readonly AppliedPolicy[]): Programs {

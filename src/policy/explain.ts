@@ -1,4 +1,4 @@
-import type { AppliedPolicy, PassedPolicy } from './compile-policies.ts';
+import type { AppliedPolicy, PassedPolicy } from './applied-policy.ts';
 import type { Action } from './authorization-policy.ts';
 import type { Clause, CompiledCondition, CompiledRule } from './compiled-rule.ts';
 import type { ConnectionFacts, RequestFacts } from './facts.ts';
@@ -110,31 +110,21 @@ function failureOf(group: readonly Clause[], facts: Facts): FailedCondition | un
   return nearest?.failure;
 }
 
-function holds({ compiled }: CompiledCondition, { connection, request }: Facts): boolean {
-  switch (compiled.phase) {
-    case 'connection':
-      return compiled.test(connection);
-    case 'remote-address':
-      return compiled.test(remoteAddress({ connection, request }));
-    case 'request':
-      return request !== undefined && compiled.test(request);
-  }
+function holds({ compiled }: CompiledCondition, facts: Facts): boolean {
+  if (compiled.phase === 'connection') return compiled.test(facts.connection);
+  if (compiled.phase === 'remote-address') return compiled.test(remoteAddress(facts));
+  return facts.request !== undefined && compiled.test(facts.request);
 }
 
-function failureFrom({ condition, compiled }: CompiledCondition, facts: Facts): FailedCondition {
-  const { field, values, negated } = condition;
-  return { field, wanted: values, negated, got: read(compiled, facts) };
+function failureFrom(failed: CompiledCondition, facts: Facts): FailedCondition {
+  const { field, values, negated } = failed.condition;
+  return { field, wanted: values, negated, got: read(failed, facts) };
 }
 
-function read(compiled: CompiledCondition['compiled'], { connection, request }: Facts): string | undefined {
-  switch (compiled.phase) {
-    case 'connection':
-      return compiled.read(connection);
-    case 'remote-address':
-      return remoteAddress({ connection, request }).text;
-    case 'request':
-      return request === undefined ? undefined : compiled.read(request);
-  }
+function read({ compiled }: CompiledCondition, facts: Facts): string | undefined {
+  if (compiled.phase === 'connection') return compiled.read(facts.connection);
+  if (compiled.phase === 'remote-address') return remoteAddress(facts).text;
+  return facts.request === undefined ? undefined : compiled.read(facts.request);
 }
 
 function remoteAddress({ connection, request }: Facts): ConnectionFacts['sourceIp'] {

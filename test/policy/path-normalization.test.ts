@@ -36,7 +36,7 @@ const paths = fc.array(fc.constantFrom(...pieces), { maxLength: 12 }).map((parts
 describe('path normalization', () => {
   it("gives Istio's answer for every row of its table", function () {
     const file = conformance('path-normalization.json');
-    if (file === undefined) return this.skip();
+    if (file === undefined) this.skip();
     const { options } = JSON.parse(readFileSync(file, 'utf8')) as { options: Record<string, Row[]> };
     assert.deepEqual(Object.keys(options).sort(), [...PATH_NORMALIZATIONS].sort());
     let rows = 0;
