@@ -140,9 +140,12 @@ function compileValues({ attribute, values }: Condition, context: ConditionConte
 }
 
 function ofIdentity(tests: readonly IdentityTest[], read: (identity: SpiffeId) => string): AttributeTest {
+  const [only] = tests;
+  const test: IdentityTest =
+    tests.length === 1 && only !== undefined ? only : (identity) => tests.some((one) => one(identity));
   return {
     phase: 'connection',
-    test: ({ identity }) => identity !== undefined && tests.some((test) => test(identity)),
+    test: ({ identity }) => identity !== undefined && test(identity),
     read: ({ identity }) => (identity === undefined ? undefined : read(identity)),
   };
 }

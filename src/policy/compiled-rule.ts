@@ -9,8 +9,7 @@ import {
 import { isHttpOnly, isUnknowable } from './attribute-traits.ts';
 import type { AuthorizationPolicy, Condition, Rule } from './authorization-policy.ts';
 import type { ConnectionFacts } from './facts.ts';
-import { isPathTemplate } from './path-template.ts';
-import { parseStringPattern } from './string-pattern.ts';
+import { pathLeadsOf, type PathLead } from './path-lead.ts';
 import { ruleId, verdictOf, type Verdict } from './verdict.ts';
 
 export type Protocol = 'http' | 'tcp';
@@ -41,8 +40,8 @@ export interface CompiledRule {
   readonly ignored: readonly Condition[];
   /** An ALLOW rule with such a condition never matches. */
   readonly never: boolean;
-  /** The only paths that can match, where they are all written out. */
-  readonly exactPaths: readonly string[] | undefined;
+  /** How every path that can match begins; nothing where that is not known. */
+  readonly leads: readonly PathLead[] | undefined;
 }
 
 /** Compiles one rule for a listener that speaks this protocol. */
@@ -71,7 +70,7 @@ export function compileRule(
     ignored,
     // Istio drops the whole rule, not the one source or operation (model.go, Generate).
     never: policy.action === 'ALLOW' && ignored.length > 0,
-    exactPaths: protocol === 'http' ? exactPathsOf(rule) : undefined,
+    leads: protocol === 'http' ? pathLeadsOf(rule) : undefined,
   });
 }
 
@@ -91,6 +90,8 @@ function compileClause(conditions: readonly Condition[], context: ConditionConte
 /** What is left of a rule on one connection: decided already, or a test of each request. */
 export function bindRule(rule: CompiledRule, facts: ConnectionFacts): boolean | RequestTest {
   if (rule.never) return false;
+  const [only] = rule.groups;
+  if (rule.groups.length === 1 && only !== undefined) return bindGroup(only, facts);
   const tests: RequestTest[] = [];
   for (const group of rule.groups) {
     const bound = bindGroup(group, facts);
@@ -101,6 +102,8 @@ export function bindRule(rule: CompiledRule, facts: ConnectionFacts): boolean | 
 }
 
 function bindGroup(group: readonly Clause[], facts: ConnectionFacts): boolean | RequestTest {
+  const [only] = group;
+  if (group.length === 1 && only !== undefined) return bindClause(only, facts);
   const tests: RequestTest[] = [];
   for (const clause of group) {
     const bound = bindClause(clause, facts);
@@ -132,18 +135,4 @@ function anyOf(tests: readonly RequestTest[]): RequestTest | undefined {
   const [first, second] = tests;
   if (first === undefined || second === undefined) return first;
   return tests.length === 2 ? (facts) => first(facts) || second(facts) : (facts) => tests.some((test) => test(facts));
-}
-
-/** Every operation names whole paths: then a request with another path cannot match. */
-function exactPathsOf({ to }: Rule): readonly string[] | undefined {
-  const paths: string[] = [];
-  for (const operation of to) {
-    const named = operation.find(({ attribute, negated }) => attribute.name === 'request.path' && !negated);
-    if (named === undefined) return undefined;
-    if (!named.values.every((value) => !isPathTemplate(value) && parseStringPattern(value).kind === 'exact')) {
-      return undefined;
-    }
-    paths.push(...named.values);
-  }
-  return paths.length === 0 ? undefined : paths;
 }

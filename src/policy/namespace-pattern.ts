@@ -15,12 +15,14 @@ import { segmentsOf } from './spiffe-segments.ts';
 /** One value of `namespaces`, as a test. */
 export function compileNamespace(text: string): IdentityTest {
   const matches = compileGlob(text);
-  return (identity) => namespacesOf(identity).some(matches);
+  return (identity) => {
+    const { workload } = identity;
+    return workload === undefined ? federatedNamespaces(identity).some(matches) : matches(workload.namespace);
+  };
 }
 
-/** Nearly always one; a federated identity may have none or several. */
-function namespacesOf(identity: SpiffeId): readonly string[] {
-  if (identity.workload !== undefined) return [identity.workload.namespace];
+/** A federated identity may have no namespace, or several. */
+function federatedNamespaces(identity: SpiffeId): readonly string[] {
   const segments = segmentsOf(identity);
   return segments.slice(0, -1).filter((_, index) => segments[index - 1] === 'ns');
 }

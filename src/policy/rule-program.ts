@@ -1,3 +1,4 @@
+import { createPathIndex, type PathIndex } from './path-index.ts';
 import { bindRule, type CompiledRule } from './compiled-rule.ts';
 import type { RequestTest } from './attribute-test.ts';
 import type { ConnectionFacts, RequestFacts } from './facts.ts';
@@ -5,22 +6,13 @@ import type { ConnectionFacts, RequestFacts } from './facts.ts';
 /** The rules of one action, in the order in which Envoy asks them, so that the same one is named when several match. */
 export interface RuleProgram {
   readonly rules: readonly CompiledRule[];
-  /** Rules that can match only at written-out paths, by these paths: a thousand of them cost one look-up. */
-  readonly byPath: ReadonlyMap<string, readonly number[]>;
+  readonly index: PathIndex;
 }
 
 export function createRuleProgram(rules: readonly CompiledRule[]): RuleProgram {
   // Envoy keeps policies in a std::map, sorted by the bytes of their names; ours hold ASCII.
   const sorted = rules.filter(({ never }) => !never).toSorted((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
-  const byPath = new Map<string, number[]>();
-  for (const [index, { exactPaths }] of sorted.entries()) {
-    for (const path of new Set(exactPaths)) {
-      const indexes = byPath.get(path);
-      if (indexes === undefined) byPath.set(path, [index]);
-      else indexes.push(index);
-    }
-  }
-  return Object.freeze({ rules: sorted, byPath });
+  return Object.freeze({ rules: sorted, index: createPathIndex(sorted.map(({ leads }) => leads)) });
 }
 
 /** No rule. */
@@ -35,22 +27,24 @@ export class BoundProgram {
   readonly #places: readonly number[];
   /** Rules that are found by path, by their places. Nothing where none is left. */
   readonly #indexed: readonly (RequestTest | undefined)[] | undefined;
-  readonly #byPath: RuleProgram['byPath'];
+  readonly #index: PathIndex;
 
   constructor(program: RuleProgram, facts: ConnectionFacts) {
     let always = NONE;
     const tests: RequestTest[] = [];
     const places: number[] = [];
-    let indexed: (RequestTest | undefined)[] | undefined;
-    const { rules } = program;
-    for (let place = 0; place < rules.length && always === NONE; place += 1) {
-      const rule = rules[place];
-      const bound = rule === undefined ? false : bindRule(rule, facts);
+    const indexed: (RequestTest | undefined)[] = [];
+    let found = false;
+    for (const [place, rule] of program.rules.entries()) {
+      const bound = bindRule(rule, facts);
       if (bound === true) {
         always = place;
-      } else if (bound !== false && rule?.exactPaths !== undefined) {
-        indexed ??= Array.from({ length: rules.length });
-        indexed[place] = bound;
+        break;
+      }
+      const byPath = bound !== false && rule.leads !== undefined;
+      indexed.push(byPath ? bound : undefined);
+      if (byPath) {
+        found = true;
       } else if (bound !== false) {
         tests.push(bound);
         places.push(place);
@@ -59,8 +53,8 @@ export class BoundProgram {
     this.#always = always;
     this.#tests = tests;
     this.#places = places;
-    this.#indexed = indexed;
-    this.#byPath = program.byPath;
+    this.#indexed = found ? indexed : undefined;
+    this.#index = program.index;
   }
 
   /** The rule that matches whatever is asked, `NONE` if none ever can; nothing if it depends on the request. */
@@ -72,14 +66,14 @@ export class BoundProgram {
   first(facts: RequestFacts): number {
     let best = this.#always;
     const indexed = this.#indexed;
-    const candidates = indexed === undefined ? undefined : this.#byPath.get(facts.path);
-    if (indexed !== undefined && candidates !== undefined) {
-      for (const place of candidates) {
-        const test = indexed[place];
-        if (test !== undefined && test(facts)) {
-          best = place;
-          break;
-        }
+    if (indexed !== undefined) {
+      const { whole, prefixes } = this.#index;
+      const { path } = facts;
+      best = firstOf(whole.get(path), indexed, facts, best);
+      for (let at = 0; at < prefixes.length; at += 1) {
+        const prefix = prefixes[at];
+        if (prefix === undefined || prefix.length > path.length) break;
+        best = firstOf(prefix.places.get(path.slice(0, prefix.length)), indexed, facts, best);
       }
     }
     const tests = this.#tests;
@@ -91,4 +85,20 @@ export class BoundProgram {
     }
     return best;
   }
+}
+
+/** The first of these places that comes before the best so far and matches; else the best so far. */
+function firstOf(
+  places: readonly number[] | undefined,
+  indexed: readonly (RequestTest | undefined)[],
+  facts: RequestFacts,
+  best: number,
+): number {
+  if (places === undefined) return best;
+  for (const place of places) {
+    if (best !== NONE && place > best) return best;
+    const test = indexed[place];
+    if (test !== undefined && test(facts)) return place;
+  }
+  return best;
 }
