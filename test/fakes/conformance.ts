@@ -30,3 +30,13 @@ export function describeConformance(title: string, entry: string, suite: (data: 
     });
   });
 }
+
+/** The path of an entry for a test that reads it by itself, undefined where it is absent; in CI that is a failure. */
+export function conformance(entry: string): string | undefined {
+  const path = join(FOLDER, entry);
+  if (existsSync(path)) return path;
+  const missing = `conformance data ${entry} is not at ../shared/conformance beside the project`;
+  if (process.env['CI'] !== undefined) throw new Error(missing);
+  console.warn(`\n  NOT TESTED: ${missing}\n`);
+  return undefined;
+}

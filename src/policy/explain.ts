@@ -1,0 +1,133 @@
+import type { AppliedPolicy, PassedPolicy } from './applied-policy.ts';
+import type { Action } from './authorization-policy.ts';
+import type { Clause, CompiledCondition, CompiledRule } from './compiled-rule.ts';
+import type { ConnectionFacts, RequestFacts } from './facts.ts';
+import type { ResourceName } from './resource-document.ts';
+import { NO_ALLOW_MATCHED, NO_POLICY, type Verdict } from './verdict.ts';
+
+/** A condition that did not hold. */
+export interface FailedCondition {
+  /** Below the rule, such as `from[0].source.principals`. */
+  readonly field: string;
+  /** As written. */
+  readonly wanted: readonly string[];
+  /** Whether none of them was wanted. */
+  readonly negated: boolean;
+  /** Nothing where there is no such thing: no identity, no header, no token. */
+  readonly got: string | undefined;
+}
+
+export interface RuleExplanation {
+  readonly rule: number;
+  readonly matched: boolean;
+  /** The first condition that failed, of the source or operation that came nearest. */
+  readonly failed: FailedCondition | undefined;
+  /** Fields that this listener cannot tell; an ALLOW rule with one never matches, others are judged without. */
+  readonly ignored: readonly string[];
+}
+
+export interface PolicyExplanation {
+  readonly policy: ResourceName;
+  readonly action: Action;
+  readonly dryRun: boolean;
+  readonly matched: boolean;
+  readonly rules: readonly RuleExplanation[];
+}
+
+/** Why a request was answered as it was. Plain records, safe to show: no credentials. */
+export interface Explanation {
+  readonly verdict: Verdict;
+  readonly policies: readonly PolicyExplanation[];
+  readonly notApplied: readonly PassedPolicy[];
+}
+
+interface Question {
+  readonly applied: readonly AppliedPolicy[];
+  readonly passed: readonly PassedPolicy[];
+  readonly connection: ConnectionFacts;
+  readonly request: RequestFacts | undefined;
+}
+
+/** Asks every condition of every rule. Shares no evaluation order with the hot path, so that tests can compare both. */
+export function explain({ applied, passed, connection, request }: Question): Explanation {
+  const facts = { connection, request };
+  const judged = applied.map(({ policy, rules }) => ({
+    policy,
+    rules: rules.map((compiled) => ({ compiled, explanation: explainRule(compiled, facts) })),
+  }));
+  const matchedOf = (action: Action): CompiledRule[] =>
+    judged
+      .filter(({ policy }) => policy.action === action && !policy.dryRun)
+      .flatMap(({ rules }) => rules.filter(({ explanation }) => explanation.matched))
+      .map(({ compiled }) => compiled);
+  const allowing = applied.some(({ policy }) => policy.action === 'ALLOW' && !policy.dryRun);
+  const verdict =
+    firstById(matchedOf('CUSTOM')) ??
+    firstById(matchedOf('DENY')) ??
+    (allowing ? (firstById(matchedOf('ALLOW')) ?? NO_ALLOW_MATCHED) : NO_POLICY);
+  return {
+    verdict,
+    policies: judged.map(({ policy: { namespace, name, action, dryRun }, rules }) => ({
+      policy: { namespace, name },
+      action,
+      dryRun,
+      matched: rules.some(({ explanation }) => explanation.matched),
+      rules: rules.map(({ explanation }) => explanation),
+    })),
+    notApplied: passed,
+  };
+}
+
+function firstById(rules: readonly CompiledRule[]): Verdict | undefined {
+  return rules.toSorted((a, b) => (a.id < b.id ? -1 : 1))[0]?.verdict;
+}
+
+interface Facts {
+  readonly connection: ConnectionFacts;
+  readonly request: RequestFacts | undefined;
+}
+
+function explainRule({ rule, groups, ignored, never }: CompiledRule, facts: Facts): RuleExplanation {
+  const failures = groups.map((group) => failureOf(group, facts));
+  const failed = failures.find((failure) => failure !== undefined);
+  return {
+    rule: rule.index,
+    matched: failed === undefined && !never,
+    failed,
+    ignored: ignored.map(({ field }) => field),
+  };
+}
+
+/** Nothing if one clause holds; else the first failure of the clause that holds longest. */
+function failureOf(group: readonly Clause[], facts: Facts): FailedCondition | undefined {
+  let nearest: { failure: FailedCondition; held: number } | undefined;
+  for (const { conditions } of group) {
+    const held = conditions.findIndex((condition) => !holds(condition, facts));
+    const failed = conditions[held];
+    if (failed === undefined) return undefined;
+    if (nearest === undefined || held > nearest.held) nearest = { failure: failureFrom(failed, facts), held };
+  }
+  return nearest?.failure;
+}
+
+function holds({ compiled }: CompiledCondition, facts: Facts): boolean {
+  if (compiled.phase === 'connection') return compiled.test(facts.connection);
+  if (compiled.phase === 'remote-address') return compiled.test(remoteAddress(facts));
+  return facts.request !== undefined && compiled.test(facts.request);
+}
+
+function failureFrom(failed: CompiledCondition, facts: Facts): FailedCondition {
+  const { field, values, negated } = failed.condition;
+  return { field, wanted: values, negated, got: read(failed, facts) };
+}
+
+function read({ compiled }: CompiledCondition, facts: Facts): string | undefined {
+  if (compiled.phase === 'connection') return compiled.read(facts.connection);
+  if (compiled.phase === 'remote-address') return remoteAddress(facts).text;
+  return facts.request === undefined ? undefined : compiled.read(facts.request);
+}
+
+function remoteAddress({ connection, request }: Facts): ConnectionFacts['sourceIp'] {
+  const { remoteIp, sourceIp } = connection;
+  return remoteIp === 'per-request' ? (request?.remoteIp ?? sourceIp) : remoteIp;
+}

@@ -1,0 +1,172 @@
+import type { Issue } from '../core/issue.ts';
+import { ACTIONS, type Action, type AuthorizationPolicy, type Rule } from './authorization-policy.ts';
+import { isHttpOnly } from './attribute-traits.ts';
+import { fieldPath, isGiven, readList, readObject, readText, type FieldObject } from './field-reader.ts';
+import { Findings } from './findings.ts';
+import { nearestName } from './nearest-name.ts';
+import { readRule } from './parse-rule.ts';
+import type { ResourceDocument } from './resource-document.ts';
+import { DRY_RUN, readResource, type ResourceMetadata } from './resource-metadata.ts';
+import { readTargetReferences } from './target-references.ts';
+import { readSelector } from './workload-selector.ts';
+
+/** Istio's CRD. */
+const MOST_RULES = 512;
+
+export interface ParsedAuthorizationPolicy {
+  /** Nothing if any issue is an error: what is not understood in full is not enforced in part. */
+  readonly policy: AuthorizationPolicy | undefined;
+  readonly issues: readonly Issue[];
+}
+
+/** Reads and validates one AuthorizationPolicy, and says everything that is wrong with it at once. */
+export function parseAuthorizationPolicy(document: ResourceDocument): ParsedAuthorizationPolicy {
+  const findings = new Findings(document);
+  const resource = readResource(findings, document, 'AuthorizationPolicy');
+  const policy = resource === undefined ? undefined : readPolicy(findings, document, resource);
+  return Object.freeze({ policy: findings.failed ? undefined : policy, issues: findings.issues });
+}
+
+function readPolicy(
+  findings: Findings,
+  document: ResourceDocument,
+  { metadata, spec: value }: { metadata: ResourceMetadata; spec: unknown },
+): AuthorizationPolicy {
+  const known = ['selector', 'targetRef', 'targetRefs', 'action', 'provider', 'rules'];
+  const spec = readObject(findings, { path: 'spec', value, known }) ?? { path: 'spec', fields: {} };
+  const action = readAction(findings, spec);
+  const provider = readProvider(findings, spec, action);
+  const rules = readRules(findings, document, { spec, action, namespace: metadata.namespace });
+  if (rules.length === 0 && (action === 'DENY' || action === 'CUSTOM')) {
+    findings.error({
+      code: action === 'DENY' ? 'policy_deny_without_rules' : 'policy_custom_without_rules',
+      path: 'spec.rules',
+      message: `a ${action} policy without rules does nothing`,
+      remedy: 'write rules; `rules: [{}]` matches everything',
+    });
+  }
+  if (action === 'DENY') rules.forEach((rule) => warnOfTcp(findings, rule));
+  return Object.freeze({
+    name: metadata.name,
+    namespace: metadata.namespace,
+    file: document.file,
+    action,
+    provider,
+    selector: readSelector(findings, spec),
+    targets: Object.freeze(readTargetReferences(findings, spec, metadata.namespace)),
+    rules: Object.freeze(rules),
+    dryRun: readDryRun(findings, metadata, action),
+  });
+}
+
+function readAction(findings: Findings, spec: FieldObject): Action {
+  const path = fieldPath(spec.path, 'action');
+  const text = readText(findings, path, spec.fields['action']) ?? 'ALLOW';
+  const action = ACTIONS.find((known) => known === text);
+  if (action !== undefined) return action;
+  const nearest = nearestName(text, ACTIONS);
+  findings.error({
+    code: 'policy_action_unknown',
+    path,
+    message: `there is no action ${JSON.stringify(text.slice(0, 100))}`,
+    remedy: nearest === undefined ? `write one of ${ACTIONS.join(', ')}` : `did you mean ${nearest}?`,
+  });
+  return 'DENY';
+}
+
+function readProvider(findings: Findings, spec: FieldObject, action: Action): string | undefined {
+  const path = fieldPath(spec.path, 'provider');
+  const object = readObject(findings, { path, value: spec.fields['provider'], known: ['name'] });
+  const name = readText(findings, fieldPath(path, 'name'), object?.fields['name']) ?? '';
+  if (action === 'CUSTOM') {
+    if (name !== '') return name;
+    const at = object === undefined ? path : fieldPath(path, 'name');
+    findings.error({
+      code: 'policy_provider_missing',
+      path: at,
+      message: 'a CUSTOM policy names its provider',
+      remedy: 'write the name of an extension provider of the mesh settings',
+    });
+  } else if (object !== undefined) {
+    findings.error({
+      code: 'policy_provider_unexpected',
+      path,
+      message: `a policy with action ${action} has no provider`,
+      remedy: 'remove it, or write action: CUSTOM',
+    });
+  }
+  return undefined;
+}
+
+function readRules(
+  findings: Findings,
+  { locate }: ResourceDocument,
+  { spec, action, namespace }: { spec: FieldObject; action: Action; namespace: string },
+): readonly Rule[] {
+  const path = fieldPath(spec.path, 'rules');
+  const list = readList(findings, path, spec.fields['rules']) ?? [];
+  if (list.length > MOST_RULES) {
+    findings.error({
+      code: 'policy_too_many',
+      path,
+      message: `has ${list.length} rules`,
+      remedy: `write at most ${MOST_RULES} and split the policy`,
+    });
+    return [];
+  }
+  return list.flatMap((value, index) => {
+    const at = fieldPath(path, index);
+    if (isGiven(value)) {
+      const position = locate?.(at);
+      return readRule(findings, { value, path: at, index, action, namespace, position }) ?? [];
+    }
+    findings.error({
+      code: 'policy_rule_empty',
+      path: at,
+      message: 'the rule is empty',
+      remedy: 'write {} for a rule that matches everything',
+    });
+    return [];
+  });
+}
+
+/** User pains #42288: an HTTP rule that was meant for one port cuts the TCP ports off. */
+function warnOfTcp(findings: Findings, { index, from, to, when }: Rule): void {
+  const everything = [...from.flat(), ...to.flat(), ...when];
+  const http = everything.filter(({ attribute }) => isHttpOnly(attribute));
+  const named = (conditions: Rule['when']): boolean =>
+    conditions.some(({ attribute, negated }) => attribute.name === 'destination.port' && !negated);
+  const [first] = http;
+  if (first === undefined || named(when) || (to.length > 0 && to.every(named))) return;
+  findings.warning({
+    code: 'policy_deny_widened_on_tcp',
+    path: `spec.rules[${index}]`,
+    message: `${first.field} cannot be told on a TCP port, where the rule denies without it`,
+    remedy: 'name the HTTP ports in to.operation.ports',
+  });
+}
+
+function readDryRun(findings: Findings, { annotations }: ResourceMetadata, action: Action): boolean {
+  const text = annotations.get(DRY_RUN);
+  if (text === undefined) return false;
+  const path = `metadata.annotations[${DRY_RUN}]`;
+  // Go's strconv.ParseBool, which Istio asks.
+  const yes = ['1', 't', 'T', 'true', 'TRUE', 'True'].includes(text);
+  if (!yes && !['0', 'f', 'F', 'false', 'FALSE', 'False'].includes(text)) {
+    findings.error({
+      code: 'policy_dry_run_value',
+      path,
+      message: `${JSON.stringify(text.slice(0, 100))} is neither true nor false`,
+      remedy: 'write "true" or "false"',
+    });
+  }
+  if (action === 'AUDIT' || action === 'CUSTOM') {
+    findings.error({
+      code: 'policy_dry_run_action',
+      path,
+      message: `a policy with action ${action} has no dry run`,
+      remedy: 'remove the annotation',
+    });
+  }
+  return yes;
+}
