@@ -79,6 +79,20 @@ export const ERRORS = {
   // --- ca: roots
 
   // --- ca: ledger
+  ledger_entry_invalid: {
+    what: 'not a ledger entry',
+    remedy: 'correct the field named; a line that was read must be in canonical form, byte for byte',
+    grpc: 'INTERNAL',
+    http: 500,
+    exit: 1,
+  },
+  ledger_log_key: {
+    what: 'the key of the log is missing, unusable or another one',
+    remedy: 'restore log-key.pem (PKCS#8 PEM, Ed25519) from the same backup as ledger.db',
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+  },
 
   // --- ca: operator
 
