@@ -30,6 +30,7 @@ export type GrpcStatusName =
   | 'UNAUTHENTICATED';
 
 const invalid = { grpc: 'INVALID_ARGUMENT', http: 400, exit: 2 } as const;
+const unavailable = { grpc: 'UNAVAILABLE', http: 503, exit: 3 } as const;
 
 export const ERRORS = {
   // --- core
@@ -86,12 +87,81 @@ export const ERRORS = {
     http: 500,
     exit: 1,
   },
+  ledger_overloaded: {
+    what: 'too many entries wait to be written to the ledger',
+    remedy: 'try again with backoff; if it lasts, look at the latency of the disk that holds ledger.db',
+    ...unavailable,
+  },
+  ledger_unwritable: {
+    what: 'the ledger could not be written, so nothing was issued',
+    remedy: 'make room on the disk that holds ledger.db and check that it is writable; the next try needs no restart',
+    ...unavailable,
+  },
+  ledger_unreadable: {
+    what: 'the ledger could not be read',
+    remedy: 'check that ledger.db exists, is readable and is intact (sealwright audit verify)',
+    ...unavailable,
+  },
+  ledger_serial_taken: {
+    what: 'the serial number stands in the ledger already',
+    remedy: 'issue again with a new random serial; if it happens again, the source of randomness is broken',
+    grpc: 'ALREADY_EXISTS',
+    http: 409,
+    exit: 1,
+  },
+  ledger_fenced: {
+    what: 'another writer opened this ledger, so this one has stopped',
+    remedy: 'run one CA on one state folder: stop the other one, then restart this one',
+    ...unavailable,
+  },
+  ledger_stopped: {
+    what: "the ledger's writer has ended",
+    remedy: 'restart the CA; the log says why the writer ended',
+    ...unavailable,
+  },
+  ledger_closed: {
+    what: 'the ledger is closed',
+    remedy: 'ask another replica, or try again when the CA runs again',
+    ...unavailable,
+  },
+  ledger_altered: {
+    what: 'the ledger is not what its last signed tree head says',
+    remedy: 'keep a copy of ledger.db for inspection, then restore it from a backup together with log-key.pem',
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+  },
+  ledger_missing: {
+    what: 'the key of the log is there, but its ledger is not',
+    remedy: 'restore ledger.db from a backup; to begin a new log with a new name instead, move log-key.pem away',
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+  },
   ledger_log_key: {
     what: 'the key of the log is missing, unusable or another one',
     remedy: 'restore log-key.pem (PKCS#8 PEM, Ed25519) from the same backup as ledger.db',
     grpc: 'FAILED_PRECONDITION',
     http: 409,
     exit: 1,
+  },
+  ledger_version: {
+    what: 'the ledger was written by a newer release, or is no ledger',
+    remedy: 'run the release that wrote it, or a newer one',
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+  },
+  ledger_range: {
+    what: 'the ledger holds no such entry or size',
+    remedy: 'ask for an index below the size, and for sizes up to that of the last tree head',
+    ...invalid,
+    exit: 1,
+  },
+  ledger_export_invalid: {
+    what: 'not an export of a ledger',
+    remedy: 'give a file written by sealwright audit export',
+    ...invalid,
   },
 
   // --- ca: operator
