@@ -12,7 +12,8 @@ import {
   type ServerIdentityOptions,
 } from '../../../ca/roots/server-identity.ts';
 import { caServerNames } from '../../../ca/roots/server-names.ts';
-import { createServerSigner, type SignServerCertificate } from '../../../ca/roots/sign-server-certificate.ts';
+import type { SignServerCertificate } from '../../../ca/roots/sign-server-certificate.ts';
+import { serverSigner } from './server-signer.ts';
 import { SealwrightError } from '../../../src/core/errors.ts';
 import { parseTrustDomain } from '../../../src/identity/trust-domain.ts';
 import { encodeCertificates } from '../../../src/pki/certificate-pem.ts';
@@ -61,7 +62,7 @@ describe('the certificate under which the CA is reached', () => {
   afterEach(() => identity?.close());
 
   const signer = (): SignServerCertificate =>
-    createServerSigner({ material: () => material, now: () => clock.now(), randomBytes });
+    serverSigner({ material: () => material, now: () => clock.now(), randomBytes });
 
   const open = async (change: Partial<ServerIdentityOptions> = {}): Promise<ServerIdentity> => {
     identity = await ServerIdentity.open({
