@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { SealwrightError } from '../../src/core/errors.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import { checkIssued, opensslNames } from '../../src/pki/check-issued.ts';
+import { octetsOfAddress, textOfAddress } from '../../src/pki/general-name.ts';
 import { lintTbs } from '../../src/pki/lint.ts';
 import { assembleCertificate, buildServerTbs } from '../../src/pki/profile.ts';
 import { newSerial } from '../../src/pki/serial.ts';
@@ -39,7 +40,7 @@ export function createServerSigner(options: ServerSignerOptions): SignServerCert
       lifetime: notAfter - now(),
       issuer: { notBefore: issuer.template.notBefore, notAfter: issuer.notAfter },
     });
-    const names = [...dnsNames.map((name) => `DNS:${name}`), ...ipAddresses.map((address) => `IP:${address}`)];
+    const names = [...dnsNames.map((name) => `DNS:${name}`), ...ipAddresses.map(ipName)];
     const request = {
       identity,
       dnsNames,
@@ -71,6 +72,12 @@ export function createServerSigner(options: ServerSignerOptions): SignServerCert
     });
     return [certificate, ...material.chain];
   };
+}
+
+/** In the one form that an address has when it is read back from its octets. */
+function ipName(address: string): string {
+  const octets = octetsOfAddress(address);
+  return `IP:${octets === undefined ? address : textOfAddress(octets)}`;
 }
 
 /** No CSR is made inside one process: what stands in for it is the key that it would have carried. */

@@ -119,10 +119,9 @@ export class ServerIdentity {
 async function obtain(options: ServerIdentityOptions): Promise<ServerCredentials> {
   const { names, signServerCertificate, clock, lifetime = LIFETIME } = options;
   const keyPair = await createKeyPair();
-  const now = clock.now();
-  const order = { publicKey: keyPair.publicKey, ...names, notAfter: now + lifetime };
+  const order = { publicKey: keyPair.publicKey, ...names, notAfter: clock.now() + lifetime };
   const chain = await signServerCertificate(order);
-  const notAfter = checkAnswer(chain[0], { keyPair, names, now });
+  const notAfter = checkAnswer(chain[0], { keyPair, names, now: clock.now() });
   return Object.freeze({
     certificateChain: encodeCertificates(chain),
     privateKey: encodePrivateKey(keyPair.privateKey),
