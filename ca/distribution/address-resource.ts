@@ -1,13 +1,7 @@
 import { isIPv6, SocketAddress } from 'node:net';
 import { parseIpAddress } from '../../src/policy/ip-address.ts';
-import {
-  AddressSchema,
-  FACTS_EXTENSION,
-  FactsSchema,
-  MutualTls,
-  WorkloadType,
-} from '../../src/wire/control-types.ts';
-import { packMessage } from '../../src/wire/typed-message.ts';
+import { FACTS_EXTENSION } from '../../src/wire/control-types.ts';
+import { ADDRESS, FACTS, MutualTls, WorkloadType } from '../../src/wire/message-type.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
 import type { PlacedWorkload, PortMode } from './mesh-model.ts';
 import type { MeshService } from './service.ts';
@@ -27,7 +21,7 @@ export function workloadResource(
   const { workload, memberships, ports, mode } = placed;
   const { labels } = workload;
   const [region = '', zone = '', subzone = ''] = workload.locality.split('/');
-  const facts = packMessage(FactsSchema, {
+  const facts = FACTS.encode({
     labels: sorted(labels),
     sidecar: workload.sidecar,
     mutualTls: MODES[mode],
@@ -39,7 +33,7 @@ export function workloadResource(
       mutualTls: port.mode === mode ? MutualTls.UNSPECIFIED : MODES[port.mode],
     })),
   });
-  const body = packMessage(AddressSchema, {
+  const body = ADDRESS.encode({
     type: {
       case: 'workload',
       value: {
@@ -80,10 +74,10 @@ export function workloadResource(
 /** A service as `istio.workload.Address`, found by `<namespace>/<hostname>`, its other names and its addresses. */
 export function serviceResource(service: MeshService): XdsResource {
   const addresses = service.addresses.map(parseRange).filter((range) => range !== undefined);
-  const facts = packMessage(FactsSchema, {
+  const facts = FACTS.encode({
     ports: service.ports.map(({ number, name, protocol }) => ({ port: number, name, protocol: protocol.facts })),
   });
-  const body = packMessage(AddressSchema, {
+  const body = ADDRESS.encode({
     type: {
       case: 'service',
       value: {

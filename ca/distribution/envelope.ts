@@ -1,7 +1,7 @@
 import { documentOf } from '../../src/resources/resource-document.ts';
 import type { Resource } from '../../src/resources/resource.ts';
-import { EnvelopeSchema } from '../../src/wire/control-types.ts';
-import { packMessage, packObject } from '../../src/wire/typed-message.ts';
+import { encodeObject } from '../../src/wire/json-object.ts';
+import { MCP_RESOURCE } from '../../src/wire/message-type.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
 import { versioned } from './versioned.ts';
 
@@ -13,7 +13,7 @@ export function envelopeOf(resource: Resource): XdsResource {
   if (known !== undefined) return known;
   const { namespace, name, labels, annotations, creationTimestamp, version } = resource;
   const seconds = Math.floor(creationTimestamp / 1_000);
-  const body = packMessage(EnvelopeSchema, {
+  const body = MCP_RESOURCE.encode({
     metadata: {
       name: `${namespace}/${name}`,
       createTime: { seconds: BigInt(seconds), nanos: Math.round((creationTimestamp - seconds * 1_000) * 1e6) },
@@ -21,7 +21,7 @@ export function envelopeOf(resource: Resource): XdsResource {
       labels: { ...labels },
       annotations: { ...annotations },
     },
-    body: packObject(documentOf(resource)),
+    body: encodeObject(documentOf(resource)),
   });
   const envelope = versioned({ name: `${namespace}/${name}`, aliases: [], body });
   made.set(resource, envelope);

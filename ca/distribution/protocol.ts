@@ -1,4 +1,4 @@
-import { AppProtocol, ApplicationProtocol } from '../../src/wire/control-types.ts';
+import { AppProtocol, ApplicationProtocol } from '../../src/wire/message-type.ts';
 
 /** What is spoken at a port, in both vocabularies of the control stream. */
 export interface PortProtocol {

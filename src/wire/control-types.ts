@@ -1,19 +1,4 @@
-/** The messages that the control stream carries, and the names under which they are subscribed to. */
-export { ResourceSchema as EnvelopeSchema } from './gen/istio/mcp/v1alpha1/resource_pb.ts';
-export type { Service as ServiceMessage, Workload as WorkloadMessage } from './gen/istio/workload/workload_pb.ts';
-export {
-  AddressSchema,
-  AppProtocol,
-  ServiceSchema,
-  Service_Visibility,
-  WorkloadSchema,
-  WorkloadStatus,
-  WorkloadType,
-} from './gen/istio/workload/workload_pb.ts';
-export { SecretSchema } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
-export { ApplicationProtocol, FactsSchema, MutualTls } from './gen/sealwright/control/v1/control_pb.ts';
-
-/** The types by what they are called in a subscription. */
+/** What the control stream's types are called in a subscription. */
 export const CONTROL_TYPES = Object.freeze({
   /** Workloads and services, as ztunnel subscribes to them. */
   address: 'type.googleapis.com/istio.workload.Address',
