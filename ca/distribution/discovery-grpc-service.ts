@@ -6,20 +6,18 @@ import type { ServerCall } from '../../src/wire/server-call.ts';
 import { createDiscovery } from '../../src/wire/xds-service.ts';
 import type { Authentication } from '../authenticators/authenticate-in-order.ts';
 import { Credentials, readBearer } from '../authenticators/credentials.ts';
-import type { DistributionMetrics } from './distribution-metrics.ts';
 import type { Distribution } from './distribution.ts';
 import { readSubscriberName } from './subscriber.ts';
 
 export interface DiscoveryServiceOptions {
   readonly authenticate: Authentication;
-  readonly distribution: Pick<Distribution, 'subscribe'>;
-  readonly metrics: DistributionMetrics;
+  readonly distribution: Pick<Distribution, 'subscribe' | 'countRefusal'>;
   readonly logger: Logger;
 }
 
 /** The control stream on the wire: who calls is proven first, and then judged by the workload that it names. */
 export function discoveryGrpcService(options: DiscoveryServiceOptions): BoundService {
-  const { distribution, metrics, logger } = options;
+  const { distribution, logger } = options;
   return createDiscovery({
     subscribe: async (node, call) => {
       const from = call.peer.remoteAddress;
@@ -28,7 +26,7 @@ export function discoveryGrpcService(options: DiscoveryServiceOptions): BoundSer
         return distribution.subscribe(readSubscriberName(node), identity);
       } catch (error) {
         if (error instanceof SealwrightError) {
-          metrics.refused.add();
+          distribution.countRefusal();
           logger.info('a subscriber was refused', { code: error.code, reason: error.message, from });
         }
         throw error;

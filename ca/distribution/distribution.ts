@@ -60,6 +60,10 @@ export class Distribution {
     return this.#subscriptions.size;
   }
 
+  countRefusal(): void {
+    this.#options.metrics.refused.add();
+  }
+
   /** Other roots are trusted from now on. */
   setBundle({ roots }: TrustBundle): void {
     this.#bundle = trustBundleResource(roots);

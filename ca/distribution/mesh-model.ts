@@ -55,7 +55,9 @@ export function modelOf(snapshot: ResourceSnapshot, options: ModelOptions): Mesh
     owned.flatMap(({ services }) => services).filter(({ selector }) => selector !== undefined),
     ({ namespace }) => namespace,
   );
-  const policies = snapshot.list('PeerAuthentication').flatMap((resource) => readPeerAuthentication(resource).policy ?? []);
+  const policies = snapshot
+    .list('PeerAuthentication')
+    .flatMap((resource) => readPeerAuthentication(resource).policy ?? []);
   const byNamespace = Map.groupBy(policies, ({ namespace }) => namespace);
   const wide = byNamespace.get(options.rootNamespace) ?? [];
   const place = (workload: MeshWorkload, services: readonly MeshService[]): PlacedWorkload => {
@@ -68,7 +70,9 @@ export function modelOf(snapshot: ResourceSnapshot, options: ModelOptions): Mesh
   });
   const listed = owned.flatMap(({ resource, services }) => {
     if (resource.kind !== 'ServiceEntry') return [];
-    return endpointWorkloads(resource, options.clusterId).map((workload) => place(workload, ofHost(workload, services)));
+    return endpointWorkloads(resource, options.clusterId).map((workload) =>
+      place(workload, ofHost(workload, services)),
+    );
   });
   return {
     workloads: Object.freeze([...selected, ...listed]),
@@ -113,7 +117,8 @@ function placed(workload: MeshWorkload, services: readonly MeshService[], polici
   // No listener has port 0, and none can be named in a policy: what remains is the level above ports.
   const mode = modeOf(0);
   const known = new Map<number, Omit<ListeningPort, 'mode' | 'number'>>();
-  for (const [name, number] of Object.entries(workload.ports)) known.set(number, { name, protocol: protocolOfName(name) });
+  for (const [name, number] of Object.entries(workload.ports))
+    known.set(number, { name, protocol: protocolOfName(name) });
   // A service says more about what is spoken than the workload's own name for the port.
   for (const { ports } of memberships) {
     for (const { service, target } of ports) {
@@ -127,6 +132,8 @@ function placed(workload: MeshWorkload, services: readonly MeshService[], polici
       if (!known.has(port) && modeOf(port) !== mode) known.set(port, { name: '', protocol: protocolOfName('') });
     }
   }
-  const ports = [...known].sort(([a], [b]) => a - b).map(([number, rest]) => ({ number, ...rest, mode: modeOf(number) }));
+  const ports = [...known]
+    .sort(([a], [b]) => a - b)
+    .map(([number, rest]) => ({ number, ...rest, mode: modeOf(number) }));
   return Object.freeze({ workload, memberships: Object.freeze(memberships), ports: Object.freeze(ports), mode });
 }

@@ -44,4 +44,3 @@ export function viewOf(snapshot: ResourceSnapshot, options: ViewOptions & { read
     },
   };
 }
-

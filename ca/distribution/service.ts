@@ -85,7 +85,9 @@ function kubernetesService(resource: Resource): MeshService[] {
   return [
     Object.freeze({
       key: `${namespace}/${hostname}`,
-      aliases: [...shorter, name].map((short) => `${namespace}/${short}`).concat(shorter.concat(hostname).map((any) => `*/${any}`)),
+      aliases: [...shorter, name]
+        .map((short) => `${namespace}/${short}`)
+        .concat(shorter.concat(hostname).map((any) => `*/${any}`)),
       namespace,
       name,
       hostname,

@@ -66,11 +66,16 @@ export function admit(
   const resource = snapshot.get({ kind: 'WorkloadEntry', namespace, name });
   const entry = resource === undefined ? undefined : parseWorkloadEntry(resource).value;
   if (resource === undefined || entry === undefined) {
-    throw new SealwrightError('subscriber_refused', { workload, caller, reason: 'there is no WorkloadEntry of this name' });
+    throw new SealwrightError('subscriber_refused', {
+      workload,
+      caller,
+      reason: 'there is no WorkloadEntry of this name',
+    });
   }
   const own = identity.workload;
   if (own === undefined || own.namespace !== namespace || own.serviceAccount !== entry.serviceAccount) {
-    const wanted = entry.serviceAccount === '' ? 'no service account' : `service account ${namespace}/${entry.serviceAccount}`;
+    const wanted =
+      entry.serviceAccount === '' ? 'no service account' : `service account ${namespace}/${entry.serviceAccount}`;
     throw new SealwrightError('subscriber_refused', { workload, caller, reason: `its WorkloadEntry has ${wanted}` });
   }
   return Object.freeze({ namespace, name, labels: workloadLabels(resource, entry) });
