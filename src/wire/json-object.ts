@@ -19,7 +19,7 @@ export function decodeObject({ typeUrl, value }: TypedBytes): Readonly<Record<st
     new SealwrightError('response_unreadable', { expected: TYPE_URL, reason }, { cause });
   if (typeUrl !== TYPE_URL) throw refuse(`it is of type ${typeUrl.slice(0, 256)}`);
   try {
-    return toJson(StructSchema, fromBinary(StructSchema, value)) as JsonObject;
+    return toJson(StructSchema, fromBinary(StructSchema, value));
   } catch (error) {
     throw refuse(reasonOf(error), error);
   }
