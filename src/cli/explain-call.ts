@@ -17,8 +17,18 @@ import { parseWorkloadEntry } from '../resources/workload-entry.ts';
 import { modelOf, type PlacedWorkload } from '../../ca/distribution/mesh-model.ts';
 import { isHttp, protocolOf, type PortProtocol } from '../../ca/distribution/protocol.ts';
 import { sidecarFor } from '../../ca/distribution/applicable.ts';
-import type { ExplainOptions } from './commands/policy.ts';
 import { parseIdentityArgument } from './identity-argument.ts';
+
+/** A call as it is asked about on the command line. */
+export interface ExplainOptions {
+  readonly to: string;
+  readonly from?: string;
+  readonly port?: string;
+  readonly method?: string;
+  readonly path?: string;
+  readonly header?: readonly string[];
+  readonly sourceIp?: string;
+}
 
 /** One call that somebody asks about. */
 export interface CallQuestion {

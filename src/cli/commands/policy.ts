@@ -3,6 +3,7 @@ import { stringifyYaml } from '../../config/stringify-yaml.ts';
 import { formatIssue, type Issue } from '../../core/issue.ts';
 import { CheckFailed, type CommandContext } from '../command.ts';
 import { addOutputOption, type ListingFormat } from '../render/listing.ts';
+import type { ExplainOptions } from '../explain-call.ts';
 import { sayIssues } from '../say-issues.ts';
 import { addResourcesOptions, loadSettings } from '../settings-options.ts';
 
@@ -40,7 +41,7 @@ export function configure(command: Command, context: CommandContext): void {
     .option('--source-ip <address>', "the caller's address (that of its WorkloadEntry, else 127.0.0.1)");
   addOutputOption(explain);
   addResourcesOptions(explain);
-  explain.action(async (options: ExplainOptions) => {
+  explain.action(async (options: ExplainOptions & { output: ListingFormat }) => {
     const settings = loadSettings({ ...options }, context);
     const { readPaths } = await import('../../resources/read-folder.ts');
     const { policyValidators } = await import('../../resources/policy-resource.ts');
@@ -59,18 +60,6 @@ export function configure(command: Command, context: CommandContext): void {
     else if (options.output === 'yaml') context.stdout(stringifyYaml(explained));
     else context.stdout(renderCall(explained));
   });
-}
-
-/** As commander hands them over. */
-export interface ExplainOptions {
-  readonly to: string;
-  readonly from?: string;
-  readonly port?: string;
-  readonly method?: string;
-  readonly path?: string;
-  readonly header?: readonly string[];
-  readonly sourceIp?: string;
-  readonly output: ListingFormat;
 }
 
 function renderIssues(issues: readonly Issue[], format: ListingFormat): string {

@@ -9,8 +9,7 @@ export function renderCall({ allowed, refusedByMtls, call, mtls, explanation, pl
   const request = call['method'] === undefined ? '' : ` ${call['method']} ${call['path']}`;
   lines.push(`${call['from']} -> ${call['to']} port ${call['port']} (${call['protocol']})${request}`);
   lines.push(`${allowed ? 'ALLOWED' : 'DENIED'}: ${refusedByMtls ? STRICT_REFUSES : verdict.reason}`);
-  if (!refusedByMtls && typeof verdict.decidedBy === 'object')
-    lines.push(...decision(verdict.decidedBy, policies, places));
+  if (!refusedByMtls && verdict.matched !== undefined) lines.push(...decision(verdict.matched, policies, places));
   const source = mtls.policy === undefined ? '' : ` by ${mtls.policy.namespace}/${mtls.policy.name}`;
   lines.push(`mTLS: ${mtls.mode} (${mtls.level}${source})`);
   if (policies.length > 0) lines.push('', 'policies of this workload:');
