@@ -746,6 +746,11 @@ export const ERRORS = {
   // --- proxy
 
   // --- cli
+  demo_failed: {
+    what: 'the demo could not go on',
+    remedy: 'see the reason; a CA of another demo may still hold the ports',
+    ...unready,
+  },
   operator_unreachable: {
     what: 'the CA does not answer on its operator socket',
     remedy: 'start it with "sealwright ca", or name its state folder with --state',
