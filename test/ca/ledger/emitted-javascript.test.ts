@@ -28,7 +28,7 @@ describe('the ledger as emitted JavaScript', () => {
     const folder = temporaryFolder(this);
     assert.ok(emit(folder) > 25);
     const script = `
-      const { openLedger } = await import(process.argv[2]);
+      const { openLedger } = await import(${JSON.stringify('./ca/ledger/ledger.js')});
       const logger = { debug() {}, info() {}, warn() {}, error: console.error };
       const paths = { databasePath: 'ledger.db', logKeyPath: 'log-key.pem' };
       const ledger = await openLedger({ ...paths, clock: { now: Date.now }, logger });
@@ -36,7 +36,7 @@ describe('the ledger as emitted JavaScript', () => {
       console.log((await ledger.entryAt(0)).entry.kind);
       await ledger.close();`;
     writeFileSync(join(folder, 'main.js'), script);
-    const run = spawnSync(process.execPath, ['main.js', './ca/ledger/ledger.js'], { cwd: folder, encoding: 'utf8' });
+    const run = spawnSync(process.execPath, ['main.js'], { cwd: folder, encoding: 'utf8' });
     assert.equal(run.stdout, 'operator-act\n', run.stderr);
   });
 });

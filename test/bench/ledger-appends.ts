@@ -1,0 +1,73 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { IssuanceEntry } from '../../ca/ledger/entry.ts';
+import { encodeEntry } from '../../ca/ledger/entry-codec.ts';
+import { openLedger } from '../../ca/ledger/ledger.ts';
+import { SpiffeId } from '../../src/identity/spiffe-id.ts';
+
+// How many entries a second become durable, and what one costs in CPU, the threads and the main one together.
+// Arguments: bytes of the certificate (default 480, a line of about 1400 bytes), rows that are there before (default 0).
+
+const [, , certificateSize = '480', before = '0'] = process.argv;
+const silent = (): void => undefined;
+const logger = { debug: silent, info: silent, warn: silent, error: console.error };
+
+function issuance(number: number): IssuanceEntry {
+  const identity = SpiffeId.parse(`spiffe://cluster.local/ns/shop-${number % 20}/sa/service-${number % 500}`);
+  const uid = '5b0e0b8e-6d5e-4d5c-9a3b-0d9c3c1e7f11';
+  const pod = { name: 'catalog-7d9f8', uid };
+  return {
+    kind: 'issuance',
+    serial: randomBytes(17).toString('hex'),
+    identity,
+    certificate: randomBytes(Number(certificateSize)),
+    issuerKeyId: 'ab'.repeat(20),
+    notBefore: 1_767_225_600_000,
+    notAfter: 1_767_312_000_000,
+    caller: { identity, method: 'jwks', credential: `jti:${uid}`, tokenAuthenticatedAt: 1_767_225_600_123, pod },
+    csrSha256: 'cd'.repeat(32),
+    spkiSha256: 'ef'.repeat(32),
+    requestedTtl: 86_400_000,
+  };
+}
+
+async function measure(concurrency: number): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'sealwright-'));
+  const paths = { databasePath: join(folder, 'ledger.db'), logKeyPath: join(folder, 'log-key.pem') };
+  const ledger = await openLedger({ ...paths, clock: { now: Date.now }, logger });
+  for (let row = 0; row < Number(before); row += 1_000) {
+    await Promise.all(Array.from({ length: 1_000 }, (_, index) => ledger.append(issuance(row + index))));
+  }
+  const total = concurrency === 1 ? 2_000 : 20_000;
+  const entries = Array.from({ length: total }, (_, index) => issuance(index));
+  const took: number[] = [];
+  let commits = 0;
+  ledger.onTreeHead(() => (commits += 1));
+  const cpuBefore = process.cpuUsage();
+  const begun = performance.now();
+  const queue = entries.values();
+  const appendAll = async (): Promise<void> => {
+    for (const entry of queue) {
+      const start = performance.now();
+      await ledger.append(entry);
+      took.push(performance.now() - start);
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, appendAll));
+  const wall = performance.now() - begun;
+  const cpu = process.cpuUsage(cpuBefore);
+  await ledger.close();
+  rmSync(folder, { recursive: true });
+  took.sort((a, b) => a - b);
+  const at = (share: number): string => `${(took[Math.floor(share * (took.length - 1))] ?? 0).toFixed(2)} ms`;
+  console.log(
+    `concurrency ${concurrency}: ${Math.round((total / wall) * 1000)} entries/s, ` +
+      `${((cpu.user + cpu.system) / 1000 / total).toFixed(4)} ms CPU each, ` +
+      `p50 ${at(0.5)}, p99 ${at(0.99)}, ${(total / commits).toFixed(1)} a commit`,
+  );
+}
+
+console.log(`${encodeEntry(issuance(0)).length} characters an entry, ${before} entries before`);
+for (const concurrency of [1, 32, 256]) await measure(concurrency);
