@@ -7,6 +7,7 @@ import type { Settings } from '../src/config/settings-table.ts';
 import { createClock, type Clock } from '../src/core/clock.ts';
 import { SealwrightError, reasonOf } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
+import { SpiffeId } from '../src/identity/spiffe-id.ts';
 import { parseTrustDomain, type TrustDomain } from '../src/identity/trust-domain.ts';
 import { inClusterConfig } from '../src/kubernetes/api-access.ts';
 import { createTokenReviewer } from '../src/kubernetes/token-review.ts';
@@ -35,6 +36,7 @@ import type { Refusal } from './issuance/certificate-service.ts';
 import { createIssuanceMetrics, exposeExpiry } from './issuance/issuance-metrics.ts';
 import { Issuance } from './issuance/issuance.ts';
 import { createIssuer } from './issuance/issuer.ts';
+import { createServerSigner } from './issuance/server-certificates.ts';
 import { openLedger, type Ledger } from './ledger/ledger.ts';
 import { RefusalCounter } from './ledger/refusal-counter.ts';
 import { identityOperations } from './operator/identity-operations.ts';
@@ -45,7 +47,6 @@ import type { CaMaterial } from './roots/ca-material.ts';
 import { openRoots } from './roots/open-roots.ts';
 import { ServerIdentity } from './roots/server-identity.ts';
 import { caServerNames, type ServerNames } from './roots/server-names.ts';
-import { createServerSigner } from './roots/sign-server-certificate.ts';
 import { lockState } from './roots/state-lock.ts';
 
 export interface CaSurroundings {
@@ -162,7 +163,17 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     const serverIdentity = started(
       await ServerIdentity.open({
         names: serverNames(settings),
-        signServerCertificate: createServerSigner({ material: () => material, now: () => clock.now(), randomBytes }),
+        signServerCertificate: createServerSigner({
+          // SPIFFE-ID 3.1: a signing authority carries an SVID of its own.
+          identity: SpiffeId.ofWorkload(trustDomain, {
+            namespace: settings.rootNamespace,
+            serviceAccount: 'sealwright-ca',
+          }),
+          material: () => material,
+          ledger,
+          now: () => clock.now(),
+          randomBytes,
+        }),
         onRenewal: ({ certificateChain, privateKey }) => listener.setTls({ certificateChain, privateKey, roots }),
         clock,
         random: Math.random,

@@ -11,14 +11,19 @@ export interface IssuanceMetrics {
   readonly signErrors: CounterFamily;
 }
 
+const SIGN_ERRORS = ['CSR_ERROR', 'TTL_ERROR', 'CERT_GEN_ERROR', 'CA_NOT_READY', 'UNKNOWN'];
+
 export function createIssuanceMetrics(metrics: Metrics): IssuanceMetrics {
   const count = (name: string, help: string): Count => metrics.counter(`citadel_server_${name}`, help).of();
+  const signErrors = metrics.counter('citadel_server_csr_sign_err_count', 'CSRs not signed, by error.', ['error']);
+  // Each series is there from the start, at zero: a rate over one that only appears with its first error misses it.
+  for (const error of SIGN_ERRORS) signErrors.of(error).add(0);
   return {
     csrs: count('csr_count', 'CSRs received.'),
     authenticationFailures: count('authentication_failure_count', 'Callers refused, impersonations included.'),
     csrParsingErrors: count('csr_parsing_err_count', 'CSRs that could not be read, or were wrongly signed.'),
     issued: count('success_cert_issuance_count', 'Certificates issued.'),
-    signErrors: metrics.counter('citadel_server_csr_sign_err_count', 'CSRs not signed, by error.', ['error']),
+    signErrors,
   };
 }
 

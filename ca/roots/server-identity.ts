@@ -3,7 +3,6 @@ import { Backoff, type Random } from '../../src/core/backoff.ts';
 import type { Clock, Timer } from '../../src/core/clock.ts';
 import { SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
-import { BACKDATE } from '../../src/pki/authority.ts';
 import { encodeCertificates, readCertificate } from '../../src/pki/certificate-pem.ts';
 import { createKeyPair, encodePrivateKey, type KeyPair } from '../../src/pki/keys.ts';
 import type { ServerNames } from './server-names.ts';
@@ -120,10 +119,9 @@ export class ServerIdentity {
 async function obtain(options: ServerIdentityOptions): Promise<ServerCredentials> {
   const { names, signServerCertificate, clock, lifetime = LIFETIME } = options;
   const keyPair = await createKeyPair();
-  const now = clock.now();
-  const order = { publicKey: keyPair.publicKey, ...names, notBefore: now - BACKDATE, notAfter: now + lifetime };
+  const order = { publicKey: keyPair.publicKey, ...names, notAfter: clock.now() + lifetime };
   const chain = await signServerCertificate(order);
-  const notAfter = checkAnswer(chain[0], { keyPair, names, now });
+  const notAfter = checkAnswer(chain[0], { keyPair, names, now: clock.now() });
   return Object.freeze({
     certificateChain: encodeCertificates(chain),
     privateKey: encodePrivateKey(keyPair.privateKey),

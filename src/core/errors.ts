@@ -334,6 +334,18 @@ export const ERRORS = {
     http: 502,
     exit: 1,
   },
+  xds_request_invalid: {
+    what: 'the discovery request breaks the protocol',
+    remedy: 'send a type_url with every request, and the node with the first one of a stream',
+    ...invalid,
+  },
+  xds_too_many_subscriptions: {
+    what: 'more subscriptions than one stream may have',
+    remedy: 'unsubscribe from what is not in use, or subscribe to all by the name *',
+    grpc: 'RESOURCE_EXHAUSTED',
+    http: 429,
+    exit: 2,
+  },
 
   // --- kubernetes
   kubernetes_unreachable: {

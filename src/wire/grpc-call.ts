@@ -28,6 +28,7 @@ export class GrpcCall implements ServerCall {
     this.#call = call;
     // grpc-js says 'cancelled' also after a call that ended well; `finish` tells the two apart.
     call.once('cancelled', () => this.cancel());
+    if (call.cancelled) this.#over = 'cancelled';
   }
 
   get deadline(): number | undefined {
@@ -39,7 +40,7 @@ export class GrpcCall implements ServerCall {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
-      if (this.#over === 'cancelled' || this.#call.cancelled) this.#controller.abort();
+      if (this.#over === 'cancelled') this.#controller.abort();
     }
     return this.#controller.signal;
   }

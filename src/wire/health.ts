@@ -35,9 +35,10 @@ export function createHealth(names: readonly string[]): Health {
         last = status;
       };
       watchers.add(tell);
-      stream.call.signal.addEventListener('abort', () => resolve(), { once: true });
+      const { signal } = stream.call;
+      signal.addEventListener('abort', () => resolve(), { once: true });
       tell();
-      await promise;
+      if (!signal.aborted) await promise;
       watchers.delete(tell);
     },
   });

@@ -41,7 +41,11 @@ export async function makeCertificate(recipe: CertificateRecipe): Promise<MadeCe
     publicKey: verifyingKeyOf(keyPair.publicKey),
     signingKey: signingKeyOf(signer.privateKey),
     signingAlgorithm: { ...signingAlgorithmOf(signer.privateKey), ...(recipe.hash && { hash: recipe.hash }) },
-    extensions: [...(recipe.extensions ?? caExtensions())],
+    // RFC 5280 4.2.1.2: a CA has one; without it nothing that it signs could name its key.
+    extensions: [
+      ...(recipe.extensions ?? caExtensions()),
+      await x509.SubjectKeyIdentifierExtension.create(verifyingKeyOf(keyPair.publicKey)),
+    ],
   });
   return { certificate: Buffer.from(made.rawData), privateKey: keyPair.privateKey, keyPair };
 }

@@ -140,13 +140,19 @@ describe('a gRPC service', () => {
 
   it('gives up at the deadline and tells the handler', async () => {
     const { promise: aborted, resolve } = Promise.withResolvers<void>();
+    const { promise: started, resolve: start } = Promise.withResolvers<void>();
     answer = async (_, call) => {
       call.signal.addEventListener('abort', () => resolve());
+      start();
       await aborted;
       return [];
     };
-    await assert.rejects(channel.unary(createCertificate, {}, { timeout: 50 }), /ca_unreachable|DEADLINE_EXCEEDED/);
+    // Long enough to reach the handler on a busy machine.
+    const call = channel.unary(createCertificate, {}, { timeout: 400 });
+    const failed = assert.rejects(call, /ca_unreachable|DEADLINE_EXCEEDED/);
+    await started;
     await aborted;
+    await failed;
   });
 
   it('tells the handler when the caller went away', async () => {
