@@ -12,7 +12,7 @@ export function renewalTime(
   random: Random,
 ): number {
   const half = Math.max(0, notAfter - receivedAt) / 2;
-  return receivedAt + half * (1 - JITTER + 2 * JITTER * random());
+  return Math.round(receivedAt + half * (1 - JITTER + 2 * JITTER * random()));
 }
 
 /** No waiting between tries is longer than this share of what is left: an hour before the end, six minutes. */

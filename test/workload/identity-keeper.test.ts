@@ -17,7 +17,7 @@ const DAY = 86_400_000;
 const CATALOG = 'spiffe://cluster.local/ns/shop/sa/catalog';
 
 describe('the identity of a workload, kept with a real CA', function () {
-  this.timeout(60_000);
+  this.timeout(30_000);
   let caFolder: string;
   let ca: RunningCa;
   let port: number;
