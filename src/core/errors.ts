@@ -741,6 +741,35 @@ export const ERRORS = {
   },
 
   // --- ca: distribution
+  resources_invalid: {
+    what: 'the resources hold errors, and a CA that starts without all of them could lose a DENY',
+    remedy: 'mend what the lines above name; "sealwright policy validate" shows it again',
+    ...unready,
+  },
+  resources_unavailable: {
+    what: 'the folder of resources cannot be made or read',
+    remedy: 'make it, let this user read it, or name another by the setting resources',
+    ...unready,
+  },
+  subscriber_unknown: {
+    what: 'the subscriber does not say which workload it is',
+    remedy: 'send a node id such as sidecar~127.0.1.1~catalog.shop~shop.svc.cluster.local',
+    ...invalid,
+  },
+  subscriber_refused: {
+    what: 'the caller is not the workload that it subscribes for',
+    remedy: 'apply a WorkloadEntry of this name whose serviceAccount is that of the caller',
+    grpc: 'PERMISSION_DENIED',
+    http: 403,
+    exit: 1,
+  },
+  subscriber_too_many: {
+    what: 'one workload has too many control streams open',
+    remedy: 'close those that are not in use; one sidecar needs one',
+    grpc: 'RESOURCE_EXHAUSTED',
+    http: 429,
+    exit: 1,
+  },
 
   // --- proxy
 
