@@ -772,6 +772,11 @@ export const ERRORS = {
   },
 
   // --- proxy
+  sidecar_config_unusable: {
+    what: 'the pushed configuration cannot be used',
+    remedy: 'mend the resource that the reason names; the last good configuration stays in force',
+    ...invalid,
+  },
 
   // --- cli
   operator_unreachable: {
