@@ -22,6 +22,8 @@ const OWN = {
 const deny = (name: string, rules: unknown = [{ to: [{ operation: { methods: ['DELETE'] } }] }]): XdsResource =>
   pushedDocument({ kind: 'AuthorizationPolicy', name, spec: { action: 'DENY', rules } });
 
+type Pushed = readonly [changed: readonly XdsResource[], removed?: readonly string[]];
+
 describe('what the control stream pushed', () => {
   let roots: string[];
   before(async () => {
@@ -224,106 +226,105 @@ describe('what the control stream pushed', () => {
     assert.equal(told.length, length);
   });
 
-  const bad: [what: string, type: string, make: () => [readonly XdsResource[], readonly string[]?], reason: RegExp][] =
+  const bad: [what: string, type: string, make: () => Pushed, reason: RegExp][] = [
+    ['a policy with an unknown action', authorizationPolicy, () => [[badPolicy({ action: 'PERMIT' })]], /PERMIT/],
+    ['a policy with an unknown field', authorizationPolicy, () => [[badPolicy({ acton: 'DENY' })]], /acton/],
     [
-      ['a policy with an unknown action', authorizationPolicy, () => [[badPolicy({ action: 'PERMIT' })]], /PERMIT/],
-      ['a policy with an unknown field', authorizationPolicy, () => [[badPolicy({ acton: 'DENY' })]], /acton/],
-      [
-        'a good policy beside a bad one',
-        authorizationPolicy,
-        () => [[deny('good'), badPolicy({ action: 'PERMIT' })]],
-        /PERMIT/,
+      'a good policy beside a bad one',
+      authorizationPolicy,
+      () => [[deny('good'), badPolicy({ action: 'PERMIT' })]],
+      /PERMIT/,
+    ],
+    [
+      'a policy under the name of another',
+      authorizationPolicy,
+      () => [
+        [pushedDocument({ kind: 'AuthorizationPolicy', name: 'x', outside: 'shop/kept', spec: { action: 'ALLOW' } })],
       ],
-      [
-        'a policy under the name of another',
-        authorizationPolicy,
-        () => [
-          [pushedDocument({ kind: 'AuthorizationPolicy', name: 'x', outside: 'shop/kept', spec: { action: 'ALLOW' } })],
+      /is named shop\/x within/,
+    ],
+    [
+      'another kind in its place',
+      authorizationPolicy,
+      () => [[pushedDocument({ kind: 'PeerAuthentication', name: 'kept' })]],
+      /no AuthorizationPolicy/,
+    ],
+    [
+      'bytes that are nothing',
+      authorizationPolicy,
+      () => [[{ ...deny('x'), body: { ...deny('x').body, value: Buffer.from('nonsense') } }]],
+      /istio\.mcp\.v1alpha1\.Resource/,
+    ],
+    [
+      'a mode that is none',
+      peerAuthentication,
+      () => [[pushedDocument({ kind: 'PeerAuthentication', name: 'x', spec: { mtls: { mode: 'STRIKT' } } })]],
+      /STRIKT/,
+    ],
+    [
+      'a second Sidecar',
+      sidecar,
+      () => [
+        ['x', 'y'].map((name) => pushedDocument({ kind: 'Sidecar', name, spec: { egress: [{ hosts: ['./*'] }] } })),
+      ],
+      /more than one Sidecar/,
+    ],
+    [
+      'a Sidecar whose application is the sidecar itself',
+      sidecar,
+      () => [
+        [
+          pushedDocument({
+            kind: 'Sidecar',
+            name: 'x',
+            spec: {
+              ingress: [{ port: { number: 9080, protocol: 'HTTP', name: 'h' }, defaultEndpoint: '0.0.0.0:9080' }],
+            },
+          }),
         ],
-        /is named shop\/x within/,
       ],
-      [
-        'another kind in its place',
-        authorizationPolicy,
-        () => [[pushedDocument({ kind: 'PeerAuthentication', name: 'kept' })]],
-        /no AuthorizationPolicy/,
-      ],
-      [
-        'bytes that are nothing',
-        authorizationPolicy,
-        () => [[{ ...deny('x'), body: { ...deny('x').body, value: Buffer.from('nonsense') } }]],
-        /not understood|cannot be read|./,
-      ],
-      [
-        'a mode that is none',
-        peerAuthentication,
-        () => [[pushedDocument({ kind: 'PeerAuthentication', name: 'x', spec: { mtls: { mode: 'STRIKT' } } })]],
-        /STRIKT/,
-      ],
-      [
-        'a second Sidecar',
-        sidecar,
-        () => [
-          ['x', 'y'].map((name) => pushedDocument({ kind: 'Sidecar', name, spec: { egress: [{ hosts: ['./*'] }] } })),
+      /port of the sidecar itself/,
+    ],
+    [
+      'a Sidecar that listens twice at one place',
+      sidecar,
+      () => [
+        [
+          pushedDocument({
+            kind: 'Sidecar',
+            name: 'x',
+            spec: {
+              ingress: [{ port: { number: 9080, protocol: 'HTTP', name: 'h' }, defaultEndpoint: '127.0.0.1:80' }],
+              egress: [{ port: { number: 9080, protocol: 'HTTP', name: 'o' }, hosts: ['./*'] }],
+            },
+          }),
         ],
-        /more than one Sidecar/,
       ],
-      [
-        'a Sidecar whose application is the sidecar itself',
-        sidecar,
-        () => [
-          [
-            pushedDocument({
-              kind: 'Sidecar',
-              name: 'x',
-              spec: {
-                ingress: [{ port: { number: 9080, protocol: 'HTTP', name: 'h' }, defaultEndpoint: '0.0.0.0:9080' }],
-              },
-            }),
-          ],
-        ],
-        /port of the sidecar itself/,
-      ],
-      [
-        'a Sidecar that listens twice at one place',
-        sidecar,
-        () => [
-          [
-            pushedDocument({
-              kind: 'Sidecar',
-              name: 'x',
-              spec: {
-                ingress: [{ port: { number: 9080, protocol: 'HTTP', name: 'h' }, defaultEndpoint: '127.0.0.1:80' }],
-                egress: [{ port: { number: 9080, protocol: 'HTTP', name: 'o' }, hosts: ['./*'] }],
-              },
-            }),
-          ],
-        ],
-        /two listeners at 127\.0\.1\.2:9080/,
-      ],
-      [
-        'mesh settings that are wrong',
-        configMap,
-        () => [[pushedDocument({ kind: 'ConfigMap', name: 'sealwright', data: { mesh: 'trustDomainAliases: 7' } })]],
-        /trustDomainAliases/,
-      ],
-      ['a trust bundle without a root', secret, () => [[pushedRoots('')]], /no root certificate/],
-      [
-        'a trust bundle with half a root',
-        secret,
-        () => [[pushedRoots(`${roots[0] ?? ''}-----BEGIN CERTIFICATE-----\nMIIB\n`)]],
-        /cut short/,
-      ],
-      ['the trust bundle being removed', secret, () => [[], [ROOT_SECRET]], /no trust bundle/],
-      ['the own workload being removed', address, () => [[], [uidOf('catalog')]], /own workload is gone/],
-      ['the own workload without an address', address, () => [[pushedWorkload({ name: 'catalog' })]], /no IP address/],
-      [
-        'a workload of an impossible trust domain',
-        address,
-        () => [[pushedWorkload({ ...OWN, name: 'prices', trustDomain: 'UPPER' })]],
-        /trust domain/,
-      ],
-    ];
+      /two listeners at 127\.0\.1\.2:9080/,
+    ],
+    [
+      'mesh settings that are wrong',
+      configMap,
+      () => [[pushedDocument({ kind: 'ConfigMap', name: 'sealwright', data: { mesh: 'trustDomainAliases: 7' } })]],
+      /trustDomainAliases/,
+    ],
+    ['a trust bundle without a root', secret, () => [[pushedRoots('')]], /no root certificate/],
+    [
+      'a trust bundle with half a root',
+      secret,
+      () => [[pushedRoots(`${roots[0] ?? ''}-----BEGIN CERTIFICATE-----\nMIIB\n`)]],
+      /cut short/,
+    ],
+    ['the trust bundle being removed', secret, () => [[], [ROOT_SECRET]], /no trust bundle/],
+    ['the own workload being removed', address, () => [[], [uidOf('catalog')]], /own workload is gone/],
+    ['the own workload without an address', address, () => [[pushedWorkload({ name: 'catalog' })]], /no IP address/],
+    [
+      'a workload of an impossible trust domain',
+      address,
+      () => [[pushedWorkload({ ...OWN, name: 'prices', trustDomain: 'UPPER' })]],
+      /trust domain/,
+    ],
+  ];
   const badPolicy = (spec: Record<string, unknown>): XdsResource =>
     pushedDocument({ kind: 'AuthorizationPolicy', name: 'x', spec });
 
