@@ -251,12 +251,13 @@ describe('the agent of a sidecar, with a real CA', function () {
   });
 
   it('says why where the workload is not its own, and is let in once it is', async () => {
-    write('catalog', workload('catalog', '127.0.1.2', 'somebody'));
-    const agent = await open();
+    const agent = await open({ workload: { namespace: 'shop', name: 'late' } });
+    await eventually(() => /no WorkloadEntry of this name/.test(agent.status.problem ?? ''));
+    write('late', workload('late', '127.0.1.9', 'somebody'));
     await eventually(() => /somebody/.test(agent.status.problem ?? ''));
     assert.equal(agent.current(), undefined);
     assert.ok(agent.identity.usable);
-    write('catalog', workload('catalog', '127.0.1.2'));
+    write('late', workload('late', '127.0.1.9', 'catalog'));
     await ready(agent);
   });
 
