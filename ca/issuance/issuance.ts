@@ -5,7 +5,6 @@ import type { Logger } from '../../src/core/logger.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import { checkIssued, opensslNames } from '../../src/pki/check-issued.ts';
 import { parseCsr, type Csr } from '../../src/pki/csr.ts';
-import { checkPublicKey } from '../../src/pki/key-policy.ts';
 import { lintTbs } from '../../src/pki/lint.ts';
 import { encodePem } from '../../src/pki/pem.ts';
 import { assembleCertificate, buildLeafTbs } from '../../src/pki/profile.ts';
@@ -45,6 +44,9 @@ export interface IssuanceOptions {
   readonly logger: Logger;
 }
 
+/** How many serial numbers are drawn for one certificate before the call is given up. */
+const MOST_SERIALS = 3;
+
 export class Issuance {
   readonly #options: IssuanceOptions;
 
@@ -64,12 +66,26 @@ export class Issuance {
     let csr: Csr | undefined;
     try {
       csr = parseCsr(request.csr);
-      checkPublicKey(csr.key);
       csr.verifySignature();
-      return await this.#sign(request, csr);
+      return await this.#signWithFreshSerial(request, csr);
     } catch (error) {
       await this.#refuse(request, csr, error);
       throw error;
+    }
+  }
+
+  /**
+   * 128 random bits do not repeat by chance: a serial that is taken says that randomness is broken, and somebody should
+   * know. The certificate that carries it was never answered; another is made.
+   */
+  async #signWithFreshSerial(request: IssuanceRequest, csr: Csr): Promise<Issued> {
+    for (let left = MOST_SERIALS - 1; ; left -= 1) {
+      try {
+        return await this.#sign(request, csr);
+      } catch (error) {
+        if (left === 0 || !(error instanceof SealwrightError) || error.code !== 'ledger_serial_taken') throw error;
+        this.#options.logger.error('a serial number came up twice: check the randomness of this machine');
+      }
     }
   }
 

@@ -10,6 +10,11 @@ export interface CommandRow {
 /** The commands in the order in which a new user meets them. Each module is loaded only when its command runs. */
 export const COMMANDS: readonly CommandRow[] = [
   {
+    name: 'demo',
+    summary: 'see the main job done, by real processes; --once checks it and ends',
+    load: () => import('./commands/demo.ts'),
+  },
+  {
     name: 'init',
     summary: 'write a folder to start from: settings, resources and the places of keys',
     load: () => import('./commands/init.ts'),

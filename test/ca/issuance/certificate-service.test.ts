@@ -1,0 +1,138 @@
+import { strict as assert } from 'node:assert';
+import type { AuthenticationOutcome } from '../../../ca/authenticators/authenticator.ts';
+import { Credentials } from '../../../ca/authenticators/credentials.ts';
+import { createIssuanceMetrics } from '../../../ca/issuance/issuance-metrics.ts';
+import { createCertificate, messageForCaller, type Refusal } from '../../../ca/issuance/certificate-service.ts';
+import type { Issued } from '../../../ca/issuance/issuance.ts';
+import { SealwrightError, type ErrorCode } from '../../../src/core/errors.ts';
+import { RecordReader } from '../../../src/core/record-reader.ts';
+import { SpiffeId } from '../../../src/identity/spiffe-id.ts';
+import { createMetrics } from '../../../src/observe/metrics.ts';
+import { describeConformance } from '../../fakes/conformance.ts';
+import { RecordingLogger } from '../../fakes/logger.ts';
+
+const identity = SpiffeId.parse('spiffe://cluster.local/ns/shop/sa/catalog');
+const GRANTED: AuthenticationOutcome = {
+  kind: 'granted',
+  caller: { identity, method: 'jwks', tokenAuthenticatedAt: 0, credential: 'jti:1' },
+};
+const refusedBy = (code: ErrorCode): AuthenticationOutcome => ({
+  kind: 'refused',
+  by: 'test',
+  code,
+  reason: 'a detail for the operator',
+  identity: undefined,
+});
+
+interface Given {
+  readonly outcome?: AuthenticationOutcome;
+  readonly issue?: () => Promise<Issued>;
+  readonly impersonatedIdentity?: string;
+}
+
+const issued = (chain: readonly string[]): Issued => ({ chain, serial: '01', notBefore: 0, notAfter: 0, index: 0 });
+
+/** Runs one call and says what the caller sees. */
+async function outcomeOf(
+  given: Given,
+): Promise<{ code: string; message?: string; chain?: readonly string[]; refusals: Refusal[] }> {
+  const refusals: Refusal[] = [];
+  const call = {
+    credentials: new Credentials({ bearer: undefined, peerChain: undefined, remoteAddress: '192.0.2.1' }),
+    csr: '',
+    validitySeconds: 0n,
+    impersonatedIdentity: given.impersonatedIdentity ?? '',
+  };
+  try {
+    const chain = await createCertificate(call, {
+      authenticate: async () => given.outcome ?? GRANTED,
+      issuance: { issue: given.issue ?? (async () => issued([])) },
+      onRefused: (refusal) => refusals.push(refusal),
+      metrics: createIssuanceMetrics(createMetrics({ processMetrics: false })),
+      logger: new RecordingLogger(),
+    });
+    return { code: 'OK', chain, refusals };
+  } catch (error) {
+    assert.ok(error instanceof SealwrightError);
+    return { code: error.facts.grpc, message: messageForCaller(error), refusals };
+  }
+}
+
+describe('CreateCertificate', () => {
+  it('says no more than "not authenticated", whatever the reason is in the table', async () => {
+    for (const code of ['token_expired', 'svid_invalid', 'der_invalid', 'kubernetes_unreachable'] as const) {
+      const { code: status, message, refusals } = await outcomeOf({ outcome: refusedBy(code) });
+      assert.deepEqual([status, message], ['UNAUTHENTICATED', 'request authenticate failure'], code);
+      assert.deepEqual(
+        refusals.map((refusal) => [refusal.code, refusal.reason]),
+        [[code, 'a detail for the operator']],
+      );
+    }
+  });
+
+  it('is unavailable, and refuses nobody, while nobody can judge', async () => {
+    const outcome = { ...refusedBy('kubernetes_unreachable'), kind: 'unavailable' } as AuthenticationOutcome;
+    const { code, message, refusals } = await outcomeOf({ outcome });
+    assert.equal(code, 'UNAVAILABLE');
+    assert.doesNotMatch(message ?? '', /detail/);
+    assert.deepEqual(refusals, []);
+  });
+
+  it('tells a caller nothing of a fault of ours', async () => {
+    const issue = (): Promise<Issued> => Promise.reject(new Error('/secret/path is broken'));
+    const { code, message } = await outcomeOf({ issue });
+    assert.equal(code, 'INTERNAL');
+    assert.match(message ?? '', /^CSR signing error \(/);
+    assert.doesNotMatch(message ?? '', /secret/);
+  });
+});
+
+describeConformance('CreateCertificate, by the cases of Istio', 'ca-server.json', (data) => {
+  const reader = (value: unknown): RecordReader =>
+    new RecordReader(value, (field, reason) => new Error(`${field} ${reason}`));
+  const file = reader(data.json('ca-server.json'));
+  /** Which of our failures stands for each of Istio's kinds. */
+  const ours: Readonly<Record<string, ErrorCode>> = {
+    CA_NOT_READY: 'validity_impossible',
+    CSR_ERROR: 'csr_invalid',
+    TTL_ERROR: 'ttl_too_long',
+    CERT_GEN_ERROR: 'issuance_lint',
+  };
+
+  const cases = [...file.records('createCertificate'), ...file.records('clientCertificate')];
+  it('has its cases', () => assert.equal(cases.length, 13));
+  for (const one of cases) {
+    const given = one.record('given');
+    const expect = one.record('expect');
+    it(one.text('name'), async () => {
+      const expected = expect.text('code');
+      const message = expect.optionalText('message');
+      if (message === 'request authenticate failure') {
+        const seen = await outcomeOf({ outcome: refusedBy('credentials_missing') });
+        assert.deepEqual([seen.code, seen.message], [expected, message]);
+        return;
+      }
+      const ca = given.record('ca');
+      if (expected === 'OK') {
+        const chain = expect.texts('certChain');
+        const answered = [ca.text('signed'), ...ca.texts('certChain'), ca.text('root')];
+        assert.deepEqual((await outcomeOf({ issue: async () => issued(answered) })).chain, chain);
+        return;
+      }
+      const code = ours[ca.record('signError').text('type')] ?? 'issuance_failed';
+      const seen = await outcomeOf({
+        issue: () => Promise.reject(new SealwrightError(code, { reason: 'cannot sign' })),
+      });
+      assert.equal(seen.code, expected);
+      assert.match(seen.message ?? '', /^CSR signing error \(.*cannot sign.*\)$/);
+    });
+  }
+
+  it('refuses to act for others, since no node agent is trusted yet', async () => {
+    const { code, message, refusals } = await outcomeOf({ impersonatedIdentity: 'spiffe://cluster.local/ns/a/sa/b' });
+    const [first] = file.record('impersonation').records('cases');
+    assert.equal(code, first?.record('expect').text('code'));
+    assert.equal(message, first?.record('expect').text('message'));
+    assert.ok(refusals[0]?.identity?.equals(identity));
+  });
+});

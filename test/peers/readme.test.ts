@@ -1,0 +1,73 @@
+import { strict as assert } from 'node:assert';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { dirname, join } from 'node:path';
+import { needTool } from '../fakes/external-tool.ts';
+import { temporaryFolder } from '../fakes/folder.ts';
+import { PROJECT } from '../structure/sources.ts';
+import { requireGrpcurl } from './grpcurl.ts';
+
+/** A port that is free now. The README's own may be taken on the machine that tests. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+describe('the README', () => {
+  it('is right, command by command, in an empty folder (slow)', async function () {
+    this.timeout(60_000);
+    needTool(this, 'openssl');
+    const grpcurl = requireGrpcurl(this);
+    const readme = readFileSync(join(PROJECT, 'README.md'), 'utf8');
+    const part = /<!-- by hand: begin -->(.*)<!-- by hand: end -->/s.exec(readme)?.[1] ?? '';
+    const commands = [...part.matchAll(/```sh\n(.*?)```/gs)].map((block) => block[1] ?? '');
+    assert.ok(commands.length >= 5, 'hardly any command was found');
+    const port = await freePort();
+    const script = [
+      'set -e',
+      `sealwright() { "${process.execPath}" "$SEALWRIGHT/bin/sealwright.js" "$@"; }`,
+      ...commands,
+    ].join('\n');
+    const folder = temporaryFolder(this);
+    const child = spawn('bash', ['-c', script.replaceAll('localhost:15012', `localhost:${port}`)], {
+      cwd: folder,
+      detached: true,
+      env: {
+        ...process.env,
+        SEALWRIGHT: PROJECT,
+        SEALWRIGHT_CA_LISTEN: `127.0.0.1:${port}`,
+        SEALWRIGHT_CA_METRICS_LISTEN: '127.0.0.1:0',
+        PATH: `${dirname(grpcurl)}:${process.env['PATH'] ?? ''}`,
+      },
+    });
+    let output = '';
+    child.stdout.on('data', (data: Buffer) => (output += data.toString()));
+    child.stderr.on('data', (data: Buffer) => (output += data.toString()));
+    const closed = once(child, 'close');
+    const [code] = (await once(child, 'exit')) as [number];
+    // The CA that the script left running, in the background of the same process group.
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGTERM');
+    await closed;
+    assert.equal(code, 0, output);
+    assert.match(output, /^identity +spiffe:\/\/cluster\.local\/ns\/shop\/sa\/catalog$/m);
+    assert.match(output, /^chain\.pem: OK$/m);
+    assert.match(output, /^the ledger is good: /m);
+    assert.ok(existsSync(join(folder, 'shop-legacy.p12')));
+  });
+
+  it('names only files that are there', () => {
+    const readme = readFileSync(join(PROJECT, 'README.md'), 'utf8');
+    const links = [...readme.matchAll(/\]\((?!https?:)([^)#]+)/g)].map((link) => link[1] ?? '');
+    assert.ok(links.length > 5);
+    assert.deepEqual(
+      links.filter((link) => !existsSync(join(PROJECT, link))),
+      [],
+    );
+  });
+});
