@@ -261,6 +261,14 @@ describe('the agent of a sidecar, with a real CA', function () {
     await ready(agent);
   });
 
+  it('says so where the CA counts itself to another cluster', async () => {
+    const agent = await open({ clusterId: 'elsewhere' });
+    await eventually(() =>
+      agent.status.types.some(({ refusal }) => /its clusterId may be another/.test(refusal ?? '')),
+    );
+    assert.equal(agent.current(), undefined);
+  });
+
   it('waits for its token and its root, which may come after it', async () => {
     const token = readFileSync(join(folder, 'token'));
     const rootFile = join(folder, 'root.pem');
