@@ -399,6 +399,34 @@ export const ERRORS = {
   },
 
   // --- workload
+  token_file_unreadable: {
+    what: 'the service account token cannot be read',
+    remedy: 'write one there with "sealwright token create", or name its file with --token-file',
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+  },
+  ca_root_unreadable: {
+    what: 'there is no root certificate to verify the CA with',
+    remedy: 'name the root-cert.pem of the CA with --ca-root',
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+  },
+  identity_unproven: {
+    what: 'the CA answered something that is no identity for this workload',
+    remedy: 'compare trust domain and CA with those of this sidecar; the certificate in use is kept',
+    grpc: 'INTERNAL',
+    http: 502,
+    exit: 1,
+  },
+  workload_folder_unwritable: {
+    what: 'the folder of the workload cannot be written',
+    remedy: 'give this user write access to it; until then a restart needs the CA',
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 1,
+  },
 
   // --- ca: authenticators
   credentials_missing: {
@@ -744,6 +772,11 @@ export const ERRORS = {
   },
 
   // --- proxy
+  sidecar_config_unusable: {
+    what: 'the pushed configuration cannot be used',
+    remedy: 'mend the resource that the reason names; the last good configuration stays in force',
+    ...invalid,
+  },
 
   // --- cli
   demo_failed: {
