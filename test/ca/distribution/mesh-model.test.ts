@@ -16,8 +16,8 @@ const only = (...texts: string[]): PlacedWorkload => {
 };
 const message = (placed: PlacedWorkload): Workload => {
   const { type } = ADDRESS.decode(workloadResource(placed, OPTIONS).body);
-  assert.equal(type.case, 'workload');
-  return type.value as Workload;
+  if (type.case !== 'workload') throw new Error('no workload');
+  return type.value;
 };
 const peerAuthentication = (spec: string, namespace = 'shop'): string =>
   `apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: p, namespace: ${namespace}}\nspec: ${spec}\n`;
