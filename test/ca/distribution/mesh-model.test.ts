@@ -16,7 +16,7 @@ const only = (...texts: string[]): PlacedWorkload => {
 };
 const message = (placed: PlacedWorkload): Workload => {
   const { type } = ADDRESS.decode(workloadResource(placed, OPTIONS).body);
-  assert.equal(type.case, 'workload');
+  if (type.case !== 'workload') throw new Error('no workload');
   return type.value;
 };
 const peerAuthentication = (spec: string, namespace = 'shop'): string =>
