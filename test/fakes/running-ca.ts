@@ -45,11 +45,19 @@ export class RunningCa {
     this.metricsPort = Number(parts.ready['metrics']);
   }
 
-  /** Starts in a folder of settings, which is written where there is none. Fails with what the CA said. */
-  static async start(folder: string, flags: readonly string[] = []): Promise<RunningCa> {
+  /**
+   * Starts in a folder of settings, which is written where there is none. Fails with what the CA said.
+   * `before` are words that go before the command, of a program that becomes what it is given, such as taskset.
+   */
+  static async start(
+    folder: string,
+    flags: readonly string[] = [],
+    before: readonly string[] = [],
+  ): Promise<RunningCa> {
     writeSettings(folder);
     const free = ['--ca-listen', '127.0.0.1:0', '--ca-metrics-listen', '127.0.0.1:0'];
-    const child = spawn(process.execPath, [BINARY, 'ca', ...free, ...flags], {
+    const [program, ...words] = [...before, process.execPath, BINARY];
+    const child = spawn(program, [...words, 'ca', ...free, ...flags], {
       cwd: folder,
       stdio: ['ignore', 'ignore', 'pipe'],
     });
@@ -66,6 +74,12 @@ export class RunningCa {
       child.once('close', (code) => reject(new Error(`the CA ended with ${code}: ${said.join('\n')}`)));
     });
     return new RunningCa({ folder, child, log, ready });
+  }
+
+  get pid(): number {
+    const { pid } = this.#child;
+    if (pid === undefined) throw new Error('the CA is not running');
+    return pid;
   }
 
   get operator(): OperatorClient {
