@@ -7,6 +7,7 @@ import type { Settings } from '../src/config/settings-table.ts';
 import { createClock, type Clock } from '../src/core/clock.ts';
 import { SealwrightError, reasonOf } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
+import { createRandomPool } from '../src/core/random-pool.ts';
 import { SpiffeId } from '../src/identity/spiffe-id.ts';
 import { parseTrustDomain } from '../src/identity/trust-domain.ts';
 import { createLogger } from '../src/observe/logger.ts';
@@ -143,7 +144,8 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       ledger,
       lifetimes: settings.ca.ttl,
       clock,
-      randomBytes,
+      // Serial numbers are public: they may lie in memory before they are used.
+      randomBytes: createRandomPool(randomBytes),
       logger,
     });
     exposeExpiry(metrics, clock, { root: () => firstRootExpiry(material), chain: () => material.notAfter });

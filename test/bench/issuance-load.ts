@@ -36,11 +36,14 @@ export class IssuanceLoad {
     this.#generator = parts.generator;
   }
 
-  /** Starts both; the generator holds `count` tokens and CSRs, all different, before it resolves. */
+  /**
+   * Starts both; the generator holds `count` tokens and CSRs, all different, before it resolves. The CA gets the flags
+   * that Node was given here, so that a profile (`--cpu-prof`) is taken of it too.
+   */
   static async start(count: number, { cpus }: IssuanceLoadOptions = {}): Promise<IssuanceLoad> {
     const folder = mkdtempSync(join(tmpdir(), 'sealwright-bench-'));
     const pinned = (cpu: number | undefined): string[] => (cpu === undefined ? [] : ['taskset', '-c', String(cpu)]);
-    const ca = await RunningCa.start(folder, [], pinned(cpus?.ca));
+    const ca = await RunningCa.start(folder, [], { before: pinned(cpus?.ca), nodeFlags: process.execArgv });
     const [command, ...args] = [...pinned(cpus?.generator), process.execPath];
     const file = join(import.meta.dirname, 'issuance-load-generator.ts');
     const generator = fork(file, { execPath: command, execArgv: args, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });

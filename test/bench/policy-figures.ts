@@ -2,6 +2,7 @@ import type { Figure } from './figure.ts';
 import { compile, nanosecondsOf, POLICY_SHAPES, policyCase } from './policy-shapes.ts';
 
 const CALLS = 1_000_000;
+const TURNS = 5;
 const NO_PEER = { peer: null, peerName: null, peerAbsent: 'no other engine of these policies runs in a process' };
 
 /** One allowed request, judged on an open connection by 100 policies: the dearest of the shapes. */
@@ -23,13 +24,23 @@ export async function policyDecision(): Promise<Figure> {
 export async function policyScale(): Promise<Figure> {
   const taken = Object.keys(POLICY_SHAPES).map((shape) => {
     const [few, many] = [policyCase(shape, 10), policyCase(shape, 1000)];
-    const peer = nanosecondsOf(CALLS, few.allow);
-    const ours = nanosecondsOf(CALLS, many.allow);
+    let [ours, peer] = [Infinity, Infinity];
+    // In turns, and the least disturbed of each: what the engine has optimized for one serves the other too.
+    for (let turn = 0; turn < TURNS; turn += 1) {
+      peer = Math.min(peer, nanosecondsOf(CALLS / TURNS, few.allow));
+      ours = Math.min(ours, nanosecondsOf(CALLS / TURNS, many.allow));
+    }
     return { shape, ours, peer };
   });
   const worst = taken.reduce((a, b) => (b.ours / b.peer > a.ours / a.peer ? b : a));
-  const { ours, peer, shape } = worst;
-  return { ours, peer, unit: 'ns/decision', peerName: '10 policies', notes: [`the worst shape: ${shape}`] };
+  const { ours, peer } = worst;
+  return {
+    ours,
+    peer,
+    unit: 'ns/decision',
+    peerName: '10 policies',
+    notes: taken.map((each) => `${each.shape}: ${(each.ours / each.peer).toFixed(2)}`),
+  };
 }
 
 /** 1000 policies compiled, as each push that changes one of them does: the dearest of the shapes, warm. */

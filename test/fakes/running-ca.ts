@@ -29,6 +29,13 @@ export async function sealwright(
 /** A line of the log of a running CA. */
 export type LogRecord = Readonly<Record<string, unknown>>;
 
+export interface CaCommand {
+  /** The words of a program that becomes what it is given, such as taskset. */
+  readonly before?: readonly string[];
+  /** Such as `--cpu-prof`. */
+  readonly nodeFlags?: readonly string[];
+}
+
 /** `sealwright ca` as a process of its own, on free ports. */
 export class RunningCa {
   readonly folder: string;
@@ -45,18 +52,12 @@ export class RunningCa {
     this.metricsPort = Number(parts.ready['metrics']);
   }
 
-  /**
-   * Starts in a folder of settings, which is written where there is none. Fails with what the CA said.
-   * `before` are words that go before the command, of a program that becomes what it is given, such as taskset.
-   */
-  static async start(
-    folder: string,
-    flags: readonly string[] = [],
-    before: readonly string[] = [],
-  ): Promise<RunningCa> {
+  /** Starts in a folder of settings, which is written where there is none. Fails with what the CA said. */
+  static async start(folder: string, flags: readonly string[] = [], command: CaCommand = {}): Promise<RunningCa> {
     writeSettings(folder);
     const free = ['--ca-listen', '127.0.0.1:0', '--ca-metrics-listen', '127.0.0.1:0'];
-    const [program, ...words] = [...before, process.execPath, BINARY];
+    const { before = [], nodeFlags = [] } = command;
+    const [program, ...words] = [...before, process.execPath, ...nodeFlags, BINARY];
     const child = spawn(program, [...words, 'ca', ...free, ...flags], {
       cwd: folder,
       stdio: ['ignore', 'ignore', 'pipe'],
