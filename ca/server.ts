@@ -72,6 +72,15 @@ export interface CaProcess {
 const STOP_GRACE = 5_000;
 
 /**
+ * The largest message in bytes: a CSR may have 64 KiB, and a list of subscriptions is not longer than this. With the
+ * calls of one connection it bounds what somebody without a credential can make the CA hold: 8 MiB a connection.
+ */
+const LARGEST_MESSAGE = 256 * 1024;
+
+/** Calls open at once on one connection. A workload has a control stream and now and then a renewal. */
+const MOST_CALLS = 32;
+
+/**
  * The certificate authority: its parts in the order in which they start. They stop in the other order, also where a
  * later one fails to start.
  *
@@ -179,7 +188,13 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     const discovery = discoveryGrpcService({ authenticate, distribution, logger });
     const health = createHealth([service.description.typeName, discovery.description.typeName]);
     const services = [service, discovery, health.service];
-    const grpc = new GrpcServer({ services: [...services, ...createReflection(services)], clock, logger });
+    const grpc = new GrpcServer({
+      services: [...services, ...createReflection(services)],
+      maxMessageBytes: LARGEST_MESSAGE,
+      maxCallsPerConnection: MOST_CALLS,
+      clock,
+      logger,
+    });
     const roots = material.roots.map((root) => encodePem('CERTIFICATE', root)).join('');
     const serverIdentity = started(
       await ServerIdentity.open({
