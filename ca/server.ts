@@ -1,11 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
-import { access, mkdir } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { Settings } from '../src/config/settings-table.ts';
 import { createClock, type Clock } from '../src/core/clock.ts';
-import { SealwrightError, reasonOf } from '../src/core/errors.ts';
+import { reasonOf } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
 import { SpiffeId } from '../src/identity/spiffe-id.ts';
 import { parseTrustDomain, type TrustDomain } from '../src/identity/trust-domain.ts';
@@ -48,6 +46,7 @@ import { ledgerOperations } from './operator/ledger-operations.ts';
 import { createOperatorApp, serveOperatorSocket } from './operator/operator-server.ts';
 import { tokenOperations } from './operator/token-operations.ts';
 import type { CaMaterial } from './roots/ca-material.ts';
+import { makeStateFolder } from './roots/make-state-folder.ts';
 import { openRoots } from './roots/open-roots.ts';
 import { ServerIdentity } from './roots/server-identity.ts';
 import { caServerNames, type ServerNames } from './roots/server-names.ts';
@@ -283,16 +282,6 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
   } catch (error) {
     await stopAll();
     throw error;
-  }
-}
-
-/** The folder is made for the CA alone before anything secret is put into it. */
-async function makeStateFolder(folder: string): Promise<void> {
-  try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    await access(folder, constants.W_OK);
-  } catch (error) {
-    throw new SealwrightError('state_unwritable', { folder, reason: reasonOf(error) }, { cause: error });
   }
 }
 

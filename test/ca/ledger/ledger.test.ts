@@ -314,7 +314,7 @@ describe('the ledger', () => {
     const key = join(folder, 'log-key.pem');
     renameSync(key, join(folder, 'kept.pem'));
     await assert.rejects(start(), withCode('ledger_log_key'));
-    writeFileSync(key, 'not a key');
+    writeFileSync(key, 'not a key', { mode: 0o600 });
     await assert.rejects(start(), withCode('ledger_log_key'));
     const elsewhere = temporaryFolder(this);
     const other = await start({
@@ -335,6 +335,7 @@ describe('the ledger', () => {
     tell('PRAGMA user_version = 2');
     await assert.rejects(start(), withCode('ledger_version'));
     folder = temporaryFolder(this);
+    writeFileSync(join(folder, 'ledger.db'), '', { mode: 0o600 });
     tell('CREATE TABLE something (else_ TEXT)');
     await assert.rejects(start(), withCode('ledger_version'));
     await assert.rejects(start({ databasePath: folder }), withCode('ledger_unwritable'));

@@ -131,13 +131,13 @@ describe('a self-signed CA', () => {
     assert.ok(await openRoots(options(folder)));
   });
 
-  it('warns of a key that its group may read, as volumes with fsGroup make it', async () => {
+  it('takes a key back from its group with a warning, as volumes with fsGroup make it', async () => {
     const logger = new RecordingLogger();
     await openRoots(options(folder, { logger }));
     assert.doesNotMatch(logger.text, /group/);
     chmodSync(join(folder, 'ca-key.pem'), 0o640);
     await openRoots(options(folder, { logger }));
-    assert.match(logger.text, /warn the group of the CA key may read it/);
+    assert.match(logger.text, /warn the group of the CA key had rights on it/);
   });
 
   it('never signs again once it has expired, and says both times', async () => {
