@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { Settings } from '../src/config/settings-table.ts';
 import { createClock, type Clock } from '../src/core/clock.ts';
-import { reasonOf } from '../src/core/errors.ts';
+import { SealwrightError, reasonOf } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
 import { SpiffeId } from '../src/identity/spiffe-id.ts';
 import { parseTrustDomain, type TrustDomain } from '../src/identity/trust-domain.ts';
@@ -43,7 +43,7 @@ import { openLedger, type Ledger } from './ledger/ledger.ts';
 import { RefusalCounter } from './ledger/refusal-counter.ts';
 import { identityOperations } from './operator/identity-operations.ts';
 import { ledgerOperations } from './operator/ledger-operations.ts';
-import { createOperatorApp, serveOperatorSocket } from './operator/operator-server.ts';
+import { answers, createOperatorApp, serveOperatorSocket } from './operator/operator-server.ts';
 import { tokenOperations } from './operator/token-operations.ts';
 import type { CaMaterial } from './roots/ca-material.ts';
 import { makeStateFolder } from './roots/make-state-folder.ts';
@@ -110,7 +110,9 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
   try {
     const folder = settings.ca.state;
     await makeStateFolder(folder);
-    started(await lockState(folder), (lock) => lock.release());
+    started(lockState(folder), (lock) => lock.release());
+    // Where the file system has no locks that reach the other CA: before the ledger's epoch is taken, which fences it.
+    if (await answers(join(folder, 'operator.sock'))) throw new SealwrightError('state_in_use', { folder });
     const resources = started(
       await openResources({ folder: settings.resources, rootNamespace: settings.rootNamespace, clock, logger }),
       (part) => part.close(),
