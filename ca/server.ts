@@ -45,6 +45,7 @@ import { identityOperations } from './operator/identity-operations.ts';
 import { ledgerOperations } from './operator/ledger-operations.ts';
 import { answers, createOperatorApp, serveOperatorSocket } from './operator/operator-server.ts';
 import { tokenOperations } from './operator/token-operations.ts';
+import { createReadiness, type Readiness } from './readiness.ts';
 import type { CaMaterial } from './roots/ca-material.ts';
 import { makeStateFolder } from './roots/make-state-folder.ts';
 import { openRoots } from './roots/open-roots.ts';
@@ -187,7 +188,8 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       (part) => part.close(),
     );
     const discovery = discoveryGrpcService({ authenticate, distribution, logger });
-    const health = createHealth([service.description.typeName, discovery.description.typeName]);
+    const served = [service.description.typeName, discovery.description.typeName];
+    const health = createHealth(served);
     const services = [service, discovery, health.service];
     const grpc = new GrpcServer({
       services: [...services, ...createReflection(services)],
@@ -261,8 +263,12 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       }),
       (part) => part.close(),
     );
+    const readiness = started(
+      createReadiness({ ledger, notAfter: () => material.notAfter, health, services: served, clock }),
+      (part) => part.close(),
+    );
     const status = started(
-      await serveCaStatus(settings, { metrics, material, clock, logger, version: surroundings.version }),
+      await serveCaStatus(settings, { metrics, readiness, clock, logger, version: surroundings.version }),
       (part) => part.close(),
     );
 
@@ -375,14 +381,13 @@ function serverNames({ rootNamespace, ca }: Settings): ServerNames {
 
 async function serveCaStatus(
   { ca }: Settings,
-  parts: Opening & { readonly metrics: Metrics; readonly material: CaMaterial; readonly version: string },
+  parts: Opening & { readonly metrics: Metrics; readonly readiness: Readiness; readonly version: string },
 ): Promise<StatusServer> {
-  const { metrics, material, clock, logger, version } = parts;
+  const { metrics, readiness, logger, version } = parts;
   const { host = '::', port } = ca.metrics.listen;
   const ready = (): StatusAnswer => {
-    // A CA whose certificate has expired can issue nothing: it must not get callers.
-    if (clock.now() >= material.notAfter) return { status: 503, body: 'the CA certificate has expired\n' };
-    return { status: 200, body: 'ready\n' };
+    const reason = readiness.reason();
+    return reason === undefined ? { status: 200, body: 'ready\n' } : { status: 503, body: `${reason}\n` };
   };
   return serveStatus({
     host,

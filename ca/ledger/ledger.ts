@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../src/core/clock.ts';
+import type { SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import { CommitQueue, type Receipt } from './commit-queue.ts';
@@ -42,6 +43,9 @@ export interface LatestIssuances {
   /** Where the next page begins; absent after the last one. */
   readonly next: SpiffeId | undefined;
 }
+
+/** How long a failed commit speaks for the ones to come, in milliseconds. */
+const FAILURE_REMEMBERED = 15_000;
 
 type TreeHeadListener = (head: SignedTreeHead) => void;
 
@@ -109,6 +113,8 @@ export class Ledger {
   /** The public key that its tree heads are signed with. */
   readonly publicKey: KeyObject;
   readonly #parts: LedgerParts;
+  #lastFailure: SealwrightError | undefined;
+  #failureSeen = 0;
 
   constructor(parts: LedgerParts) {
     this.#parts = parts;
@@ -125,6 +131,21 @@ export class Ledger {
   async append(entry: LedgerEntry): Promise<Receipt> {
     const { queue, clock } = this.#parts;
     return queue.append(pendingOf(entry, clock.now()));
+  }
+
+  /**
+   * Why nothing can be recorded: it stopped for good, or commits keep failing. Undefined while it works, and from time to
+   * time while commits fail: without a caller nothing would ever try again.
+   */
+  get failure(): SealwrightError | undefined {
+    const { queue, clock } = this.#parts;
+    if (queue.ended !== undefined) return queue.ended;
+    const failure = queue.commitFailure;
+    if (failure !== this.#lastFailure) {
+      this.#lastFailure = failure;
+      this.#failureSeen = clock.now();
+    }
+    return failure !== undefined && clock.now() - this.#failureSeen < FAILURE_REMEMBERED ? failure : undefined;
   }
 
   /** The signed head of all that is durable. */
