@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { Settings } from '../src/config/settings-table.ts';
@@ -19,6 +20,7 @@ import { createTokenIssuer, type TokenIssuer } from '../src/token/issuer.ts';
 import { createJwksFile } from '../src/token/jwks-file.ts';
 import { createJwksUrl } from '../src/token/jwks-url.ts';
 import { createOidcKeys } from '../src/token/oidc-discovery.ts';
+import { connectionLimit } from '../src/wire/connection-limit.ts';
 import { GrpcServer } from '../src/wire/grpc-server.ts';
 import { createHealth } from '../src/wire/health.ts';
 import { createReflection } from '../src/wire/reflection.ts';
@@ -227,6 +229,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       host,
       port,
       tls: { certificateChain, privateKey, roots },
+      maxConnections: connectionLimit(await readFile('/proc/self/limits', 'utf8').catch(() => undefined)),
       onRefused: (why, detail) => logger.debug('a connection was refused', { why, ...detail }),
     });
     started(listener, async (part) => {
