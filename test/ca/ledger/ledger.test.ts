@@ -289,6 +289,8 @@ describe('the ledger', () => {
         /added/,
       ],
       [`UPDATE entries SET leaf_hash = zeroblob(32) WHERE idx = 3`, /entry 3/],
+      [`UPDATE entries SET identity = 'spiffe://cluster.local/ns/a/sa/b' WHERE idx = 3`, /column of entry 3/],
+      [`UPDATE entries SET serial = 'ff' WHERE idx = 3`, /column of entry 3/],
       [`UPDATE heads SET size = size - 1`, /not signed/],
       [`DELETE FROM heads`, /without a tree head/],
     ];
@@ -305,6 +307,20 @@ describe('the ledger', () => {
         return true;
       });
     }
+  });
+
+  it('answers with nothing that its columns alone say', async () => {
+    const ledger = await start();
+    const [one, other] = [issuance(), issuance({ identity: CHECKOUT })];
+    await ledger.append(one);
+    await ledger.append(other);
+    tell(`UPDATE entries SET serial = 'ff' WHERE idx = 0`);
+    tell(`UPDATE entries SET identity = '${String(one.identity)}' WHERE idx = 1`);
+    await assert.rejects(ledger.issuanceBySerial('ff'), withCode('ledger_altered'));
+    await assert.rejects(ledger.lastTokenAuthentication('FF'), withCode('ledger_altered'));
+    await assert.rejects(ledger.historyOf(one.identity), withCode('ledger_altered'));
+    assert.equal((await ledger.issuanceBySerial(other.serial))?.index, 1);
+    await ledger.close();
   });
 
   it('does not start without its key, with another key, or with a key whose ledger is gone', async function () {
