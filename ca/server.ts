@@ -120,7 +120,14 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       await openResources({ folder: settings.resources, rootNamespace: settings.rootNamespace, clock, logger }),
       (part) => part.close(),
     );
-    const material = await openRoots({ folder, trustDomain, clock, randomBytes, logger });
+    const material = await openRoots({
+      folder,
+      ...(settings.ca.roots === undefined ? {} : { pluggedIn: settings.ca.roots }),
+      trustDomain,
+      clock,
+      randomBytes,
+      logger,
+    });
     const ledger = started(
       await openLedger({
         databasePath: join(folder, 'ledger.db'),

@@ -5,8 +5,8 @@ import type { TrustDomain } from '../../src/identity/trust-domain.ts';
 import { BACKDATE, createRoot, ROOT_LIFETIME } from '../../src/pki/authority.ts';
 import { encodeCertificates } from '../../src/pki/certificate-pem.ts';
 import { encodePrivateKey } from '../../src/pki/keys.ts';
+import { newSerial } from '../../src/pki/serial.ts';
 import { ISTIO_NAMES, namesOf } from './ca-files.ts';
-import { newRootSerial } from './root-serial.ts';
 import type { StateFolder } from './state-folder.ts';
 
 /**
@@ -42,7 +42,7 @@ export async function makeFirstCa(request: FirstStart): Promise<void> {
     trustDomain,
     notBefore: now - BACKDATE,
     notAfter: now + ROOT_LIFETIME,
-    serial: newRootSerial(randomBytes),
+    serial: newSerial(randomBytes),
   });
   const pem = encodeCertificates([certificate]);
   const staged = join(folder, `${COMMITTED}.${randomBytes(8).toString('hex')}`);
