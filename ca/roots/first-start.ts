@@ -82,7 +82,15 @@ export async function finishFirstCa({ folder, logger, state }: Place): Promise<v
   }
   for (const name of left) await state.move(join(committed, name), join(folder, name)).catch(ignoreMissing);
   await state.sync(folder);
-  await state.removeEmpty(committed).catch(ignoreMissing);
+  await state.removeEmpty(committed).catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') return ignoreMissing(error);
+    // rename(2) replaces an empty folder: another process has put its CA where the files of this one had just left. Ours
+    // is in place, so that one was never in use.
+    const inPlace = (await state.list(folder)) ?? [];
+    if (!FILES.every((name) => inPlace.includes(name))) throw error;
+    logger.warn('removed a CA that was made but never used, since there is another one', { folder });
+    await state.removeWhole(committed);
+  });
   await state.sync(folder);
 }
 

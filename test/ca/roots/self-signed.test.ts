@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
+import { makeFirstCa } from '../../../ca/roots/first-start.ts';
 import { openRoots, type RootsOptions } from '../../../ca/roots/open-roots.ts';
 import { stateFolder, type StateFolder } from '../../../ca/roots/state-folder.ts';
 import { SealwrightError, type ErrorCode } from '../../../src/core/errors.ts';
@@ -117,6 +118,25 @@ describe('a self-signed CA', () => {
       for (const one of both.filter((one) => one.status === 'rejected')) refusedWith('ca_files_incomplete')(one.reason);
       assert.deepEqual(readdirSync(place).sort(), FILES);
     }
+  });
+
+  it('stays when another process commits its own while the last step runs', async () => {
+    let raced = false;
+    const state: StateFolder = {
+      ...stateFolder,
+      removeEmpty: async (path) => {
+        if (!raced) {
+          raced = true;
+          await makeFirstCa({ ...options(folder), now: new FakeClock().now(), state: stateFolder });
+          assert.ok(existsSync(join(folder, '.first-start/ca-key.pem')));
+        }
+        await stateFolder.removeEmpty(path);
+      },
+    };
+    const { certificate } = await openRoots(options(folder, { state }));
+    assert.ok(raced);
+    assert.deepEqual((await openRoots(options(folder))).certificate, certificate);
+    assert.deepEqual(readdirSync(folder).sort(), FILES);
   });
 
   it('refuses a key that every user may read, and a folder in which every user may write', async () => {
