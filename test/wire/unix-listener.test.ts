@@ -48,6 +48,7 @@ describe('the Unix listener', () => {
 
   it('is never there for anybody but its owner, whatever the umask is', async () => {
     const modes: number[] = [];
+    // oxlint-disable-next-line typescript/unbound-method -- called with its own `this`, and put back
     const { listen } = Server.prototype;
     const former = process.umask(0);
     // What another process sees that waits for the socket: it is bound when Node's own call returns.

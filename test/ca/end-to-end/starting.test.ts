@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
@@ -73,6 +73,15 @@ describe('a CA that cannot start says in one sentence why', () => {
     const { code, stderr } = await sealwright(folder, ['ca', ...FREE]);
     assert.equal(code, 2);
     assert.match(stderr, /sealwright\.yaml:4:\d+: error: .*ttl\.default/);
+  });
+
+  it('a folder of plugged-in files that is empty, and makes no CA of its own instead', async function () {
+    const folder = temporaryFolder(this);
+    mkdirSync(join(folder, 'cacerts'));
+    const { code, line } = await lastWord(folder, ['--ca-roots', 'cacerts']);
+    assert.equal(code, 1);
+    assert.match(line, /^sealwright: the folder holds no CA certificate and key .*cacerts/);
+    assert.equal(existsSync(join(folder, 'ca/ca-key.pem')), false);
   });
 
   it("a key that is not the certificate's", async function () {
