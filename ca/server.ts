@@ -1,6 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
-import { access, mkdir } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { Settings } from '../src/config/settings-table.ts';
@@ -16,6 +15,7 @@ import { serveStatus, type StatusAnswer, type StatusServer } from '../src/observ
 import { parseCertificate } from '../src/pki/certificate.ts';
 import { encodePem } from '../src/pki/pem.ts';
 import { verifySvid } from '../src/pki/verify-svid.ts';
+import { connectionLimit } from '../src/wire/connection-limit.ts';
 import { GrpcServer } from '../src/wire/grpc-server.ts';
 import { createHealth } from '../src/wire/health.ts';
 import { createReflection } from '../src/wire/reflection.ts';
@@ -36,9 +36,11 @@ import { openLedger, type Ledger } from './ledger/ledger.ts';
 import { RefusalCounter } from './ledger/refusal-counter.ts';
 import { identityOperations } from './operator/identity-operations.ts';
 import { ledgerOperations } from './operator/ledger-operations.ts';
-import { createOperatorApp, serveOperatorSocket } from './operator/operator-server.ts';
+import { answers, createOperatorApp, serveOperatorSocket } from './operator/operator-server.ts';
 import { tokenOperations } from './operator/token-operations.ts';
+import { createReadiness, type Readiness } from './readiness.ts';
 import type { CaMaterial } from './roots/ca-material.ts';
+import { makeStateFolder } from './roots/make-state-folder.ts';
 import { openRoots } from './roots/open-roots.ts';
 import { ServerIdentity } from './roots/server-identity.ts';
 import { caServerNames, type ServerNames } from './roots/server-names.ts';
@@ -62,6 +64,15 @@ export interface CaProcess {
 
 /** How long open calls may go on once the CA was told to stop, in milliseconds. */
 const STOP_GRACE = 5_000;
+
+/**
+ * The largest message in bytes: a CSR may have 64 KiB, and a list of subscriptions is not longer than this. With the
+ * calls of one connection it bounds what somebody without a credential can make the CA hold: 8 MiB a connection.
+ */
+const LARGEST_MESSAGE = 256 * 1024;
+
+/** Calls open at once on one connection. A workload has a control stream and now and then a renewal. */
+const MOST_CALLS = 32;
 
 /**
  * The certificate authority: its parts in the order in which they start. They stop in the other order, also where a
@@ -94,12 +105,21 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
   try {
     const folder = settings.ca.state;
     await makeStateFolder(folder);
-    started(await lockState(folder), (lock) => lock.release());
+    started(lockState(folder), (lock) => lock.release());
+    // Where the file system has no locks that reach the other CA: before the ledger's epoch is taken, which fences it.
+    if (await answers(join(folder, 'operator.sock'))) throw new SealwrightError('state_in_use', { folder });
     const resources = started(
       await openResources({ folder: settings.resources, rootNamespace: settings.rootNamespace, clock, logger }),
       (part) => part.close(),
     );
-    const material = await openRoots({ folder, trustDomain, clock, randomBytes, logger });
+    const material = await openRoots({
+      folder,
+      ...(settings.ca.roots === undefined ? {} : { pluggedIn: settings.ca.roots }),
+      trustDomain,
+      clock,
+      randomBytes,
+      logger,
+    });
     const ledger = started(
       await openLedger({
         databasePath: join(folder, 'ledger.db'),
@@ -170,9 +190,16 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       (part) => part.close(),
     );
     const discovery = discoveryGrpcService({ authenticate, distribution, logger });
-    const health = createHealth([service.description.typeName, discovery.description.typeName]);
+    const served = [service.description.typeName, discovery.description.typeName];
+    const health = createHealth(served);
     const services = [service, discovery, health.service];
-    const grpc = new GrpcServer({ services: [...services, ...createReflection(services)], clock, logger });
+    const grpc = new GrpcServer({
+      services: [...services, ...createReflection(services)],
+      maxMessageBytes: LARGEST_MESSAGE,
+      maxCallsPerConnection: MOST_CALLS,
+      clock,
+      logger,
+    });
     const roots = material.roots.map((root) => encodePem('CERTIFICATE', root)).join('');
     const serverIdentity = started(
       await ServerIdentity.open({
@@ -202,6 +229,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       host,
       port,
       tls: { certificateChain, privateKey, roots },
+      maxConnections: connectionLimit(await readFile('/proc/self/limits', 'utf8').catch(() => undefined)),
       onRefused: (why, detail) => logger.debug('a connection was refused', { why, ...detail }),
     });
     started(listener, async (part) => {
@@ -238,8 +266,12 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       }),
       (part) => part.close(),
     );
+    const readiness = started(
+      createReadiness({ ledger, notAfter: () => material.notAfter, health, services: served, clock }),
+      (part) => part.close(),
+    );
     const status = started(
-      await serveCaStatus(settings, { metrics, material, clock, logger, version: surroundings.version }),
+      await serveCaStatus(settings, { metrics, readiness, clock, logger, version: surroundings.version }),
       (part) => part.close(),
     );
 
@@ -261,16 +293,6 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
   } catch (error) {
     await stopAll();
     throw error;
-  }
-}
-
-/** The folder is made for the CA alone before anything secret is put into it. */
-async function makeStateFolder(folder: string): Promise<void> {
-  try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    await access(folder, constants.W_OK);
-  } catch (error) {
-    throw new SealwrightError('state_unwritable', { folder, reason: reasonOf(error) }, { cause: error });
   }
 }
 
@@ -313,14 +335,13 @@ function serverNames({ rootNamespace, ca }: Settings): ServerNames {
 
 async function serveCaStatus(
   { ca }: Settings,
-  parts: Opening & { readonly metrics: Metrics; readonly material: CaMaterial; readonly version: string },
+  parts: Opening & { readonly metrics: Metrics; readonly readiness: Readiness; readonly version: string },
 ): Promise<StatusServer> {
-  const { metrics, material, clock, logger, version } = parts;
+  const { metrics, readiness, logger, version } = parts;
   const { host = '::', port } = ca.metrics.listen;
   const ready = (): StatusAnswer => {
-    // A CA whose certificate has expired can issue nothing: it must not get callers.
-    if (clock.now() >= material.notAfter) return { status: 503, body: 'the CA certificate has expired\n' };
-    return { status: 200, body: 'ready\n' };
+    const reason = readiness.reason();
+    return reason === undefined ? { status: 200, body: 'ready\n' } : { status: 503, body: `${reason}\n` };
   };
   return serveStatus({
     host,
