@@ -110,7 +110,8 @@ describe('the written form of a ledger entry', () => {
         assert.deepEqual(decodeLine(line), { index, time, entry });
         assert.ok(!line.includes('\n'));
         assert.ok(line.isWellFormed());
-        // The same thing said differently has another hash, so it is refused.
+        // The same thing said differently has another hash, so it is refused. The version is what the line ends with: a
+        // summary may count `v` too.
         assert.throws(() => decodeLine(` ${line}`), invalid);
         assert.throws(() => decodeLine(line.replace(/"v":1\}$/, '"v":1.0}')), invalid);
         assert.throws(() => decodeLine(line.replace(/"v":1\}$/, '"v":1,"v":1}')), invalid);
