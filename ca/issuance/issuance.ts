@@ -47,6 +47,10 @@ export interface IssuanceOptions {
 /** How many serial numbers are drawn for one certificate before the call is given up. */
 const MOST_SERIALS = 3;
 
+/** How much of what a CSR asks for in vain is logged: names, and characters of each. */
+const MOST_SHOWN = 4;
+const LONGEST_SHOWN = 128;
+
 export class Issuance {
   readonly #options: IssuanceOptions;
 
@@ -161,9 +165,11 @@ export class Issuance {
     if (names.length === 0 && !asked.ca && asked.extensionOids.length <= 1 && !asked.subject) return;
     this.#options.logger.info('the CSR asks for what only authentication can give: ignored', {
       identity: request.identity.toString(),
-      subject: asked.subject,
-      names,
-      extensions: asked.extensionOids,
+      subject: asked.subject?.slice(0, LONGEST_SHOWN),
+      // A few are enough to find who made the CSR; all of them could be its 64 KiB.
+      names: names.slice(0, MOST_SHOWN).map((name) => name.slice(0, LONGEST_SHOWN)),
+      moreNames: Math.max(0, names.length - MOST_SHOWN) || undefined,
+      extensions: asked.extensionOids.slice(0, MOST_SHOWN),
       ca: asked.ca,
     });
   }

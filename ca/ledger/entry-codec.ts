@@ -17,7 +17,7 @@ import {
   wholeSecond,
   type Codec,
 } from './canonical-json.ts';
-import { cleanText } from './entry-text.ts';
+import { cleanText } from '../../src/core/clean-text.ts';
 
 /** The version of the written form. An older one stays readable for ever: its lines are hashed as they were written. */
 const VERSION = 1;

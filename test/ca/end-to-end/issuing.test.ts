@@ -241,6 +241,25 @@ describe('a running CA', () => {
     assert.ok(!all.includes('PRIVATE KEY'));
   });
 
+  it('writes no token that somebody hid in a name or a claim into its log or ledger (invariant 2)', async () => {
+    const hidden = signToken(testKey('hidden'), { iss: 'https://elsewhere', sub: 'x' });
+    const asked = [
+      extension.uris(`https://evil.example/?t=${hidden}`, ...Array<string>(50).fill('https://many.example')),
+    ];
+    await createCertificate(channel, { csr: makeCsrPem({ extensions: asked }), token });
+    const iss = `https://elsewhere/${hidden}`;
+    const nested = signToken(testKey('foreign'), serviceAccountClaims(Date.now(), { iss, sub: hidden, aud: hidden }));
+    await refusal(createCertificate(channel, { csr: makeCsrPem(), token: nested }));
+    await refusal(createCertificate(channel, { csr: makeCsrPem(), token, metadata: { ImpersonatedIdentity: hidden } }));
+    // Lines come in order: what was said of the three calls stands before what is said of the next.
+    await refusal(createCertificate(channel, { csr: 'last of all', token }));
+    const written = [JSON.stringify(ca.log)];
+    for await (const line of ca.operator.lines('/v1/ledger/export')) written.push(line);
+    const all = written.join('\n');
+    for (const part of hidden.split('.')) assert.ok(!all.includes(part.slice(0, 24)), 'a part of a token was written');
+    assert.match(all, /evil\.example.*moreNames":47/);
+  });
+
   it('counts under the names that Istio has', async () => {
     const metrics = await (await fetch(`http://127.0.0.1:${ca.metricsPort}/metrics`)).text();
     for (const name of ['csr_count', 'authentication_failure_count', 'success_cert_issuance_count']) {

@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
 import { decodeLine, encodeEntry, lineOf } from '../../../ca/ledger/entry-codec.ts';
-import { cleanText } from '../../../ca/ledger/entry-text.ts';
+import { cleanText } from '../../../src/core/clean-text.ts';
 import type { LedgerEntry } from '../../../ca/ledger/entry.ts';
 import { SealwrightError } from '../../../src/core/errors.ts';
 import { SpiffeId } from '../../../src/identity/spiffe-id.ts';
