@@ -305,6 +305,34 @@ describe('a CA that asks Kubernetes about tokens', () => {
   });
 });
 
+describe('a CA that asks Kubernetes and knows its keys', () => {
+  it('issues by the keys only while Kubernetes cannot be asked', async function () {
+    const folder = temporaryFolder(this);
+    const api = await FakeKubernetesApi.start();
+    const key = testKey('cluster');
+    writeFileSync(join(folder, 'jwks.json'), JSON.stringify({ keys: [key.jwk] }));
+    const issuer = 'https://kubernetes.default.svc.cluster.local';
+    const tokenReview = { enabled: true, kubeconfig: api.writeKubeconfig(folder) };
+    const settings = { ca: { auth: { issuer, jwksFile: 'jwks.json', tokenReview } } };
+    writeFileSync(join(folder, 'sealwright.yaml'), JSON.stringify(settings));
+    const ca = await RunningCa.start(folder);
+    const channel = ca.channel();
+    try {
+      // Rightly signed, and of a pod that is gone: only the API server can know.
+      const deleted = signToken(key, serviceAccountClaims(Date.now()));
+      const refused = await refusal(createCertificate(channel, { csr: makeCsrPem(), token: deleted }));
+      assert.deepEqual([refused.status, refused.reason], ['UNAUTHENTICATED', 'token_refused']);
+      api.behaviour = { kind: 'close' };
+      assert.equal((await createCertificate(channel, { csr: makeCsrPem(), token: deleted })).certChain.length, 2);
+      api.behaviour = { kind: 'answer' };
+    } finally {
+      channel.close();
+      await ca.stop();
+      await api.close();
+    }
+  });
+});
+
 describe('a CA that is told of an issuer', () => {
   it('verifies tokens by a file of keys, the times included', async function () {
     const folder = temporaryFolder(this);
