@@ -436,6 +436,11 @@ export const ERRORS = {
     remedy: 'prove the identity with a token once; the ledger here does not hold this certificate',
     ...unauthenticated,
   },
+  token_reviews_busy: {
+    what: 'too many tokens wait for the Kubernetes API server to judge them',
+    remedy: 'come again in a moment; if it lasts, see who sends so many tokens and how long a TokenReview takes',
+    ...unavailable,
+  },
   renewal_too_old: {
     what: 'no token has proved the identity of this certificate for too long',
     remedy: 'prove the identity with a token; a certificate alone renews itself only so long',
