@@ -144,6 +144,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       issuer: () => issuer,
       ledger,
       lifetimes: settings.ca.ttl,
+      tokenMaxAge: settings.ca.auth.tokenMaxAge,
       clock,
       randomBytes,
       logger,

@@ -13,7 +13,7 @@ import { validityFor } from '../../src/pki/validity.ts';
 import type { Caller } from '../authenticators/authenticator.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Issuer } from './issuer.ts';
-import { lifetimeOf, type LifetimePolicy } from './lifetime.ts';
+import { lifetimeOf, lifetimeOfRenewal, type LifetimePolicy } from './lifetime.ts';
 
 export interface IssuanceRequest {
   readonly caller: Caller;
@@ -39,6 +39,8 @@ export interface IssuanceOptions {
   readonly issuer: () => Issuer;
   readonly ledger: Pick<Ledger, 'append'>;
   readonly lifetimes: LifetimePolicy;
+  /** How long a token's proof lasts for renewals by certificate, in milliseconds. */
+  readonly tokenMaxAge: number;
   readonly clock: Pick<Clock, 'now'>;
   readonly randomBytes: (size: number) => Buffer;
   readonly logger: Logger;
@@ -94,14 +96,15 @@ export class Issuance {
   }
 
   async #sign(request: IssuanceRequest, csr: Csr): Promise<Issued> {
-    const { clock, randomBytes, lifetimes, ledger } = this.#options;
+    const { clock, randomBytes, ledger } = this.#options;
     const issuer = this.#options.issuer();
     const { caller, identity } = request;
     this.#reportIgnored(request, csr);
 
+    const now = clock.now();
     const { notBefore, notAfter } = validityFor({
-      now: clock.now(),
-      lifetime: lifetimeOf(request.requestedTtl, lifetimes),
+      now,
+      lifetime: this.#lifetimeOf(request, now),
       issuer: { notBefore: issuer.template.notBefore, notAfter: issuer.notAfter },
     });
     const serial = newSerial(randomBytes);
@@ -155,6 +158,13 @@ export class Issuance {
       notAfter,
       index,
     };
+  }
+
+  #lifetimeOf({ caller, requestedTtl }: IssuanceRequest, now: number): number {
+    const { lifetimes, tokenMaxAge } = this.#options;
+    const lifetime = lifetimeOf(requestedTtl, lifetimes);
+    if (caller.method !== 'svid') return lifetime;
+    return lifetimeOfRenewal(lifetime, { now, provenUntil: caller.tokenAuthenticatedAt + tokenMaxAge });
   }
 
   /** Names, extensions and CA:TRUE asked for in a CSR have no effect, as with Istio; an operator may want to know. */
