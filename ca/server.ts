@@ -9,6 +9,7 @@ import { SealwrightError, reasonOf } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
 import { SpiffeId } from '../src/identity/spiffe-id.ts';
 import { parseTrustDomain } from '../src/identity/trust-domain.ts';
+import { limitLines } from '../src/observe/limit-lines.ts';
 import { createLogger } from '../src/observe/logger.ts';
 import { createMetrics, type Metrics } from '../src/observe/metrics.ts';
 import { serveStatus, type StatusAnswer, type StatusServer } from '../src/observe/status-server.ts';
@@ -34,6 +35,7 @@ import { createIssuanceMetrics, exposeExpiry } from './issuance/issuance-metrics
 import { Issuance } from './issuance/issuance.ts';
 import { createIssuer } from './issuance/issuer.ts';
 import { createServerSigner } from './issuance/server-certificates.ts';
+import { RefusalLedger } from './issuance/refusal-ledger.ts';
 import { openLedger, type Ledger } from './ledger/ledger.ts';
 import { RefusalCounter } from './ledger/refusal-counter.ts';
 import { identityOperations } from './operator/identity-operations.ts';
@@ -116,6 +118,17 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     const refusals = started(new RefusalCounter({ append: (entry) => ledger.append(entry), clock, logger }), (part) =>
       part.close(),
     );
+    // For what callers can cause at will; it ends before the logger does.
+    const perCall = started(limitLines({ logger, clock }), (part) => part.close()).logger;
+    const proven = started(
+      new RefusalLedger({
+        append: (entry) => ledger.append(entry),
+        countOnly: (reason, identity) => refusals.count(reason, identity),
+        clock,
+        logger: perCall,
+      }),
+      (part) => part.close(),
+    );
     const authenticate = authenticateInOrder({
       tokens: await openTokenAuthenticators(settings, {
         trustDomain,
@@ -143,11 +156,12 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     const issuance = new Issuance({
       issuer: () => issuer,
       ledger,
+      refusals: proven,
       lifetimes: settings.ca.ttl,
       tokenMaxAge: settings.ca.auth.tokenMaxAge,
       clock,
       randomBytes,
-      logger,
+      logger: perCall,
     });
     exposeExpiry(metrics, clock, { root: () => firstRootExpiry(material), chain: () => material.notAfter });
 
@@ -155,8 +169,8 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       authenticate,
       issuance,
       metrics: createIssuanceMetrics(metrics),
-      onRefused: (refusal) => ledgerRefusal(refusal, { ledger, refusals, logger }),
-      logger,
+      onRefused: (refusal) => ledgerRefusal(refusal, { proven, refusals }),
+      logger: perCall,
     });
     const distribution: Distribution = started(
       new Distribution({
@@ -299,15 +313,11 @@ async function openTokenIssuer(
 /** A proven caller is ledgered by name; a stranger is only counted, so that nobody can fill the disk. */
 function ledgerRefusal(
   { code, reason, identity, remoteAddress }: Refusal,
-  { ledger, refusals, logger }: { ledger: Ledger; refusals: RefusalCounter; logger: Logger },
+  { proven, refusals }: { proven: RefusalLedger; refusals: RefusalCounter },
 ): void {
-  if (identity === undefined) {
-    refusals.count(code, remoteAddress);
-    return;
-  }
-  ledger.append({ kind: 'refusal', identity, reason: code, detail: reason }).catch((error: unknown) => {
-    logger.error('a refusal could not be ledgered', { identity: identity.toString(), reason: reasonOf(error) });
-  });
+  if (identity === undefined) refusals.count(code, remoteAddress);
+  // It never rejects: what cannot be ledgered is logged.
+  else void proven.record({ kind: 'refusal', identity, reason: code, detail: reason });
 }
 
 function serverNames({ rootNamespace, ca }: Settings): ServerNames {

@@ -14,6 +14,7 @@ import type { Caller } from '../authenticators/authenticator.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Issuer } from './issuer.ts';
 import { lifetimeOf, lifetimeOfRenewal, type LifetimePolicy } from './lifetime.ts';
+import type { RefusalLedger } from './refusal-ledger.ts';
 
 export interface IssuanceRequest {
   readonly caller: Caller;
@@ -38,6 +39,7 @@ export interface Issued {
 export interface IssuanceOptions {
   readonly issuer: () => Issuer;
   readonly ledger: Pick<Ledger, 'append'>;
+  readonly refusals: Pick<RefusalLedger, 'record'>;
   readonly lifetimes: LifetimePolicy;
   /** How long a token's proof lasts for renewals by certificate, in milliseconds. */
   readonly tokenMaxAge: number;
@@ -185,24 +187,20 @@ export class Issuance {
   }
 
   async #refuse(request: IssuanceRequest, csr: Csr | undefined, error: unknown): Promise<void> {
-    const { ledger, logger } = this.#options;
+    const { refusals, logger } = this.#options;
     const known = error instanceof SealwrightError;
-    const reason = known ? error.code : 'internal';
-    const detail = error instanceof Error ? error.message : String(error);
-    logger.warn('issuance refused', { identity: request.identity.toString(), reason, detail });
+    const code = known ? error.code : 'internal';
+    const reason = error instanceof Error ? error.message : String(error);
+    logger.warn('issuance refused', { identity: request.identity.toString(), code, reason });
     // Where the ledger itself is what failed, a second try would only hide that.
     if (known && error.code.startsWith('ledger_')) return;
-    try {
-      await ledger.append({
-        kind: 'refusal',
-        identity: request.caller.identity,
-        reason,
-        detail: detail.slice(0, 512),
-        csrSha256: csr === undefined ? undefined : sha256(csr.der),
-      });
-    } catch (ledgerError) {
-      logger.error('a refusal could not be ledgered', { reason: String(ledgerError) });
-    }
+    await refusals.record({
+      kind: 'refusal',
+      identity: request.caller.identity,
+      reason: code,
+      detail: reason.slice(0, 512),
+      csrSha256: csr === undefined ? undefined : sha256(csr.der),
+    });
   }
 }
 

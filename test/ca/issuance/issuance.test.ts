@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Caller } from '../../../ca/authenticators/authenticator.ts';
 import { createIssuer } from '../../../ca/issuance/issuer.ts';
 import { Issuance, type Issued } from '../../../ca/issuance/issuance.ts';
+import { RefusalLedger } from '../../../ca/issuance/refusal-ledger.ts';
 import type { LedgerEntry } from '../../../ca/ledger/entry.ts';
 import { caMaterial } from '../../../ca/roots/ca-material.ts';
 import { SealwrightError, type ErrorCode } from '../../../src/core/errors.ts';
@@ -40,6 +41,7 @@ function issuing(append: (entry: LedgerEntry) => Promise<{ index: number }>): {
   const issuance = new Issuance({
     issuer: () => issuer,
     ledger: { append },
+    refusals: new RefusalLedger({ append, countOnly: () => undefined, clock, logger }),
     lifetimes: { default: 86_400_000, max: 864_000_000 },
     tokenMaxAge: 7 * 86_400_000,
     clock,
