@@ -3,11 +3,10 @@ import type { Clock } from '../../src/core/clock.ts';
 import { SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
-import { checkIssued, opensslNames } from '../../src/pki/check-issued.ts';
+import { opensslNames } from '../../src/pki/check-issued.ts';
 import { parseCsr, type Csr } from '../../src/pki/csr.ts';
-import { lintTbs } from '../../src/pki/lint.ts';
 import { encodePem } from '../../src/pki/pem.ts';
-import { assembleCertificate, buildLeafTbs } from '../../src/pki/profile.ts';
+import { buildLeafTbs } from '../../src/pki/profile.ts';
 import { newSerial } from '../../src/pki/serial.ts';
 import { validityFor } from '../../src/pki/validity.ts';
 import type { Caller } from '../authenticators/authenticator.ts';
@@ -15,6 +14,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Issuer } from './issuer.ts';
 import { lifetimeOf, lifetimeOfRenewal, type LifetimePolicy } from './lifetime.ts';
 import type { RefusalLedger } from './refusal-ledger.ts';
+import { signCertificate } from './sign-certificate.ts';
 
 export interface IssuanceRequest {
   readonly caller: Caller;
@@ -120,19 +120,8 @@ export class Issuance {
       issuer: issuer.template,
     };
     const tbs = buildLeafTbs(leaf);
-    const finding = lintTbs(tbs, leaf)[0];
-    if (finding !== undefined)
-      throw new SealwrightError('issuance_lint', { rule: finding.code, found: finding.message });
-    const certificate = assembleCertificate(tbs, issuer.template.signatureAlgorithm, issuer.signer.sign(tbs));
-    // By OpenSSL's reading and not by ours: a fault in one is not repeated in the other.
-    checkIssued(certificate, {
-      serial,
-      notBefore,
-      notAfter,
-      subjectAltName: opensslNames({ identity }),
-      publicKey: csr.key.keyObject,
-      issuerKey: issuer.publicKey,
-    });
+    const subjectAltName = opensslNames({ identity });
+    const certificate = signCertificate({ tbs, expected: leaf, subjectAltName, publicKey: csr.key.keyObject, issuer });
 
     const { index } = await ledger.append({
       kind: 'issuance',

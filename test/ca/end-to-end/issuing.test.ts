@@ -260,6 +260,14 @@ describe('a running CA', () => {
     assert.match(all, /evil\.example.*moreNames":47/);
   });
 
+  it('ledgers the certificates of its own servers as its own, without a request that nobody made', async () => {
+    const lines: string[] = [];
+    for await (const line of ca.operator.lines('/v1/ledger/export')) lines.push(line);
+    const own = lines.filter((line) => line.includes('"serverNames"'));
+    assert.ok(own.length >= 1);
+    for (const line of own) assert.ok(line.includes('"method":"self"') && !line.includes('csrSha256'), line);
+  });
+
   it('counts under the names that Istio has', async () => {
     const metrics = await (await fetch(`http://127.0.0.1:${ca.metricsPort}/metrics`)).text();
     for (const name of ['csr_count', 'authentication_failure_count', 'success_cert_issuance_count']) {

@@ -31,7 +31,7 @@ const entries: fc.Arbitrary<LedgerEntry> = fc.oneof(
       caller: fc.record(
         {
           identity,
-          method: fc.constantFrom('token-review', 'jwks', 'svid', 'operator'),
+          method: fc.constantFrom('token-review', 'jwks', 'svid', 'operator', 'self'),
           credential: text,
           tokenAuthenticatedAt: instant,
           pod: fc.record({ name: text, uid: text }, { noNullPrototype: true }),
