@@ -11,7 +11,7 @@ export interface LimitedLines {
   /** Writes lines to the logger below while there are few of a kind. */
   readonly logger: Logger;
   /** Tells of what was left out since the last summary. */
-  close(): void;
+  readonly close: () => void;
 }
 
 /** Lines of one kind: at once, and then one every three seconds. */
