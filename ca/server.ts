@@ -9,6 +9,7 @@ import type { Logger } from '../src/core/logger.ts';
 import { createRandomPool } from '../src/core/random-pool.ts';
 import { SpiffeId } from '../src/identity/spiffe-id.ts';
 import { parseTrustDomain } from '../src/identity/trust-domain.ts';
+import { limitLines } from '../src/observe/limit-lines.ts';
 import { createLogger } from '../src/observe/logger.ts';
 import { createMetrics, type Metrics } from '../src/observe/metrics.ts';
 import { serveStatus, type StatusAnswer, type StatusServer } from '../src/observe/status-server.ts';
@@ -22,6 +23,8 @@ import { createReflection } from '../src/wire/reflection.ts';
 import { listenTls } from '../src/wire/tls-listener.ts';
 import { authenticateInOrder } from './authenticators/authenticate-in-order.ts';
 import { createSvidAuthenticator } from './authenticators/svid-authenticator.ts';
+import { openTokenAuthenticators } from './authenticators/open-token-authenticators.ts';
+import { openTokenIssuer } from './authenticators/open-token-issuer.ts';
 import { discoveryGrpcService } from './distribution/discovery-grpc-service.ts';
 import { createDistributionMetrics } from './distribution/distribution-metrics.ts';
 import { Distribution } from './distribution/distribution.ts';
@@ -32,6 +35,7 @@ import { createIssuanceMetrics, exposeExpiry } from './issuance/issuance-metrics
 import { Issuance } from './issuance/issuance.ts';
 import { createIssuer } from './issuance/issuer.ts';
 import { createServerSigner } from './issuance/server-certificates.ts';
+import { RefusalLedger } from './issuance/refusal-ledger.ts';
 import { openLedger, type Ledger } from './ledger/ledger.ts';
 import { RefusalCounter } from './ledger/refusal-counter.ts';
 import { identityOperations } from './operator/identity-operations.ts';
@@ -45,7 +49,6 @@ import { openRoots } from './roots/open-roots.ts';
 import { ServerIdentity } from './roots/server-identity.ts';
 import { caServerNames, type ServerNames } from './roots/server-names.ts';
 import { lockState } from './roots/state-lock.ts';
-import { openTokenAuthenticators, openTokenIssuer } from './server-tokens.ts';
 
 export interface CaSurroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -135,6 +138,17 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     const refusals = started(new RefusalCounter({ append: (entry) => ledger.append(entry), clock, logger }), (part) =>
       part.close(),
     );
+    // For what callers can cause at will; it ends before the logger does.
+    const perCall = started(limitLines({ logger, clock }), (part) => part.close()).logger;
+    const proven = started(
+      new RefusalLedger({
+        append: (entry) => ledger.append(entry),
+        countOnly: (reason, identity) => refusals.count(reason, identity),
+        clock,
+        logger: perCall,
+      }),
+      (part) => part.close(),
+    );
     const authenticate = authenticateInOrder({
       tokens: await openTokenAuthenticators(settings, {
         trustDomain,
@@ -162,11 +176,13 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     const issuance = new Issuance({
       issuer: () => issuer,
       ledger,
+      refusals: proven,
       lifetimes: settings.ca.ttl,
+      tokenMaxAge: settings.ca.auth.tokenMaxAge,
       clock,
       // Serial numbers are public: they may lie in memory before they are used.
       randomBytes: createRandomPool(randomBytes),
-      logger,
+      logger: perCall,
     });
     exposeExpiry(metrics, clock, { root: () => firstRootExpiry(material), chain: () => material.notAfter });
 
@@ -174,8 +190,8 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       authenticate,
       issuance,
       metrics: createIssuanceMetrics(metrics),
-      onRefused: (refusal) => ledgerRefusal(refusal, { ledger, refusals, logger }),
-      logger,
+      onRefused: (refusal) => ledgerRefusal(refusal, { proven, refusals }),
+      logger: perCall,
     });
     const distribution: Distribution = started(
       new Distribution({
@@ -310,15 +326,11 @@ interface Opening {
 /** A proven caller is ledgered by name; a stranger is only counted, so that nobody can fill the disk. */
 function ledgerRefusal(
   { code, reason, identity, remoteAddress }: Refusal,
-  { ledger, refusals, logger }: { ledger: Ledger; refusals: RefusalCounter; logger: Logger },
+  { proven, refusals }: { proven: RefusalLedger; refusals: RefusalCounter },
 ): void {
-  if (identity === undefined) {
-    refusals.count(code, remoteAddress);
-    return;
-  }
-  ledger.append({ kind: 'refusal', identity, reason: code, detail: reason }).catch((error: unknown) => {
-    logger.error('a refusal could not be ledgered', { identity: identity.toString(), reason: reasonOf(error) });
-  });
+  if (identity === undefined) refusals.count(code, remoteAddress);
+  // It never rejects: what cannot be ledgered is logged.
+  else void proven.record({ kind: 'refusal', identity, reason: code, detail: reason });
 }
 
 function serverNames({ rootNamespace, ca }: Settings): ServerNames {

@@ -498,6 +498,11 @@ export const ERRORS = {
     http: 503,
     exit: 1,
   },
+  token_reviews_busy: {
+    what: 'too many tokens wait for the Kubernetes API server to judge them',
+    remedy: 'come again in a moment; if it lasts, see who sends so many tokens and how long a TokenReview takes',
+    ...unavailable,
+  },
 
   // --- ca: issuance
   issuance_failed: {

@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
 import { decodeLine, encodeEntry, lineOf } from '../../../ca/ledger/entry-codec.ts';
-import { cleanText } from '../../../ca/ledger/entry-text.ts';
+import { cleanText } from '../../../src/core/clean-text.ts';
 import type { LedgerEntry } from '../../../ca/ledger/entry.ts';
 import { SealwrightError } from '../../../src/core/errors.ts';
 import { SpiffeId } from '../../../src/identity/spiffe-id.ts';
@@ -31,7 +31,7 @@ const entries: fc.Arbitrary<LedgerEntry> = fc.oneof(
       caller: fc.record(
         {
           identity,
-          method: fc.constantFrom('token-review', 'jwks', 'svid', 'operator'),
+          method: fc.constantFrom('token-review', 'jwks', 'svid', 'operator', 'self'),
           credential: text,
           tokenAuthenticatedAt: instant,
           pod: fc.record({ name: text, uid: text }, { noNullPrototype: true }),
