@@ -8,13 +8,3 @@ export interface Logger {
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
 }
-
-/** A logger whose every line carries the same fields besides its own. */
-export function withFields(logger: Logger, bound: LogFields): Logger {
-  return {
-    debug: (message, fields) => logger.debug(message, { ...bound, ...fields }),
-    info: (message, fields) => logger.info(message, { ...bound, ...fields }),
-    warn: (message, fields) => logger.warn(message, { ...bound, ...fields }),
-    error: (message, fields) => logger.error(message, { ...bound, ...fields }),
-  };
-}

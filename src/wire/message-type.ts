@@ -3,9 +3,8 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { reasonOf, SealwrightError } from '../core/errors.ts';
 import { SecretSchema } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
 import { ResourceSchema } from './gen/istio/mcp/v1alpha1/resource_pb.ts';
-import { AuthorizationSchema } from './gen/istio/security/authorization_pb.ts';
 import { AddressSchema } from './gen/istio/workload/workload_pb.ts';
-import { FactsSchema, RevocationSchema, TreeHeadSchema } from './gen/sealwright/control/v1/control_pb.ts';
+import { FactsSchema, RevocationSchema } from './gen/sealwright/control/v1/control_pb.ts';
 import { writeMessage } from './grpc-service.ts';
 import type { TypedBytes } from './xds-message.ts';
 
@@ -38,8 +37,6 @@ function messageType<S extends DescMessage>(schema: S): MessageType<MessageShape
 
 /** Workloads and services, as ztunnel subscribes to them. */
 export const ADDRESS = messageType(AddressSchema);
-/** Layer 4 policies, as ztunnel subscribes to them. */
-export const AUTHORIZATION = messageType(AuthorizationSchema);
 /** The envelope of Kubernetes-style resources; their subscriptions are named by kind, not by this type. */
 export const MCP_RESOURCE = messageType(ResourceSchema);
 /** Trust bundle with its CRL, and on local sockets keys and certificates. */
@@ -47,13 +44,10 @@ export const SECRET = messageType(SecretSchema);
 /** What rides in an address's extensions. */
 export const FACTS = messageType(FactsSchema);
 export const REVOCATION = messageType(RevocationSchema);
-export const TREE_HEAD = messageType(TreeHeadSchema);
 
 export type { Secret } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
 export type { Resource as McpResource } from './gen/istio/mcp/v1alpha1/resource_pb.ts';
-export type { Authorization } from './gen/istio/security/authorization_pb.ts';
-export { Action, Scope } from './gen/istio/security/authorization_pb.ts';
 export type { Address, Extension, Port, Service, Workload } from './gen/istio/workload/workload_pb.ts';
-export { AppProtocol, TunnelProtocol, WorkloadStatus, WorkloadType } from './gen/istio/workload/workload_pb.ts';
-export type { Facts, PortFacts, Revocation, TreeHead } from './gen/sealwright/control/v1/control_pb.ts';
+export { AppProtocol, WorkloadStatus, WorkloadType } from './gen/istio/workload/workload_pb.ts';
+export type { Facts, PortFacts, Revocation } from './gen/sealwright/control/v1/control_pb.ts';
 export { ApplicationProtocol, MutualTls } from './gen/sealwright/control/v1/control_pb.ts';

@@ -57,18 +57,6 @@ export async function createTestCa(name: string): Promise<TestCa> {
   };
 }
 
-/** A certificate that nobody has vouched for. */
-export async function createSelfSigned(names: TestNames): Promise<TestCertificate> {
-  const keys = await newKeys();
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    keys,
-    signingAlgorithm: ALGORITHM,
-    ...validity(),
-    extensions: leafExtensions(names),
-  });
-  return withKey(certificate, keys);
-}
-
 function newKeys(): Promise<webcrypto.CryptoKeyPair> {
   x509.cryptoProvider.set(webcrypto);
   return webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
