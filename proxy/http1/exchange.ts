@@ -1,0 +1,375 @@
+import type { UpstreamFailure, UpstreamPool, UpstreamWaiter } from '../upstream/pool.ts';
+import type { UpstreamConnection, UpstreamUser } from '../upstream/upstream-connection.ts';
+import { ANSWERS, failureAnswer, type PreparedAnswer } from './answers.ts';
+import { BodyReader } from './body-reader.ts';
+import type { BodySink } from './chunked-reader.ts';
+import type { Forward } from './decision.ts';
+import { FieldNameSet } from './field-names.ts';
+import type { ExchangeClient } from './exchange-client.ts';
+import { Gather } from './gather.ts';
+import { READ } from './head-reader.ts';
+import {
+  requestHeadRoom,
+  responseHeadRoom,
+  writeRequestHead,
+  writeResponseHead,
+  type HeadEdits,
+} from './head-writer.ts';
+import type { RequestHead } from './request-head.ts';
+import type { RequestRecord } from './request-record.ts';
+import { ResponseReader } from './response-reader.ts';
+import { checkResponse } from './response-rules.ts';
+
+/** A body that came with its head is copied behind it up to this size; above, two buffers are written at once. */
+const JOINED_BODY = 16 * 1024;
+/** An upstream that sends nothing but interim responses must end. */
+const MAX_INTERIM = 32;
+/** Attempts on connections that turn out to have been closed while they were idle. */
+const MAX_RETRIES = 2;
+const NO_EDITS: HeadEdits = Object.freeze({ strip: FieldNameSet.none, add: undefined });
+/** RFC 9110 9.2.2: a request that may have been carried out is repeated only where that changes nothing. */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
+
+/** One request at one upstream, and its response. One object serves all exchanges of a downstream connection. */
+export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
+  readonly #client: ExchangeClient;
+  readonly #record: RequestRecord;
+  readonly #requestBody: BodyReader;
+  readonly #gather = new Gather();
+  readonly #responseReader = new ResponseReader();
+  readonly #responseBody = new BodyReader();
+  #head: RequestHead | undefined;
+  #forward: Forward | undefined;
+  #pool: UpstreamPool | undefined;
+  #connection: UpstreamConnection | undefined;
+  #responseStarted = false;
+  #close = false;
+  #interim = 0;
+  #failures = 0;
+  #retries = 0;
+  #gathering = false;
+  #poisoned = false;
+  tunnelling = false;
+
+  constructor(client: ExchangeClient, record: RequestRecord, requestBody: BodyReader) {
+    this.#client = client;
+    this.#record = record;
+    this.#requestBody = requestBody;
+  }
+
+  /** Whether the upstream takes no more for now. */
+  get full(): boolean {
+    return this.#connection?.socket.writableNeedDrain === true;
+  }
+
+  get responseStarted(): boolean {
+    return this.#responseStarted;
+  }
+
+  start(head: RequestHead, forward: Forward): void {
+    this.#head = head;
+    this.#forward = forward;
+    this.#responseStarted = false;
+    this.#close = false;
+    this.#interim = 0;
+    this.#failures = 0;
+    this.#retries = 0;
+    this.#poisoned = false;
+    this.tunnelling = false;
+    this.#acquire(forward.upstream);
+  }
+
+  /** Passes request body on: where the body ended in `bytes`, or -1 when it is refused. */
+  relay(bytes: Buffer, from: number): number {
+    return this.#requestBody.consume(bytes, from, bytes.length, this);
+  }
+
+  /** Bytes of the request body, or of the tunnel. The client's buffers are its own, so they are not copied. */
+  forward(bytes: Buffer, from: number, to: number): void {
+    if (this.#gathering) {
+      if (to - from <= JOINED_BODY) {
+        this.#gather.forward(bytes, from, to);
+        return;
+      }
+      this.#flush();
+    }
+    const part = from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to);
+    if (this.#connection?.socket.write(part) === false) this.#client.pause();
+  }
+
+  /** All bytes from the client, once the protocol has changed. */
+  tunnel(bytes: Buffer, from: number): void {
+    this.#record.requestBodyBytes += bytes.length - from;
+    this.forward(bytes, from, bytes.length);
+  }
+
+  /** The client has closed its direction of the tunnel. */
+  endTunnel(): void {
+    this.#connection?.socket.end();
+  }
+
+  /** The client can take more. */
+  clientDrained(): void {
+    const socket = this.#connection?.socket;
+    if (socket?.isPaused() === true) socket.resume();
+  }
+
+  /** Gives the exchange up; nothing is reported. */
+  abandon(reason: string): void {
+    this.#pool?.cancel(this);
+    this.#detach()?.discard(reason);
+    this.#forget();
+  }
+
+  onUpstream(connection: UpstreamConnection, reused: boolean): void {
+    const head = this.#head;
+    const forward = this.#forward;
+    if (head === undefined || forward === undefined) {
+      connection.pool.release(connection, undefined);
+      return;
+    }
+    this.#connection = connection;
+    connection.user = this;
+    // A connection that was never idle cannot have been closed for idleness.
+    if (!reused) this.#retries = MAX_RETRIES;
+    this.#record.upstream = connection.pool.destination;
+    this.#record.attempts += 1;
+    this.#responseReader.reset();
+    this.#send(connection, head, forward);
+  }
+
+  onUpstreamFailure(failure: UpstreamFailure, reason: string): void {
+    this.#record.upstreamFailure = reason;
+    this.#record.attempts += failure === 'UF' ? 1 : 0;
+    this.#failures += 1;
+    // Nothing was sent to anybody, so any request may go elsewhere.
+    const other = this.#forward?.alternative?.(this.#failures);
+    if (other !== undefined) {
+      this.#acquire(other);
+      return;
+    }
+    const { answer, detail } = failureAnswer(failure, reason);
+    this.#fail(answer, failure, detail);
+  }
+
+  onUpstreamData(bytes: Buffer, length: number): void {
+    if (this.tunnelling) {
+      this.#record.responseBodyBytes += length;
+      this.#sendToClient(Buffer.from(bytes.subarray(0, length)));
+    } else if (this.#responseStarted) {
+      this.#gather.begin(length);
+      this.#relayResponse(bytes, 0, length);
+    } else {
+      this.#readResponse(bytes, length);
+    }
+  }
+
+  onUpstreamEnd(): void {
+    if (this.tunnelling) {
+      this.#client.socket.end();
+    } else if (this.#responseStarted && this.#responseBody.close()) {
+      this.#finish();
+    } else {
+      this.#broken('connection termination');
+    }
+  }
+
+  onUpstreamClosed(reason: string): void {
+    if (this.tunnelling && reason === '') {
+      // Both directions have ended.
+      this.#detach();
+      this.#forget();
+      this.#client.onExchangeDone(true);
+      return;
+    }
+    this.#broken(reason === '' ? 'connection termination' : reason);
+  }
+
+  onUpstreamDrain(): void {
+    this.#client.resume();
+  }
+
+  #acquire(pool: UpstreamPool): void {
+    this.#pool = pool;
+    pool.acquire(this);
+  }
+
+  /** Head and what was received of the body, in one write. */
+  #send(connection: UpstreamConnection, head: RequestHead, forward: Forward): void {
+    const room = requestHeadRoom(head, forward, forward.path) + Math.min(this.#client.inputLength, JOINED_BODY);
+    const out = this.#gather.begin(room);
+    this.#gather.wrote(writeRequestHead(head, forward, forward.path, out, 0));
+    this.#gathering = true;
+    this.#client.onUpstreamReady();
+    // A body that was refused has given the exchange up.
+    if (this.#connection === connection) this.#flush();
+  }
+
+  #flush(): void {
+    if (!this.#gathering) return;
+    this.#gathering = false;
+    const gathered = this.#gather.take();
+    if (gathered !== undefined && this.#connection?.socket.write(gathered) === false) this.#client.pause();
+  }
+
+  #readResponse(bytes: Buffer, length: number): void {
+    const reader = this.#responseReader;
+    const request = this.#head;
+    let index = 0;
+    if (request === undefined) return;
+    do {
+      const outcome = reader.read(bytes, index, length);
+      if (outcome === READ.more) return;
+      const problem = outcome === READ.refused ? reader.problem : checkResponse(reader.head, request);
+      if (problem !== undefined) {
+        this.#record.upstreamFailure = problem.detail;
+        this.#fail(ANSWERS.protocolError, 'UPE', 'upstream_reset_before_response_started{protocol_error}');
+        return;
+      }
+      index = reader.consumed;
+      if (reader.head.status === 101) {
+        this.#switchProtocols(bytes, index, length);
+        return;
+      }
+      if (reader.head.status >= 200) {
+        this.#beginResponse(bytes, index, length);
+        return;
+      }
+      this.#interim += 1;
+      if (this.#interim > MAX_INTERIM) {
+        this.#fail(ANSWERS.protocolError, 'UPE', 'upstream_reset_before_response_started{too_many_interim_responses}');
+        return;
+      }
+      // HTTP/1.0 has no interim responses (RFC 9110 15.2).
+      if (request.minor === 1) this.#sendInterim();
+      reader.reset();
+    } while (index < length);
+  }
+
+  #beginResponse(bytes: Buffer, index: number, length: number): void {
+    const { head } = this.#responseReader;
+    this.#record.status = head.status;
+    this.#record.detail = 'via_upstream';
+    this.#record.responseHeadBytes = head.end - head.start;
+    this.#client.onResponseHead(this.#responseReader);
+    this.#responseBody.begin(head.framing, head.contentLength);
+    // A body whose end the upstream did not wait for may be cut short by it: the connection cannot go on behind it.
+    this.#close = this.#client.closing || head.framing === 'until-close' || !this.#requestBody.done;
+    this.#gatherHead(this.#forward?.response ?? NO_EDITS, length - index);
+    this.#relayResponse(bytes, index, length);
+  }
+
+  /** Passes body on behind what was gathered before, and ends the exchange where the body ends. */
+  #relayResponse(bytes: Buffer, from: number, length: number): void {
+    const consumed = this.#responseBody.consume(bytes, from, length, this.#gather);
+    if (consumed < 0) {
+      this.#record.upstreamFailure = this.#responseBody.problem?.detail ?? '';
+      if (this.#responseStarted) this.#truncate('UPE', 'upstream_reset_after_response_started{protocol_error}');
+      else this.#fail(ANSWERS.protocolError, 'UPE', 'upstream_reset_before_response_started{protocol_error}');
+      return;
+    }
+    this.#responseStarted = true;
+    this.#poisoned = consumed < length;
+    const gathered = this.#gather.take();
+    if (gathered !== undefined) this.#sendToClient(gathered);
+    if (this.#responseBody.done) this.#finish();
+  }
+
+  #finish(): void {
+    const connection = this.#detach();
+    const { head } = this.#responseReader;
+    if (connection !== undefined) {
+      const whole = this.#requestBody.done && connection.socket.writableLength === 0;
+      if (whole && head.keepAlive && !this.#poisoned) connection.pool.release(connection, head.keepAliveTimeout);
+      else connection.discard('not kept');
+    }
+    this.#record.responseBodyBytes = this.#responseBody.received;
+    const close = this.#close || !this.#requestBody.done;
+    this.#forget();
+    this.#client.onExchangeDone(close);
+  }
+
+  #switchProtocols(bytes: Buffer, index: number, length: number): void {
+    this.#record.status = 101;
+    this.#record.detail = 'via_upstream';
+    this.#record.responseHeadBytes = this.#responseReader.head.end - this.#responseReader.head.start;
+    this.#client.onResponseHead(this.#responseReader);
+    this.#responseStarted = true;
+    this.tunnelling = true;
+    this.#record.responseBodyBytes += length - index;
+    this.#gatherHead(this.#forward?.response ?? NO_EDITS, length - index);
+    this.#gather.forward(bytes, index, length);
+    const gathered = this.#gather.take();
+    if (gathered !== undefined) this.#sendToClient(gathered);
+    this.#client.onTunnel();
+  }
+
+  #gatherHead(edits: HeadEdits, bodyRoom: number): void {
+    const { head } = this.#responseReader;
+    const out = this.#gather.begin(responseHeadRoom(head, edits) + bodyRoom);
+    this.#gather.wrote(writeResponseHead(head, edits, this.#close, out, 0));
+  }
+
+  #sendInterim(): void {
+    this.#gatherHead(NO_EDITS, 0);
+    const gathered = this.#gather.take();
+    if (gathered !== undefined) this.#sendToClient(gathered);
+  }
+
+  #sendToClient(bytes: Buffer): void {
+    this.#client.onActivity();
+    if (!this.#client.socket.write(bytes)) this.#connection?.socket.pause();
+  }
+
+  /** The upstream is gone before the response was whole. */
+  #broken(reason: string): void {
+    const connection = this.#detach();
+    connection?.discard(reason);
+    this.#record.upstreamFailure = reason;
+    if (this.#responseStarted) {
+      this.#truncate('UC', 'upstream_reset_after_response_started{connection_termination}');
+    } else if (this.#mayRetry()) {
+      this.#retries += 1;
+      if (this.#pool !== undefined) this.#acquire(this.#pool);
+    } else {
+      this.#fail(ANSWERS.terminated, 'UC', 'upstream_reset_before_response_started{connection_termination}');
+    }
+  }
+
+  /** The race between a request and the upstream's closing of an idle connection, and nothing else. */
+  #mayRetry(): boolean {
+    const head = this.#head;
+    if (head === undefined || this.#retries >= MAX_RETRIES || this.#responseReader.begun || this.#interim > 0) {
+      return false;
+    }
+    return head.framing === 'none' && head.upgrade === undefined && IDEMPOTENT.has(head.method);
+  }
+
+  #fail(answer: PreparedAnswer, flags: string, detail: string): void {
+    this.#detach()?.discard(detail);
+    this.#forget();
+    this.#client.onExchangeFailed(answer, flags, detail);
+  }
+
+  #truncate(flags: string, detail: string): void {
+    this.#detach()?.discard(detail);
+    if (!this.tunnelling) this.#record.responseBodyBytes = this.#responseBody.received;
+    this.#forget();
+    this.#client.onExchangeTruncated(flags, detail);
+  }
+
+  /** Takes the connection away from this exchange, so that it is not told of its end. */
+  #detach(): UpstreamConnection | undefined {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (connection !== undefined) connection.user = undefined;
+    return connection;
+  }
+
+  #forget(): void {
+    this.#head = undefined;
+    this.#forward = undefined;
+    this.#pool = undefined;
+    this.#gathering = false;
+  }
+}

@@ -1,0 +1,130 @@
+import { equalsIgnoringCase } from './characters.ts';
+import type { FieldNameSet } from './field-names.ts';
+
+/** Envoy's `max_headers_count`: more fields are answered with 431. */
+export const MAX_FIELDS = 100;
+
+const NO_BYTES = Buffer.alloc(0);
+
+/** Where the four edges of a field stand in `edges`. */
+const STRIDE = 4;
+
+/**
+ * The head of one message as it was received: the bytes, and where each part stands in them. One object serves all
+ * messages of a connection; what it says is valid until the exchange is over. Nothing is made into a string before
+ * somebody asks for it.
+ */
+export class MessageHead {
+  bytes: Buffer = NO_BYTES;
+  /** First byte of the head in `bytes`. */
+  start = 0;
+  /** First byte behind the head, that is behind its empty line. */
+  end = 0;
+  /** First byte behind the start line, its CRLF included. */
+  fieldsStart = 0;
+  /** Number of fields. */
+  count = 0;
+  /** Of each field: start and end of the name, start and end of the value without the whitespace around it. */
+  readonly edges = new Uint32Array(MAX_FIELDS * STRIDE);
+  /** Of each field: which of the engine's own it is (`FIELD`). */
+  readonly kinds = new Uint8Array(MAX_FIELDS);
+  /** Of each field: 1 when it ends at this hop and is not passed on (RFC 9110 7.6.1). */
+  readonly dropped = new Uint8Array(MAX_FIELDS);
+  /** The y of HTTP/1.y: 0 or 1. */
+  minor = 1;
+
+  nameStart(field: number): number {
+    return this.edges[field * STRIDE] ?? 0;
+  }
+
+  nameEnd(field: number): number {
+    return this.edges[field * STRIDE + 1] ?? 0;
+  }
+
+  valueStart(field: number): number {
+    return this.edges[field * STRIDE + 2] ?? 0;
+  }
+
+  valueEnd(field: number): number {
+    return this.edges[field * STRIDE + 3] ?? 0;
+  }
+
+  addField(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number, kind: number): void {
+    const at = this.count * STRIDE;
+    this.edges[at] = nameStart;
+    this.edges[at + 1] = nameEnd;
+    this.edges[at + 2] = valueStart;
+    this.edges[at + 3] = valueEnd;
+    this.kinds[this.count] = kind;
+    this.dropped[this.count] = 0;
+    this.count += 1;
+  }
+
+  /** The first byte of a field's line, which is the first of its name. */
+  lineStart(field: number): number {
+    return this.nameStart(field);
+  }
+
+  /** The first byte behind a field's line. */
+  lineEnd(field: number): number {
+    return field + 1 < this.count ? this.nameStart(field + 1) : this.end - 2;
+  }
+
+  /** The name as it was written. */
+  name(field: number): string {
+    return this.bytes.toString('latin1', this.nameStart(field), this.nameEnd(field));
+  }
+
+  /** The value as it was written, one character a byte, without whitespace around it. */
+  value(field: number): string {
+    return this.bytes.toString('latin1', this.valueStart(field), this.valueEnd(field));
+  }
+
+  /** Whether the value is `text`, which is in lower case, whatever its case. */
+  valueIs(field: number, text: string): boolean {
+    return equalsIgnoringCase(this.bytes, this.valueStart(field), this.valueEnd(field), text);
+  }
+
+  /**
+   * The value of a field that the application will receive, by its name in lower case; repeated fields joined by a
+   * comma, as Envoy gives them to policies. Undefined when there is none.
+   */
+  get(name: string): string | undefined {
+    let found: string | undefined;
+    for (let field = 0; field < this.count; field += 1) {
+      if (this.dropped[field] === 1) continue;
+      if (!equalsIgnoringCase(this.bytes, this.nameStart(field), this.nameEnd(field), name)) continue;
+      const value = this.value(field);
+      found = found === undefined ? value : `${found},${value}`;
+    }
+    return found;
+  }
+
+  has(name: string): boolean {
+    for (let field = 0; field < this.count; field += 1) {
+      if (this.dropped[field] === 1) continue;
+      if (equalsIgnoringCase(this.bytes, this.nameStart(field), this.nameEnd(field), name)) return true;
+    }
+    return false;
+  }
+
+  /** Takes fields out of what is passed on, and so out of what `get` and `has` see: policy judges what is passed on. */
+  drop(names: FieldNameSet): void {
+    for (let field = 0; field < this.count; field += 1) {
+      if (names.has(this.bytes, this.nameStart(field), this.nameEnd(field))) this.dropped[field] = 1;
+    }
+  }
+
+  /** Lets go of the last message, so that an idle connection does not hold what it once received. */
+  clear(): void {
+    this.bytes = NO_BYTES;
+    this.count = 0;
+  }
+
+  /** Moves every position by `distance`: the bytes were copied elsewhere. */
+  shift(distance: number): void {
+    this.start += distance;
+    this.fieldsStart += distance;
+    for (let at = 0; at < this.count * STRIDE; at += 1) this.edges[at] = (this.edges[at] ?? 0) + distance;
+  }
+}

@@ -1,0 +1,31 @@
+import type { Forward } from '../http1/decision.ts';
+import type { PreparedAnswer } from '../http1/answers.ts';
+import type { RequestHead } from '../http1/request-head.ts';
+import type { HeadEdits } from '../http1/head-writer.ts';
+
+/** What authorization says about one request or connection. `detail` names policy and rule, for the access log. */
+export type Verdict = Allowed | Denied;
+
+export interface Allowed {
+  readonly allowed: true;
+  /** Further fields to strip and add, such as JWT output headers, beside those of the proxy itself. */
+  readonly edits?: HeadEdits | undefined;
+  /** See `Forward.timeout`. */
+  readonly timeout?: Forward['timeout'];
+}
+
+export interface Denied {
+  readonly allowed: false;
+  /** Instead of 403 `RBAC: access denied`. */
+  readonly answer?: PreparedAnswer | undefined;
+  readonly flags?: string | undefined;
+  readonly detail: string;
+}
+
+/** Made once per connection from its facts, so that what depends on the peer alone is computed once. */
+export interface ConnectionAuthorizer {
+  /** Judges one request; `path` is what the application will receive (invariant 7). A promise where others are asked. */
+  decide(head: RequestHead, path: string): Verdict | Promise<Verdict>;
+  /** Judges the connection as TCP. Asked again whenever policies change. */
+  decideConnection(): Verdict;
+}

@@ -1,0 +1,68 @@
+import { ANSWERS, prepareAnswer } from '../http1/answers.ts';
+import type { Answer, Decision, Forward, HttpHandler } from '../http1/decision.ts';
+import { FieldNameSet } from '../http1/field-names.ts';
+import type { RequestHead } from '../http1/request-head.ts';
+import type { RequestRecord } from '../http1/request-record.ts';
+import type { UpstreamPool } from '../upstream/pool.ts';
+import type { ConnectionAuthorizer, Verdict } from './connection-authorizer.ts';
+import type { ConnectionFacts } from './connection-facts.ts';
+import { ASSERTED_FIELDS, xfccLine } from './xfcc.ts';
+
+/** Says what the path is after normalization; undefined when it cannot be normalized and is refused. */
+export type NormalizePath = (path: string) => string | undefined;
+
+export interface InboundHttpOptions {
+  readonly facts: ConnectionFacts;
+  readonly authorizer: ConnectionAuthorizer;
+  readonly upstream: UpstreamPool;
+  readonly normalizePath: NormalizePath;
+  readonly onComplete: (record: RequestRecord, facts: ConnectionFacts) => void;
+}
+
+const PATH_REFUSED: Answer = Object.freeze({
+  kind: 'answer',
+  answer: prepareAnswer({ status: 400, body: 'Bad Request' }),
+  flags: '-',
+  detail: 'path_normalization_failed',
+  close: false,
+});
+
+/**
+ * Decides about the requests of one inbound connection: takes away what only the proxy may say, normalizes the path,
+ * asks authorization, and passes on with our own `x-forwarded-client-cert`.
+ */
+export function createInboundHttp(options: InboundHttpOptions): HttpHandler {
+  const { facts, authorizer, upstream, normalizePath, onComplete } = options;
+  const { self, peer, peerCertificate } = facts;
+  const authenticated = self !== undefined && peer !== undefined && peerCertificate !== undefined;
+  const xfcc = authenticated ? xfccLine({ by: self, certificate: peerCertificate, peer }) : undefined;
+  // The usual case is this one object for all requests of the connection.
+  const plain: Forward = Object.freeze({ kind: 'forward', upstream, strip: FieldNameSet.none, add: xfcc });
+
+  const conclude = (verdict: Verdict, path: string | undefined): Forward | Answer => {
+    if (!verdict.allowed) {
+      const { answer = ANSWERS.denied, flags = '-', detail } = verdict;
+      return { kind: 'answer', answer, flags, detail, close: false };
+    }
+    const { edits, timeout } = verdict;
+    if (path === undefined && edits === undefined && timeout === undefined) return plain;
+    const added = edits?.add;
+    const add = added === undefined || xfcc === undefined ? (added ?? xfcc) : Buffer.concat([xfcc, added]);
+    return { kind: 'forward', upstream, strip: edits?.strip ?? FieldNameSet.none, add, path, timeout };
+  };
+
+  return {
+    onRequest(head: RequestHead): Decision {
+      head.drop(ASSERTED_FIELDS);
+      const path = normalizePath(head.path);
+      if (path === undefined) return PATH_REFUSED;
+      const rewritten = path === head.path ? undefined : path;
+      const verdict = authorizer.decide(head, path);
+      if (verdict instanceof Promise) {
+        return { kind: 'pending', decision: verdict.then((decided) => conclude(decided, rewritten)) };
+      }
+      return conclude(verdict, rewritten);
+    },
+    onComplete: (record) => onComplete(record, facts),
+  };
+}

@@ -1,0 +1,316 @@
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import type { Clock } from '../../src/core/clock.ts';
+import { HttpConnection } from '../http1/http-connection.ts';
+import type { HttpEngine } from '../http1/http-engine.ts';
+import { breakSocket, TcpRelay } from '../tcp/relay.ts';
+import type { ConnectionAuthorizer } from './connection-authorizer.ts';
+import type { ConnectionFacts } from './connection-facts.ts';
+import type { Detected } from './detect-protocol.ts';
+import { createInboundHttp } from './inbound-http.ts';
+import type { InboundPort, InboundServices } from './inbound-services.ts';
+import { ServerFirstProbe } from './server-first-probe.ts';
+import { Sniffer } from './sniffer.ts';
+import { createTlsTerminator, MESH_ALPN, type Terminated, type TlsTerminator } from './tls-terminator.ts';
+
+export interface InboundListenerOptions {
+  readonly clock: Clock;
+  readonly engine: HttpEngine;
+  readonly services: InboundServices;
+  /** Milliseconds after which a silent client is taken to wait for the server. Clients of HTTP and TLS speak at once. */
+  readonly silence?: number;
+  /** Milliseconds for the first bytes to make sense. */
+  readonly patience?: number;
+}
+
+const DEFAULT_SILENCE = 50;
+const DEFAULT_PATIENCE = 10_000;
+
+/** A connection being served, for re-checks and drain. */
+interface Served {
+  readonly raw: Socket;
+  readonly facts: ConnectionFacts;
+  readonly authorizer: ConnectionAuthorizer;
+  readonly http?: HttpConnection;
+  readonly relay?: TcpRelay;
+}
+
+/**
+ * Accepts inbound connections and finds out what each is: mesh mTLS, plaintext, foreign TLS; HTTP or opaque TCP. What
+ * the mode does not allow is never read beyond its first bytes (invariant 4).
+ */
+export class InboundListener {
+  readonly #clock: Clock;
+  readonly #engine: HttpEngine;
+  readonly #services: InboundServices;
+  readonly #silence: number;
+  readonly #patience: number;
+  readonly #tls: TlsTerminator;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #served = new Set<Served>();
+
+  constructor({ clock, engine, services, silence, patience }: InboundListenerOptions) {
+    this.#clock = clock;
+    this.#engine = engine;
+    this.#services = services;
+    this.#silence = silence ?? DEFAULT_SILENCE;
+    this.#patience = patience ?? DEFAULT_PATIENCE;
+    this.#tls = createTlsTerminator({
+      identity: services.identity,
+      verifyPeer: services.verifyPeer,
+      http2: services.serveHttp2 !== undefined,
+      logger: engine.logger,
+    });
+    this.#server = createServer(
+      {
+        allowHalfOpen: true,
+        noDelay: true,
+        pauseOnConnect: true,
+        // A client that vanished without a word is found out; the interval is ztunnel's.
+        keepAlive: true,
+        keepAliveInitialDelay: 180_000,
+      },
+      this.#accept,
+    );
+  }
+
+  /** Listens; resolves with the address, and rejects with what the system says. */
+  listen(options: {
+    readonly host: string;
+    readonly port: number;
+    readonly reusePort?: boolean;
+  }): Promise<AddressInfo> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(options, () => {
+        this.#server.off('error', reject);
+        resolve(this.#server.address() as AddressInfo);
+      });
+    });
+  }
+
+  /** How many connections are open. */
+  get open(): number {
+    return this.#sockets.size;
+  }
+
+  /**
+   * Judges what is open anew, after a change of policies, modes or revocations: closes plaintext where it is not
+   * accepted any more, peers that are not, and opaque connections that are now denied. Requests are judged one by one
+   * anyway.
+   */
+  recheck(): void {
+    for (const served of this.#served) {
+      const port = this.#services.route(served.raw);
+      if (port === undefined || (port.mode === 'STRICT' && served.facts.peer === undefined)) {
+        this.#abort(served, 'plaintext is not accepted any more');
+        continue;
+      }
+      const refusal = served.facts.peer === undefined ? undefined : this.#services.peerRefused?.(served.facts);
+      if (refusal !== undefined) {
+        this.#abort(served, refusal);
+        continue;
+      }
+      const opaque = served.relay !== undefined || served.http?.tunnelling === true;
+      if (!opaque) continue;
+      const verdict = served.authorizer.decideConnection();
+      if (!verdict.allowed) this.#abort(served, verdict.detail);
+    }
+  }
+
+  /** Accepts no more; open HTTP connections end behind the request under way. Resolves when all have closed. */
+  drain(): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+    });
+    for (const served of this.#served) served.http?.drain();
+    return closed;
+  }
+
+  /** Accepts no more and breaks what is open. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+    });
+    for (const socket of this.#sockets) breakSocket(socket);
+    this.#tls.close();
+    await closed;
+  }
+
+  readonly #accept = (socket: Socket): void => {
+    this.#sockets.add(socket);
+    socket.on('error', () => {});
+    socket.once('close', () => this.#sockets.delete(socket));
+    const port = this.#services.route(socket);
+    if (port === undefined) {
+      this.#refuse(socket, plaintextFacts(socket, undefined), 'nothing is served at this destination');
+      return;
+    }
+    if (port.mode === 'STRICT') this.#terminate(socket, port, '');
+    else this.#sniff(socket, port, plaintextFacts(socket, port), false);
+  };
+
+  #terminate(socket: Socket, port: InboundPort, serverName: string): void {
+    this.#tls.terminate(
+      socket,
+      (terminated) => this.#onTerminated(socket, port, terminated, serverName),
+      (reason) => this.#services.observer.onRefused(plaintextFacts(socket, port), reason),
+    );
+  }
+
+  #onTerminated(raw: Socket, port: InboundPort, terminated: Terminated, serverName: string): void {
+    const { socket } = terminated;
+    socket.on('error', () => {});
+    const sni = typeof socket.servername === 'string' ? socket.servername : serverName;
+    const facts: ConnectionFacts = Object.freeze({
+      ...plaintextFacts(socket, port),
+      peer: terminated.peer,
+      peerCertificate: terminated.certificate,
+      self: terminated.self,
+      serverName: sni,
+      alpn: socket.alpnProtocol === false || socket.alpnProtocol === null ? '' : socket.alpnProtocol,
+    });
+    if (facts.alpn === 'h2') this.#serveHttp2({ raw, socket, port, facts });
+    else if (facts.alpn.startsWith('http/1.')) this.#serveHttp1({ raw, socket, port, facts });
+    else if (port.protocol === 'tcp') this.#serveTcp({ raw, socket, port, facts }, undefined);
+    else {
+      socket.pause();
+      this.#sniff(socket, port, facts, true, raw);
+    }
+  }
+
+  #sniff(socket: Socket, port: InboundPort, facts: ConnectionFacts, secured: boolean, raw: Socket = socket): void {
+    const connection: Accepted = { raw, socket, port, facts };
+    let probe: ServerFirstProbe | undefined;
+    const waitsForServer = port.protocol === 'auto' || port.protocol === 'tcp';
+    const sniffer = new Sniffer({
+      socket,
+      clock: this.#clock,
+      silence: waitsForServer ? this.#silence : 0,
+      patience: this.#patience,
+      onDetected: (detected) => {
+        const upstream = probe?.take();
+        if (!secured && detected.protocol === 'tls') {
+          probe?.cancel();
+          this.#onForeignOrMeshTls(connection, detected);
+          return;
+        }
+        this.#serve(connection, detected, upstream);
+      },
+      onSilent: () => {
+        // The client may be slow, so nothing is decided yet: whoever speaks first decides.
+        if (!this.#services.authorizer(facts).decideConnection().allowed) return;
+        this.#services.observer.onServerFirst?.(facts);
+        probe = new ServerFirstProbe(port.connect(), (upstream) => {
+          sniffer.stop();
+          this.#serveTcp(connection, upstream);
+        });
+      },
+      onGone: () => {
+        probe?.cancel();
+        socket.destroy();
+      },
+    });
+  }
+
+  #onForeignOrMeshTls(connection: Accepted, detected: Detected & { protocol: 'tls' }): void {
+    const { socket, port } = connection;
+    const mesh = detected.hello.alpn.some((protocol) => MESH_ALPN.has(protocol));
+    // The application may do TLS of its own: what does not ask for the mesh is not ours to open.
+    if (port.mode === 'PERMISSIVE' && mesh) this.#terminate(socket, port, detected.hello.serverName);
+    else this.#serveTcp({ ...connection, facts: { ...connection.facts, serverName: detected.hello.serverName } });
+  }
+
+  #serve(connection: Accepted, { protocol }: Detected, upstream: Socket | undefined): void {
+    const declared = connection.port.protocol;
+    if (declared === 'tcp' || (declared === 'auto' && (protocol === 'tcp' || protocol === 'tls'))) {
+      this.#serveTcp(connection, upstream);
+      return;
+    }
+    upstream?.destroy();
+    if (protocol === 'http2') this.#serveHttp2(connection);
+    // On a port declared as HTTP what is none is answered as bad HTTP: unread bytes must not slip by the rules.
+    else this.#serveHttp1(connection);
+  }
+
+  #serveHttp1({ raw, socket, port, facts }: Accepted): void {
+    const authorizer = this.#services.authorizer(facts);
+    const { normalizePath, observer } = this.#services;
+    const handler = createInboundHttp({
+      facts,
+      authorizer,
+      upstream: port.upstream,
+      normalizePath,
+      onComplete: (record) => observer.onRequest(record, facts),
+    });
+    const http = new HttpConnection({
+      socket,
+      engine: this.#engine,
+      handler,
+      onClose: () => this.#served.delete(served),
+    });
+    const served: Served = { raw, facts, authorizer, http };
+    this.#served.add(served);
+  }
+
+  #serveHttp2(connection: Accepted): void {
+    const { serveHttp2 } = this.#services;
+    if (serveHttp2 === undefined) this.#refuse(connection.socket, connection.facts, 'HTTP/2 is not served');
+    else serveHttp2(connection.socket, connection.facts, connection.port);
+  }
+
+  #serveTcp({ raw, socket, port, facts }: Accepted, opened?: Socket): void {
+    const authorizer = this.#services.authorizer(facts);
+    const verdict = authorizer.decideConnection();
+    if (!verdict.allowed) {
+      opened?.destroy();
+      this.#refuse(socket, facts, verdict.detail);
+      return;
+    }
+    const { observer } = this.#services;
+    observer.onTcpOpened(facts);
+    const relay = new TcpRelay({
+      downstream: socket,
+      upstream: opened ?? port.connect(),
+      onClose: (result) => {
+        this.#served.delete(served);
+        observer.onTcpClosed(facts, result);
+      },
+    });
+    const served: Served = { raw, facts, authorizer, relay };
+    this.#served.add(served);
+  }
+
+  #refuse(socket: Socket, facts: ConnectionFacts, reason: string): void {
+    breakSocket(socket);
+    this.#services.observer.onRefused(facts, reason);
+  }
+
+  #abort(served: Served, reason: string): void {
+    served.http?.abort('-', reason);
+    served.relay?.abort(reason);
+  }
+}
+
+/** A connection whose nature is known. */
+interface Accepted {
+  /** As accepted; the same as `socket` in plaintext. */
+  readonly raw: Socket;
+  readonly socket: Socket;
+  readonly port: InboundPort;
+  readonly facts: ConnectionFacts;
+}
+
+function plaintextFacts(socket: Socket, port: InboundPort | undefined): ConnectionFacts {
+  return Object.freeze({
+    peer: undefined,
+    peerCertificate: undefined,
+    self: undefined,
+    serverName: '',
+    alpn: '',
+    remoteAddress: socket.remoteAddress ?? '',
+    remotePort: socket.remotePort ?? 0,
+    destinationAddress: port?.address ?? socket.localAddress ?? '',
+    destinationPort: port?.port ?? socket.localPort ?? 0,
+  });
+}

@@ -1,0 +1,48 @@
+import type { Socket } from 'node:net';
+import type { RequestRecord } from '../http1/request-record.ts';
+import type { TcpRelayResult } from '../tcp/relay.ts';
+import type { UpstreamPool } from '../upstream/pool.ts';
+import type { ConnectionAuthorizer } from './connection-authorizer.ts';
+import type { ConnectionFacts } from './connection-facts.ts';
+import type { IdentitySource, VerifyPeer } from './identity-source.ts';
+import type { NormalizePath } from './inbound-http.ts';
+
+/** PeerAuthentication's modes. */
+export type MtlsMode = 'STRICT' | 'PERMISSIVE' | 'DISABLE';
+
+/** What is behind one destination. */
+export interface InboundPort {
+  readonly mode: MtlsMode;
+  /** As declared by the service's port (`appProtocol` or its name); `auto` where nothing says. */
+  readonly protocol: 'auto' | 'http' | 'http2' | 'tcp';
+  readonly address: string;
+  readonly port: number;
+  readonly upstream: UpstreamPool;
+  /** Opens a connection for opaque TCP; half-open, so that directions end one by one. */
+  connect(): Socket;
+}
+
+/** What the listener takes from other rooms. */
+export interface InboundServices {
+  /** Where a connection was going, and what is there; undefined where nothing is. Asked again by `recheck`. */
+  route(socket: Socket): InboundPort | undefined;
+  authorizer(facts: ConnectionFacts): ConnectionAuthorizer;
+  readonly normalizePath: NormalizePath;
+  readonly verifyPeer: VerifyPeer;
+  /** Why a peer that was verified once is not accepted any more (revoked, bundle changed); asked by `recheck`. */
+  peerRefused?(facts: ConnectionFacts): string | undefined;
+  readonly identity: IdentitySource;
+  /** Serves HTTP/2 with prior knowledge; without it such connections are refused. */
+  readonly serveHttp2?: ((socket: Socket, facts: ConnectionFacts, port: InboundPort) => void) | undefined;
+  readonly observer: InboundObserver;
+}
+
+export interface InboundObserver {
+  onRequest(record: RequestRecord, facts: ConnectionFacts): void;
+  onTcpOpened(facts: ConnectionFacts): void;
+  onTcpClosed(facts: ConnectionFacts, result: TcpRelayResult): void;
+  /** A connection was refused before it was served. */
+  onRefused(facts: ConnectionFacts, reason: string): void;
+  /** A client waited for the server to speak first: `protocol: tcp` on the port would save it the wait. */
+  onServerFirst?(facts: ConnectionFacts): void;
+}

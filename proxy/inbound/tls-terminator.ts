@@ -1,0 +1,160 @@
+import { constants } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { createServer, type SecureContextOptions, type TLSSocket } from 'node:tls';
+import { reasonOf } from '../../src/core/errors.ts';
+import type { Logger } from '../../src/core/logger.ts';
+import { peerChain } from '../upstream/transports.ts';
+import type { IdentityMaterial, IdentitySource, VerifyPeer } from './identity-source.ts';
+
+/** By these names Istio's sidecars say that they speak mesh mTLS; ours say the same. */
+export const MESH_ALPN: ReadonlySet<string> = new Set([
+  'istio',
+  'istio-peer-exchange',
+  'istio-http/1.0',
+  'istio-http/1.1',
+  'istio-h2',
+]);
+
+/** Istio's gateways give a handshake 15 s. */
+const HANDSHAKE_TIMEOUT = 15_000;
+
+const BASE: SecureContextOptions = {
+  minVersion: 'TLSv1.2',
+  secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+};
+
+/** An authenticated peer: its socket, its identity, and ours at the time of the handshake. */
+export interface Terminated {
+  readonly socket: TLSSocket;
+  readonly peer: string;
+  readonly certificate: Buffer;
+  readonly self: string;
+}
+
+export interface TlsTerminatorOptions {
+  readonly identity: IdentitySource;
+  readonly verifyPeer: VerifyPeer;
+  /** Whether HTTP/2 may be negotiated. */
+  readonly http2: boolean;
+  readonly logger: Logger;
+}
+
+export interface TlsTerminator {
+  /** Performs the handshake on a socket whose bytes are all unread or put back. One of the two is called, once. */
+  terminate(socket: Socket, done: (terminated: Terminated) => void, failed: (reason: string) => void): void;
+  close(): void;
+}
+
+/**
+ * Terminates mesh mTLS. Sockets come in by `emit('connection')`, which takes bytes that were put back with `unshift`.
+ * One SecureContext serves all connections until the certificate changes; open connections keep theirs.
+ *
+ * No session is resumed: a resumed handshake shows no certificate, so neither an ended validity nor a revocation nor a
+ * changed bundle would be noticed. Tickets are off, and without a session store TLS 1.3's stateful ones lead nowhere.
+ */
+export function createTlsTerminator({ identity, verifyPeer, http2, logger }: TlsTerminatorOptions): TlsTerminator {
+  interface Waiting {
+    readonly done: (terminated: Terminated) => void;
+    readonly failed: (reason: string) => void;
+  }
+  // tls.Server tells of its sockets later and without ours, so the two are joined by their addresses.
+  const waiting = new Map<string, Waiting>();
+  // What new handshakes use; an unusable successor does not take its place.
+  let inUse: IdentityMaterial | undefined;
+
+  const server = createServer({
+    ...BASE,
+    requestCert: true,
+    // Not because anybody is let in without: a refused peer is to be told apart from a broken one, with the reason.
+    rejectUnauthorized: false,
+    handshakeTimeout: HANDSHAKE_TIMEOUT,
+    // Plain names before Istio's own, as istiod configures its sidecars: that is what its clients expect to be chosen.
+    // Not `istio-peer-exchange`: choosing it would promise the exchange of metadata.
+    ALPNProtocols: [...(http2 ? ['h2'] : []), 'http/1.1', 'http/1.0', 'istio'],
+  });
+  server.on('secureConnection', (socket) => {
+    const key = addressKey(socket);
+    const entry = waiting.get(key);
+    waiting.delete(key);
+    const refuse = (reason: string): void => {
+      socket.destroy();
+      entry?.failed(reason);
+    };
+    if (entry === undefined) {
+      socket.destroy();
+      return;
+    }
+    const chain = peerChain(socket);
+    const certificate = chain[0];
+    if (certificate === undefined) {
+      refuse('the peer sent no certificate');
+    } else if (!socket.authorized) {
+      refuse(`OpenSSL: ${String(socket.authorizationError)}`);
+    } else {
+      const verdict = verifyPeer(chain);
+      if ('identity' in verdict)
+        entry.done({ socket, peer: verdict.identity, certificate, self: inUse?.identity ?? '' });
+      else refuse(verdict.reason);
+    }
+  });
+  server.on('tlsClientError', (error: Error & { code?: string; reason?: string }, socket) => {
+    const key = addressKey(socket);
+    const entry = waiting.get(key);
+    waiting.delete(key);
+    socket.destroy();
+    entry?.failed(handshakeReason(error));
+  });
+  const adopt = (): void => {
+    const material = identity.current();
+    if (material === undefined) return;
+    const { keyPem, chainPem, rootsPem, version } = material;
+    try {
+      server.setSecureContext({ ...BASE, key: keyPem, cert: chainPem, ca: rootsPem });
+      inUse = material;
+    } catch (error) {
+      logger.error('the new certificate cannot be used; the old one stays', { version, reason: reasonOf(error) });
+    }
+  };
+  adopt();
+  const unsubscribe = identity.onChange(adopt);
+
+  return {
+    terminate(socket, done, failed) {
+      if (inUse === undefined) {
+        socket.destroy();
+        failed('there is no certificate yet');
+        return;
+      }
+      const key = addressKey(socket);
+      waiting.set(key, { done, failed });
+      socket.once('close', () => {
+        const entry = waiting.get(key);
+        if (entry === undefined || entry.done !== done) return;
+        waiting.delete(key);
+        entry.failed('the peer left during the handshake');
+      });
+      server.emit('connection', socket);
+    },
+    close() {
+      unsubscribe();
+      server.close();
+    },
+  };
+}
+
+function addressKey(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`;
+}
+
+function handshakeReason(error: Error & { code?: string; reason?: string }): string {
+  switch (error.code ?? '') {
+    case 'ERR_SSL_HTTP_REQUEST':
+    case 'ERR_SSL_WRONG_VERSION_NUMBER':
+    case 'ERR_SSL_PACKET_LENGTH_TOO_LONG':
+      return 'plaintext where TLS is required';
+    case 'ERR_TLS_HANDSHAKE_TIMEOUT':
+      return 'the handshake took too long';
+    default:
+      return `the handshake failed: ${error.reason ?? error.code ?? error.message}`;
+  }
+}

@@ -1,0 +1,91 @@
+import type { Socket } from 'node:net';
+
+export interface TcpRelayResult {
+  /** Bytes from the client to the upstream. */
+  readonly received: number;
+  /** Bytes from the upstream to the client. */
+  readonly sent: number;
+  /** Why it ended; empty when both sides closed in order. */
+  readonly reason: string;
+}
+
+export interface TcpRelayOptions {
+  /** Both sockets must be half-open ones (`allowHalfOpen`): each direction ends by itself. */
+  readonly downstream: Socket;
+  readonly upstream: Socket;
+  /** Called once, when both sockets have closed. */
+  readonly onClose: (result: TcpRelayResult) => void;
+}
+
+/**
+ * Passes bytes both ways between two sockets, unread. A direction that ends is ended on the other side and no more; a
+ * side that takes no more stops the reading of the other; a side that breaks breaks the other, so that nobody takes a
+ * torn stream for a whole one.
+ */
+export class TcpRelay {
+  readonly #downstream: Socket;
+  readonly #upstream: Socket;
+  readonly #onClose: (result: TcpRelayResult) => void;
+  #received = 0;
+  #sent = 0;
+  #open = 2;
+  #reason = '';
+
+  constructor({ downstream, upstream, onClose }: TcpRelayOptions) {
+    this.#downstream = downstream;
+    this.#upstream = upstream;
+    this.#onClose = onClose;
+    downstream.on('data', (bytes: Buffer) => {
+      this.#received += bytes.length;
+      if (!upstream.write(bytes)) downstream.pause();
+    });
+    upstream.on('data', (bytes: Buffer) => {
+      this.#sent += bytes.length;
+      if (!downstream.write(bytes)) upstream.pause();
+    });
+    this.#watch(downstream, upstream);
+    this.#watch(upstream, downstream);
+  }
+
+  /** Bytes from the client so far. */
+  get received(): number {
+    return this.#received;
+  }
+
+  /** Bytes to the client so far. */
+  get sent(): number {
+    return this.#sent;
+  }
+
+  /** Breaks both sides at once. */
+  abort(reason: string): void {
+    this.#reason ||= reason;
+    breakSocket(this.#downstream);
+    breakSocket(this.#upstream);
+  }
+
+  #watch(socket: Socket, other: Socket): void {
+    socket.setNoDelay(true);
+    socket.on('drain', () => other.resume());
+    socket.on('end', () => other.end());
+    socket.on('error', (error: Error & { code?: string }) => {
+      this.#reason ||= error.code ?? error.message;
+    });
+    const closed = (): void => {
+      this.#open -= 1;
+      if (socket.errored !== null || !socket.readableEnded) breakSocket(other);
+      else other.end();
+      if (this.#open === 0) this.#onClose({ received: this.#received, sent: this.#sent, reason: this.#reason });
+    };
+    if (socket.closed) queueMicrotask(closed);
+    else socket.once('close', closed);
+    if (socket.readableEnded) other.end();
+    socket.resume();
+  }
+}
+
+/** Closes without an orderly end: a reset, or TLS without its close_notify. */
+export function breakSocket(socket: Socket): void {
+  if ('encrypted' in socket) socket.destroy();
+  else socket.resetAndDestroy();
+}

@@ -1,0 +1,105 @@
+import type { Socket } from 'node:net';
+import { cancelDeadline, DeadlineEntry, type Expiring } from '../tcp/deadlines.ts';
+
+/** Who uses an upstream connection at the moment. */
+export interface UpstreamUser {
+  /** Bytes from the upstream. The buffer is overwritten after the call: copy what is kept. */
+  onUpstreamData(bytes: Buffer, length: number): void;
+  /** The upstream has closed its direction cleanly. */
+  onUpstreamEnd(): void;
+  /** The connection is gone; `reason` is empty after a clean close. */
+  onUpstreamClosed(reason: string): void;
+  /** What was written has left the process; more may be written. */
+  onUpstreamDrain(): void;
+}
+
+/**
+ * Every read from an upstream goes into this one buffer (64 KiB is what libuv asks for at most), so that an idle
+ * connection holds none and a read allocates nothing. It works because a read and its callback are one step.
+ */
+const RECEIVED = Buffer.allocUnsafeSlow(64 * 1024);
+
+/** What opens a socket for the pool: the engine brings how it wants to read. */
+export interface UpstreamTransport {
+  /** `address:port`, for logs and records. */
+  readonly destination: string;
+  connect(onread: { buffer: Buffer; callback: (bytesRead: number, buffer: Uint8Array) => boolean }): Socket;
+  /** The event after which the socket may be used. */
+  readonly readyEvent: 'connect' | 'secureConnect';
+  /** Judges the peer once the handshake is over: why it is not the one expected, or undefined. */
+  check?(socket: Socket): string | undefined;
+}
+
+/** The pool, as its connections see it. */
+export interface ConnectionOwner {
+  readonly destination: string;
+  release(connection: UpstreamConnection, announced: number | undefined): void;
+  /** Connected, and the peer is the one expected. */
+  onReady(connection: UpstreamConnection): void;
+  /** Gone, whether it was ready or not. */
+  onClosed(connection: UpstreamConnection, reason: string): void;
+}
+
+/** One connection to an upstream, owned by its pool, lent to one user at a time. */
+export class UpstreamConnection implements Expiring {
+  readonly deadline: DeadlineEntry = new DeadlineEntry(this);
+  readonly socket: Socket;
+  readonly pool: ConnectionOwner;
+  user: UpstreamUser | undefined;
+  /** How many requests it was lent for. */
+  uses = 0;
+  ready = false;
+  closed = false;
+  #reason = '';
+
+  constructor(pool: ConnectionOwner, transport: UpstreamTransport) {
+    this.pool = pool;
+    this.socket = transport.connect({ buffer: RECEIVED, callback: this.#onRead });
+    const socket = this.socket;
+    socket.setNoDelay(true);
+    socket.on('error', (error: Error & { code?: string }) => {
+      this.#reason ||= error.code ?? error.message;
+    });
+    socket.once(transport.readyEvent, () => {
+      const refusal = transport.check?.(socket);
+      if (refusal === undefined) {
+        this.ready = true;
+        pool.onReady(this);
+      } else {
+        this.discard(refusal);
+      }
+    });
+    socket.on('end', () => {
+      if (this.user === undefined) this.discard('closed while idle');
+      else this.user.onUpstreamEnd();
+    });
+    socket.on('drain', () => this.user?.onUpstreamDrain());
+    socket.once('close', () => {
+      this.closed = true;
+      cancelDeadline(this.deadline);
+      const user = this.user;
+      this.user = undefined;
+      pool.onClosed(this, this.#reason);
+      user?.onUpstreamClosed(this.#reason);
+    });
+  }
+
+  /** Closes at once. A user that is still there hears of it. */
+  discard(reason: string): void {
+    this.#reason ||= reason;
+    this.socket.destroy();
+  }
+
+  /** Idle too long, or too long in connecting. */
+  onDeadline(): void {
+    this.discard(this.ready ? 'idle timeout' : 'connect timeout');
+  }
+
+  readonly #onRead = (bytesRead: number): boolean => {
+    // Nobody asked: an answer that came before its question would be given to the wrong one (response queue poisoning).
+    if (this.user === undefined) this.discard('unsolicited bytes');
+    else this.user.onUpstreamData(RECEIVED, bytesRead);
+    // Back-pressure goes by pause() and resume(), which these sockets understand too.
+    return true;
+  };
+}

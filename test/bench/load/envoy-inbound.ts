@@ -1,0 +1,95 @@
+/** Envoy's configuration for the same work: downstream mTLS, RBAC by principal, method and path, XFCC, one cluster. */
+export interface EnvoyInboundOptions {
+  readonly upstreamPort: number;
+  readonly keyFile: string;
+  readonly chainFile: string;
+  readonly rootsFile: string;
+  readonly allowed: string;
+}
+
+/** As JSON, which Envoy reads as it reads YAML. Ports are 0: the listener's is asked from the admin interface. */
+export function envoyInbound(options: EnvoyInboundOptions): string {
+  const { upstreamPort, keyFile, chainFile, rootsFile, allowed } = options;
+  const type = (name: string): string => `type.googleapis.com/${name}`;
+  const address = (port: number): object => ({ socket_address: { address: '127.0.0.1', port_value: port } });
+  const rbac = {
+    name: 'envoy.filters.http.rbac',
+    typed_config: {
+      '@type': type('envoy.extensions.filters.http.rbac.v3.RBAC'),
+      rules: {
+        action: 'ALLOW',
+        policies: {
+          allowed: {
+            permissions: [
+              {
+                and_rules: {
+                  rules: [
+                    { header: { name: ':method', string_match: { exact: 'GET' } } },
+                    { url_path: { path: { prefix: '/api/' } } },
+                  ],
+                },
+              },
+            ],
+            principals: [{ authenticated: { principal_name: { exact: allowed } } }],
+          },
+        },
+      },
+    },
+  };
+  const manager = {
+    '@type': type('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'),
+    stat_prefix: 'inbound',
+    normalize_path: true,
+    forward_client_cert_details: 'APPEND_FORWARD',
+    set_current_client_cert_details: { subject: true, uri: true, dns: true },
+    route_config: {
+      virtual_hosts: [
+        { name: 'all', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { cluster: 'app', timeout: '0s' } }] },
+      ],
+    },
+    http_filters: [
+      rbac,
+      {
+        name: 'envoy.filters.http.router',
+        typed_config: { '@type': type('envoy.extensions.filters.http.router.v3.Router') },
+      },
+    ],
+  };
+  const tls = {
+    '@type': type('envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext'),
+    require_client_certificate: true,
+    common_tls_context: {
+      alpn_protocols: ['http/1.1'],
+      tls_certificates: [{ certificate_chain: { filename: chainFile }, private_key: { filename: keyFile } }],
+      validation_context: { trusted_ca: { filename: rootsFile } },
+    },
+  };
+  return JSON.stringify({
+    admin: { address: address(0) },
+    static_resources: {
+      listeners: [
+        {
+          name: 'inbound',
+          address: address(0),
+          filter_chains: [
+            {
+              filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }],
+              transport_socket: { name: 'envoy.transport_sockets.tls', typed_config: tls },
+            },
+          ],
+        },
+      ],
+      clusters: [
+        {
+          name: 'app',
+          type: 'STATIC',
+          connect_timeout: '10s',
+          load_assignment: {
+            cluster_name: 'app',
+            endpoints: [{ lb_endpoints: [{ endpoint: { address: address(upstreamPort) } }] }],
+          },
+        },
+      ],
+    },
+  });
+}

@@ -1,0 +1,118 @@
+import { strict as assert } from 'node:assert';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Server } from 'node:net';
+import { TcpRelay, type TcpRelayResult } from '../../../proxy/tcp/relay.ts';
+import { RawClient, RawServer } from '../../fakes/raw-peer.ts';
+
+describe('the TCP relay', () => {
+  let upstream: RawServer;
+  let server: Server;
+  let client: RawClient;
+  let relay: TcpRelay;
+  let result: Promise<TcpRelayResult>;
+  beforeEach(async () => {
+    upstream = await RawServer.listen();
+    let made: (relay: TcpRelay) => void = () => {};
+    const whenMade = new Promise<TcpRelay>((resolve) => (made = resolve));
+    result = new Promise((resolve) => {
+      server = createServer({ allowHalfOpen: true }, (downstream) => {
+        const socket = connect({ port: upstream.port, host: '127.0.0.1', allowHalfOpen: true });
+        made(new TcpRelay({ downstream, upstream: socket, onClose: resolve }));
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    client = await RawClient.connect((server.address() as AddressInfo).port);
+    relay = await whenMade;
+  });
+  afterEach(async () => {
+    client.close();
+    await upstream.close();
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  it('passes bytes both ways and counts them', async () => {
+    client.send('hello');
+    const { socket, received } = await upstream.connection(0);
+    await received.untilText('hello');
+    socket.end('good bye');
+    await client.received.until(({ ended }) => ended);
+    client.socket.end();
+    assert.deepEqual(await result, { received: 5, sent: 8, reason: '' });
+    assert.equal(client.received.text, 'good bye');
+  });
+
+  it('ends each direction by itself', async () => {
+    client.socket.end('question');
+    const { socket, received } = await upstream.connection(0);
+    await received.until(({ ended }) => ended);
+    assert.equal(received.text, 'question');
+    socket.write('answer ');
+    await client.received.untilText('answer ');
+    socket.end('in two parts');
+    await client.received.until(({ ended }) => ended);
+    assert.equal(client.received.text, 'answer in two parts');
+    assert.deepEqual(await result, { received: 8, sent: 19, reason: '' });
+  });
+
+  it('lets a server speak first', async () => {
+    const { socket } = await upstream.connection(0);
+    socket.write('220 hello\r\n');
+    await client.received.untilText('220');
+  });
+
+  it('breaks the client where the upstream breaks', async () => {
+    const { socket } = await upstream.connection(0);
+    socket.write('half');
+    await client.received.untilText('half');
+    socket.resetAndDestroy();
+    await client.received.untilClosed();
+    assert.equal(client.received.error, 'ECONNRESET');
+    assert.equal((await result).reason, 'ECONNRESET');
+  });
+
+  it('breaks the upstream where the client breaks', async () => {
+    const { received } = await upstream.connection(0);
+    client.send('half');
+    await received.untilText('half');
+    client.socket.resetAndDestroy();
+    await received.untilClosed();
+    assert.equal(received.error, 'ECONNRESET');
+    assert.equal((await result).reason, 'ECONNRESET');
+  });
+
+  it('is broken from outside, with the reason', async () => {
+    const { received } = await upstream.connection(0);
+    relay.abort('denied by a new policy');
+    await client.received.untilClosed();
+    await received.untilClosed();
+    assert.equal((await result).reason, 'denied by a new policy');
+  });
+
+  it('holds back a sender whose receiver takes nothing (memory is bounded)', async () => {
+    const { socket } = await upstream.connection(0);
+    socket.removeAllListeners('data');
+    socket.pause();
+    const piece = Buffer.alloc(1024 * 1024);
+    const before = process.memoryUsage().arrayBuffers;
+    let sent = 0;
+    const pump = (): void => {
+      while (sent < 64 && !client.socket.writableNeedDrain) {
+        sent += 1;
+        client.socket.write(piece);
+      }
+    };
+    client.socket.on('drain', pump);
+    pump();
+    let still = 0;
+    for (let last = -1; still < 200; last = relay.received) {
+      await new Promise((resolve) => setImmediate(resolve));
+      still = relay.received === last && relay.received > 0 ? still + 1 : 0;
+    }
+    assert.ok(sent < 64);
+    assert.ok(process.memoryUsage().arrayBuffers - before < 8 * 1024 * 1024);
+    socket.on('data', () => {});
+    socket.resume();
+    while (relay.received < 64 * piece.length) await new Promise((resolve) => setImmediate(resolve));
+  });
+});
