@@ -31,6 +31,10 @@ import { createJwksAuthenticator } from './authenticators/jwks-authenticator.ts'
 import { createSvidAuthenticator } from './authenticators/svid-authenticator.ts';
 import { openTokenKey } from './authenticators/token-key.ts';
 import { createTokenReviewAuthenticator } from './authenticators/token-review-authenticator.ts';
+import { discoveryGrpcService } from './distribution/discovery-grpc-service.ts';
+import { createDistributionMetrics } from './distribution/distribution-metrics.ts';
+import { Distribution } from './distribution/distribution.ts';
+import { openResources } from './distribution/open-resources.ts';
 import { certificateGrpcService } from './issuance/certificate-grpc-service.ts';
 import type { Refusal } from './issuance/certificate-service.ts';
 import { createIssuanceMetrics, exposeExpiry } from './issuance/issuance-metrics.ts';
@@ -99,6 +103,10 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     const folder = settings.ca.state;
     await makeStateFolder(folder);
     started(await lockState(folder), (lock) => lock.release());
+    const resources = started(
+      await openResources({ folder: settings.resources, rootNamespace: settings.rootNamespace, clock, logger }),
+      (part) => part.close(),
+    );
     const material = await openRoots({ folder, trustDomain, clock, randomBytes, logger });
     const ledger = started(
       await openLedger({
@@ -156,8 +164,21 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       onRefused: (refusal) => ledgerRefusal(refusal, { ledger, refusals, logger }),
       logger,
     });
-    const health = createHealth([service.description.typeName]);
-    const services = [service, health.service];
+    const distribution: Distribution = started(
+      new Distribution({
+        store: resources,
+        bundle: { trustDomain, roots: material.roots },
+        rootNamespace: settings.rootNamespace,
+        clusterId: settings.clusterId,
+        metrics: createDistributionMetrics(metrics, () => distribution.streams),
+        clock,
+        logger,
+      }),
+      (part) => part.close(),
+    );
+    const discovery = discoveryGrpcService({ authenticate, distribution, logger });
+    const health = createHealth([service.description.typeName, discovery.description.typeName]);
+    const services = [service, discovery, health.service];
     const grpc = new GrpcServer({ services: [...services, ...createReflection(services)], clock, logger });
     const roots = material.roots.map((root) => encodePem('CERTIFICATE', root)).join('');
     const serverIdentity = started(

@@ -3,7 +3,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { SealwrightError, reasonOf } from '../core/errors.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
-import { createCsr } from '../pki/csr-builder.ts';
+import { createCsr } from '../pki/csr-writer.ts';
 import { decodeCertificates } from '../pki/certificate-pem.ts';
 import { createKeyPair, encodePrivateKey } from '../pki/keys.ts';
 import { createPkcs12 } from '../pki/pkcs12.ts';
@@ -35,7 +35,7 @@ export async function issueIdentity(call: {
   // Before anything is issued, so that a forgotten password costs no certificate.
   const password = format === 'pkcs12' ? await readPassword(options, context) : '';
   const pair = await createKeyPair();
-  const csr = await createCsr({ keyPair: pair, identity });
+  const csr = createCsr({ keyPair: pair, identity });
   const answer = readAnswer(await operator.post('/v1/identities/issue', { identity: identity.toString(), csr, ttl }));
   const chain = answer.texts('chain');
   const folder = resolve(context.folder, typeof options['out'] === 'string' ? options['out'] : '.');

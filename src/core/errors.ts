@@ -399,6 +399,34 @@ export const ERRORS = {
   },
 
   // --- workload
+  token_file_unreadable: {
+    what: 'the service account token cannot be read',
+    remedy: 'write one there with "sealwright token create", or name its file with --token-file',
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+  },
+  ca_root_unreadable: {
+    what: 'there is no root certificate to verify the CA with',
+    remedy: 'name the root-cert.pem of the CA with --ca-root',
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+  },
+  identity_unproven: {
+    what: 'the CA answered something that is no identity for this workload',
+    remedy: 'compare trust domain and CA with those of this sidecar; the certificate in use is kept',
+    grpc: 'INTERNAL',
+    http: 502,
+    exit: 1,
+  },
+  workload_folder_unwritable: {
+    what: 'the folder of the workload cannot be written',
+    remedy: 'give this user write access to it; until then a restart needs the CA',
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 1,
+  },
 
   // --- ca: authenticators
   credentials_missing: {
@@ -713,8 +741,42 @@ export const ERRORS = {
   },
 
   // --- ca: distribution
+  resources_invalid: {
+    what: 'the resources hold errors, and a CA that starts without all of them could lose a DENY',
+    remedy: 'mend what the lines above name; "sealwright policy validate" shows it again',
+    ...unready,
+  },
+  resources_unavailable: {
+    what: 'the folder of resources cannot be made or read',
+    remedy: 'make it, let this user read it, or name another by the setting resources',
+    ...unready,
+  },
+  subscriber_unknown: {
+    what: 'the subscriber does not say which workload it is',
+    remedy: 'send a node id such as sidecar~127.0.1.1~catalog.shop~shop.svc.cluster.local',
+    ...invalid,
+  },
+  subscriber_refused: {
+    what: 'the caller is not the workload that it subscribes for',
+    remedy: 'apply a WorkloadEntry of this name whose serviceAccount is that of the caller',
+    grpc: 'PERMISSION_DENIED',
+    http: 403,
+    exit: 1,
+  },
+  subscriber_too_many: {
+    what: 'one workload has too many control streams open',
+    remedy: 'close those that are not in use; one sidecar needs one',
+    grpc: 'RESOURCE_EXHAUSTED',
+    http: 429,
+    exit: 1,
+  },
 
   // --- proxy
+  sidecar_config_unusable: {
+    what: 'the pushed configuration cannot be used',
+    remedy: 'mend the resource that the reason names; the last good configuration stays in force',
+    ...invalid,
+  },
 
   // --- cli
   demo_failed: {

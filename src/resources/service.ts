@@ -33,7 +33,7 @@ export interface ServicePort {
   /** Empty where the service has one port alone. */
   readonly name: string;
   readonly port: number;
-  /** What `appProtocol` says, else the port's name up to its first dash, else `tcp`; lower case. */
+  /** What `appProtocol` says, else the port's name up to its first dash; lower case. Empty: told from the first bytes. */
   readonly protocol: string;
   /** A number, or the name of a port of the workload. */
   readonly targetPort: number | string;
@@ -55,22 +55,25 @@ export function parseService(resource: Pick<Resource, 'spec'>): ParsedSpec<Servi
   if (value === undefined) return { value, issues };
   const findings = new NetworkingFindings();
   const { selector = {}, ports = [], clusterIP = '' } = value;
-  const read = ports.map(({ name = '', port, appProtocol, targetPort = port }, index): ServicePort => {
-    const path = `spec.ports[${index}]`;
-    if (ports.length > 1 && name === '') {
-      findings.error(`${path}.name`, 'port_name_invalid', 'one port of several has no name', 'name each of them');
-    } else if (name !== '') findings.portName(`${path}.name`, name);
-    if (name !== '' && ports.slice(0, index).some((other) => other.name === name)) {
-      findings.error(`${path}.name`, 'port_duplicate', 'a second port of this name', 'give each port its own name');
-    }
-    if (typeof targetPort === 'number') findings.port(`${path}.targetPort`, targetPort);
-    else if (typeof targetPort !== 'string' || targetPort === '') {
-      findings.error(`${path}.targetPort`, 'port_invalid', 'not a port', 'write its number, or its name');
-    }
-    const protocol = (appProtocol ?? NAMED_PROTOCOL.exec(name)?.[1] ?? 'tcp').toLowerCase();
-    const target = typeof targetPort === 'number' || typeof targetPort === 'string' ? targetPort : port;
-    return Object.freeze({ name, port, protocol, targetPort: target });
-  });
+  const read = ports.map(
+    ({ name = '', port, protocol: transport, appProtocol, targetPort = port }, index): ServicePort => {
+      const path = `spec.ports[${index}]`;
+      if (ports.length > 1 && name === '') {
+        findings.error(`${path}.name`, 'port_name_invalid', 'one port of several has no name', 'name each of them');
+      } else if (name !== '') findings.portName(`${path}.name`, name);
+      if (name !== '' && ports.slice(0, index).some((other) => other.name === name)) {
+        findings.error(`${path}.name`, 'port_duplicate', 'a second port of this name', 'give each port its own name');
+      }
+      if (typeof targetPort === 'number') findings.port(`${path}.targetPort`, targetPort);
+      else if (typeof targetPort !== 'string' || targetPort === '') {
+        findings.error(`${path}.targetPort`, 'port_invalid', 'not a port', 'write its number, or its name');
+      }
+      const spoken = (appProtocol ?? NAMED_PROTOCOL.exec(name)?.[1] ?? '').toLowerCase();
+      const protocol = transport === 'UDP' ? 'udp' : spoken;
+      const target = typeof targetPort === 'number' || typeof targetPort === 'string' ? targetPort : port;
+      return Object.freeze({ name, port, protocol, targetPort: target });
+    },
+  );
   if (findings.issues.some(isError)) return { value: undefined, issues: findings.issues };
   const address = clusterIP === 'None' ? '' : clusterIP;
   return {

@@ -16,15 +16,23 @@ export interface SubscriberNode {
   readonly metadata: Readonly<Record<string, unknown>>;
 }
 
+/** What the owner of a subscription does with its stream. */
+export interface DiscoveryStream {
+  /** Tells what may have changed; see `XdsServerSession.changed`. */
+  changed(typeUrl: string, names?: Iterable<string>): void;
+  /** Ends the stream with this error, such as when the subscriber lost the right to it. */
+  end(error: unknown): void;
+}
+
 /** One accepted subscriber: what it may see, and what is done with its answers. */
 export interface Subscriber {
   readonly source: ResourceSource;
   readonly onAccepted?: (typeUrl: string, systemVersion: string) => void;
   /** `culprit` is the resource at fault; undefined while it is being narrowed down. */
   readonly onRefused?: (typeUrl: string, refusal: string, culprit: string | undefined) => void;
-  /** The stream serves from now on: call `session.changed` when something may have. */
-  readonly opened: (session: Pick<XdsServerSession, 'changed'>) => void;
-  /** The stream is over. Called once, if `opened` was. */
+  /** The stream serves from now on: call `stream.changed` when something may have. */
+  readonly opened: (stream: DiscoveryStream) => void;
+  /** The stream is over. Called once, whether or not `opened` was. */
   readonly closed: () => void;
 }
 
@@ -53,7 +61,8 @@ export function createDiscovery(options: DiscoveryOptions): BoundService {
           void stream.drained().then(() => session?.drained());
           return false;
         };
-        try {
+        const { promise: ended, reject: end } = Promise.withResolvers<never>();
+        const serve = async (): Promise<void> => {
           for await (const request of stream.requests) {
             if (session === undefined || subscriber === undefined) {
               subscriber = await options.subscribe(readNode(request.node), stream.call);
@@ -65,10 +74,14 @@ export function createDiscovery(options: DiscoveryOptions): BoundService {
                 ...(onAccepted === undefined ? {} : { onAccepted }),
                 ...(onRefused === undefined ? {} : { onRefused }),
               });
-              subscriber.opened(session);
+              const opened = session;
+              subscriber.opened({ changed: (typeUrl, names) => opened.changed(typeUrl, names), end });
             }
             session.received(readRequest(request));
           }
+        };
+        try {
+          await Promise.race([serve(), ended]);
         } finally {
           subscriber?.closed();
         }

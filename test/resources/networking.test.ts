@@ -190,14 +190,15 @@ describe('a Service', () => {
 
   it('is read as in Kubernetes, with the protocol that its port is named after', () => {
     const spec =
-      '{selector: {app: a}, type: ClusterIP, clusterIP: None, ports: [{name: http-web, port: 80, targetPort: web}, {name: db, port: 1}, {name: x, port: 2, appProtocol: GRPC}]}';
+      '{selector: {app: a}, type: ClusterIP, clusterIP: None, ports: [{name: http-web, port: 80, targetPort: web}, {name: db, port: 1}, {name: x, port: 2, appProtocol: GRPC}, {name: http-3, port: 3, protocol: UDP}]}';
     const { value } = parseService(readOne(service(spec)));
     assert.ok(value);
     assert.equal(value.clusterIP, '');
     assert.deepEqual(value.ports, [
       { name: 'http-web', port: 80, protocol: 'http', targetPort: 'web' },
-      { name: 'db', port: 1, protocol: 'tcp', targetPort: 1 },
+      { name: 'db', port: 1, protocol: '', targetPort: 1 },
       { name: 'x', port: 2, protocol: 'grpc', targetPort: 2 },
+      { name: 'http-3', port: 3, protocol: 'udp', targetPort: 3 },
     ]);
   });
 

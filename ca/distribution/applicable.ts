@@ -1,0 +1,79 @@
+import { reasonToPass } from '../../src/policy/applied-policy.ts';
+import type { AuthorizationPolicy } from '../../src/policy/authorization-policy.ts';
+import type { PeerAuthentication } from '../../src/policy/peer-authentication.ts';
+import { selects } from '../../src/policy/workload-selector.ts';
+import { MESH_CONFIG_MAP } from '../../src/resources/mesh.ts';
+import { readAuthorizationPolicy, readPeerAuthentication } from '../../src/resources/policy-resource.ts';
+import type { Resource } from '../../src/resources/resource.ts';
+import type { ResourceSnapshot } from '../../src/resources/resource-store.ts';
+import { parseSidecar } from '../../src/resources/sidecar.ts';
+
+/** Whose resources are looked for. */
+export interface Audience {
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly rootNamespace: string;
+}
+
+const authorizationPolicies = new WeakMap<Resource, AuthorizationPolicy>();
+const peerAuthentications = new WeakMap<Resource, PeerAuthentication>();
+
+/** The AuthorizationPolicies that a workload's sidecar enforces. */
+export function authorizationPoliciesFor(snapshot: ResourceSnapshot, audience: Audience): Resource[] {
+  const { rootNamespace } = audience;
+  return nearby(snapshot, 'AuthorizationPolicy', audience).filter((resource) => {
+    const policy = remembered(authorizationPolicies, resource, (each) => readAuthorizationPolicy(each).policy);
+    return policy !== undefined && reasonToPass(policy, { workload: audience, rootNamespace }) === undefined;
+  });
+}
+
+/** The PeerAuthentications that count for a workload. One with a selector in the root namespace counts nowhere. */
+export function peerAuthenticationsFor(snapshot: ResourceSnapshot, audience: Audience): Resource[] {
+  return nearby(snapshot, 'PeerAuthentication', audience).filter((resource) => {
+    const policy = remembered(peerAuthentications, resource, (each) => readPeerAuthentication(each).policy);
+    if (policy === undefined) return false;
+    if (policy.selector.size > 0 && policy.namespace === audience.rootNamespace) return false;
+    return selects(policy.selector, audience.labels);
+  });
+}
+
+/**
+ * The one Sidecar for a workload: the oldest of its namespace that selects it, else its namespace's default, else the
+ * root namespace's (Istio, model/sidecar.go).
+ */
+export function sidecarFor(snapshot: ResourceSnapshot, audience: Audience): Resource | undefined {
+  const own = oldestFirst(snapshot.list('Sidecar', audience.namespace));
+  const selectorOf = (resource: Resource) => parseSidecar(resource).value?.workloadSelector;
+  const selecting = own.find((resource) => {
+    const selector = selectorOf(resource);
+    return selector !== undefined && selects(new Map(Object.entries(selector)), audience.labels);
+  });
+  const isDefault = (resource: Resource): boolean => selectorOf(resource) === undefined;
+  return (
+    selecting ?? own.find(isDefault) ?? oldestFirst(snapshot.list('Sidecar', audience.rootNamespace)).find(isDefault)
+  );
+}
+
+/** The mesh settings, which are the same for all. */
+export function meshSettingsIn(snapshot: ResourceSnapshot, rootNamespace: string): Resource | undefined {
+  return snapshot.get({ kind: 'ConfigMap', namespace: rootNamespace, name: MESH_CONFIG_MAP });
+}
+
+function nearby(snapshot: ResourceSnapshot, kind: string, { namespace, rootNamespace }: Audience): Resource[] {
+  const own = namespace === rootNamespace ? [] : snapshot.list(kind, namespace);
+  return [...snapshot.list(kind, rootNamespace), ...own];
+}
+
+function oldestFirst(resources: readonly Resource[]): Resource[] {
+  return resources.toSorted((a, b) => a.creationTimestamp - b.creationTimestamp || (a.name < b.name ? -1 : 1));
+}
+
+function remembered<T>(
+  known: WeakMap<Resource, T & object>,
+  resource: Resource,
+  read: (resource: Resource) => (T & object) | undefined,
+): T | undefined {
+  const value = known.get(resource) ?? read(resource);
+  if (value !== undefined) known.set(resource, value);
+  return value;
+}

@@ -1,0 +1,150 @@
+import type { Clock } from '../../src/core/clock.ts';
+import { SealwrightError } from '../../src/core/errors.ts';
+import type { Logger } from '../../src/core/logger.ts';
+import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
+import type { TrustBundle } from '../../src/identity/trust-bundle.ts';
+import type { ResourceStore } from '../../src/resources/resource-store.ts';
+import type { XdsResource } from '../../src/wire/xds-message.ts';
+import type { DiscoveryStream, Subscriber } from '../../src/wire/xds-service.ts';
+import type { DistributionMetrics } from './distribution-metrics.ts';
+import { viewOf, type MeshView } from './mesh-view.ts';
+import { SubscriberSource, type SubscriberState } from './subscriber-source.ts';
+import { admit, type AdmittedWorkload, type SubscriberName } from './subscriber.ts';
+import { trustBundleResource } from './trust-bundle-resource.ts';
+
+export interface DistributionOptions {
+  readonly store: Pick<ResourceStore, 'snapshot' | 'subscribe'>;
+  readonly bundle: TrustBundle;
+  readonly rootNamespace: string;
+  readonly clusterId: string;
+  readonly metrics: DistributionMetrics;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly logger: Logger;
+}
+
+/** A sidecar needs one; a few more may still hang after a network was cut, until keepalive finds them out. */
+const MOST_STREAMS = 16;
+
+interface Subscription {
+  readonly name: SubscriberName;
+  readonly identity: SpiffeId;
+  readonly source: SubscriberSource;
+  /** Set while the stream serves. */
+  stream: DiscoveryStream | undefined;
+}
+
+/**
+ * Hands the mesh out: keeps one view of it, which all subscribers share, and tells each of what changed for it. A
+ * subscriber is judged anew with every change, and its stream ends when the workload is no longer its own.
+ */
+export class Distribution {
+  readonly #options: DistributionOptions;
+  readonly #subscriptions = new Set<Subscription>();
+  readonly #streams = new Map<string, number>();
+  readonly #unsubscribe: () => void;
+  #bundle: XdsResource;
+  #view: MeshView;
+
+  constructor(options: DistributionOptions) {
+    this.#options = options;
+    this.#bundle = trustBundleResource(options.bundle.roots);
+    this.#view = this.#makeView();
+    this.#unsubscribe = options.store.subscribe(() => {
+      this.#view = this.#makeView();
+      this.#tellAll();
+    });
+  }
+
+  /** How many streams are open. */
+  get streams(): number {
+    return this.#subscriptions.size;
+  }
+
+  countRefusal(): void {
+    this.#options.metrics.refused.add();
+  }
+
+  /** Other roots are trusted from now on. */
+  setBundle({ roots }: TrustBundle): void {
+    this.#bundle = trustBundleResource(roots);
+    this.#tellAll();
+  }
+
+  /**
+   * Lets a proven identity subscribe for a workload.
+   *
+   * @throws SealwrightError `subscriber_refused`, `subscriber_too_many`
+   */
+  subscribe(name: SubscriberName, identity: SpiffeId): Subscriber {
+    const { metrics, logger } = this.#options;
+    const workload = this.#admit(name, identity);
+    const key = `${name.namespace}/${name.name}`;
+    const about = { workload: key, identity: identity.toString() };
+    const open = this.#streams.get(key) ?? 0;
+    if (open >= MOST_STREAMS) throw new SealwrightError('subscriber_too_many', { workload: key, open });
+    this.#streams.set(key, open + 1);
+    const source = new SubscriberSource(this.#stateFor(workload));
+    const subscription: Subscription = { name, identity, source, stream: undefined };
+    return {
+      source,
+      onAccepted: (typeUrl) => metrics.pushed(typeUrl).add(),
+      onRefused: (typeUrl, refusal, culprit) => {
+        metrics.pushed(typeUrl).add();
+        metrics.rejected(typeUrl).add();
+        logger.warn('a sidecar refused a push', { ...about, typeUrl, culprit, reason: refusal.slice(0, 1_000) });
+      },
+      opened: (stream) => {
+        subscription.stream = stream;
+        this.#subscriptions.add(subscription);
+        logger.info('a sidecar subscribed', { ...about, streams: this.streams });
+        // The mesh may have moved on between admission and this moment.
+        this.#tell(subscription);
+      },
+      closed: () => {
+        this.#subscriptions.delete(subscription);
+        const left = (this.#streams.get(key) ?? 1) - 1;
+        if (left > 0) this.#streams.set(key, left);
+        else this.#streams.delete(key);
+        logger.info('a sidecar is gone', { ...about, streams: this.streams });
+      },
+    };
+  }
+
+  /** Follows the store no longer. Streams end with the server that they are on. */
+  close(): void {
+    this.#unsubscribe();
+  }
+
+  #makeView(): MeshView {
+    const { store, bundle, rootNamespace, clusterId, clock } = this.#options;
+    const { trustDomain } = bundle;
+    return viewOf(store.snapshot, { rootNamespace, clusterId, trustDomain, now: clock.now() });
+  }
+
+  #admit(name: SubscriberName, identity: SpiffeId): AdmittedWorkload {
+    return admit(name, { snapshot: this.#view.snapshot, identity });
+  }
+
+  #stateFor(workload: AdmittedWorkload): SubscriberState {
+    const { rootNamespace } = this.#options;
+    return { view: this.#view, workload, rootNamespace, bundle: this.#bundle };
+  }
+
+  #tellAll(): void {
+    for (const subscription of this.#subscriptions) this.#tell(subscription);
+  }
+
+  #tell(subscription: Subscription): void {
+    const { name, identity, source, stream } = subscription;
+    try {
+      const changed = source.move(this.#stateFor(this.#admit(name, identity)));
+      for (const { typeUrl, names } of changed) stream?.changed(typeUrl, names);
+    } catch (error) {
+      // Whatever it was, this subscriber is not told half of a change: it comes again, and is judged again. What it
+      // holds stays in force with it, since nothing was removed.
+      const { logger } = this.#options;
+      logger.warn('a control stream is ended', { workload: `${name.namespace}/${name.name}`, reason: String(error) });
+      stream?.end(error);
+    }
+  }
+}

@@ -1,0 +1,139 @@
+import type { MtlsMode, PeerAuthentication } from '../../src/policy/peer-authentication.ts';
+import { effectiveMtlsMode } from '../../src/policy/effective-mtls-mode.ts';
+import { readPeerAuthentication } from '../../src/resources/policy-resource.ts';
+import type { Resource } from '../../src/resources/resource.ts';
+import type { ResourceSnapshot } from '../../src/resources/resource-store.ts';
+import { selects } from '../../src/policy/workload-selector.ts';
+import { protocolOfName, type PortProtocol } from './protocol.ts';
+import { servicesOf, targetPortOf, type MeshService, type MeshServicePort } from './service.ts';
+import { endpointWorkloads, workloadOf, type MeshWorkload } from './workload.ts';
+
+export type PortMode = Exclude<MtlsMode, 'UNSET'>;
+
+/** One port that a workload is known to listen on. */
+export interface ListeningPort {
+  readonly number: number;
+  readonly name: string;
+  readonly protocol: PortProtocol;
+  readonly mode: PortMode;
+}
+
+/** A service that a workload is behind, with the workload's port behind each port of the service. */
+export interface Membership {
+  readonly service: MeshService;
+  readonly ports: readonly { readonly service: MeshServicePort; readonly target: number }[];
+}
+
+/** A workload with everything that other resources say of it. */
+export interface PlacedWorkload {
+  readonly workload: MeshWorkload;
+  readonly memberships: readonly Membership[];
+  readonly ports: readonly ListeningPort[];
+  /** The mode at every port that is not named. */
+  readonly mode: PortMode;
+}
+
+/** The mesh as the resources of one moment describe it. */
+export interface MeshModel {
+  readonly workloads: readonly PlacedWorkload[];
+  readonly services: readonly MeshService[];
+}
+
+export interface ModelOptions {
+  readonly clusterId: string;
+  readonly rootNamespace: string;
+}
+
+/** Puts workloads, services and PeerAuthentications together. */
+export function modelOf(snapshot: ResourceSnapshot, options: ModelOptions): MeshModel {
+  const entries = snapshot.list('ServiceEntry');
+  const owned = [...entries, ...snapshot.list('Service')].map((resource) => ({
+    resource,
+    services: servicesOf(resource),
+  }));
+  const selective = Map.groupBy(
+    owned.flatMap(({ services }) => services).filter(({ selector }) => selector !== undefined),
+    ({ namespace }) => namespace,
+  );
+  const policies = snapshot
+    .list('PeerAuthentication')
+    .flatMap((resource) => readPeerAuthentication(resource).policy ?? []);
+  const byNamespace = Map.groupBy(policies, ({ namespace }) => namespace);
+  const wide = byNamespace.get(options.rootNamespace) ?? [];
+  const place = (workload: MeshWorkload, services: readonly MeshService[]): PlacedWorkload => {
+    const own = workload.namespace === options.rootNamespace ? [] : (byNamespace.get(workload.namespace) ?? []);
+    return placed(workload, services, { policies: [...wide, ...own], rootNamespace: options.rootNamespace });
+  };
+  const selected = snapshot.list('WorkloadEntry').flatMap((resource) => {
+    const workload = workloadOf(resource, options.clusterId);
+    return workload === undefined ? [] : [place(workload, behind(workload, selective.get(workload.namespace) ?? []))];
+  });
+  const listed = owned.flatMap(({ resource, services }) => {
+    if (resource.kind !== 'ServiceEntry') return [];
+    return endpointWorkloads(resource, options.clusterId).map((workload) =>
+      place(workload, ofHost(workload, services)),
+    );
+  });
+  return {
+    workloads: Object.freeze([...selected, ...listed]),
+    services: Object.freeze(owned.flatMap(({ services }) => services)),
+  };
+}
+
+/** The resource of the workload that is subscribed for. */
+export function workloadEntryOf(
+  snapshot: ResourceSnapshot,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+): Resource | undefined {
+  return snapshot.get({ kind: 'WorkloadEntry', namespace, name });
+}
+
+function behind(workload: MeshWorkload, services: readonly MeshService[]): readonly MeshService[] {
+  return services.filter(({ selector }) => {
+    return selector !== undefined && selects(new Map(Object.entries(selector)), workload.labels);
+  });
+}
+
+/** A workload that stands for one host of a ServiceEntry is behind that host alone. */
+function ofHost({ hostname }: MeshWorkload, services: readonly MeshService[]): readonly MeshService[] {
+  const named = services.filter((service) => service.hostname === hostname);
+  return named.length > 0 ? named : services;
+}
+
+interface Policies {
+  readonly policies: readonly PeerAuthentication[];
+  readonly rootNamespace: string;
+}
+
+function placed(workload: MeshWorkload, services: readonly MeshService[], policies: Policies): PlacedWorkload {
+  const memberships = services.map((service): Membership => {
+    const ports = service.ports.flatMap((port) => {
+      const target = targetPortOf(workload, port);
+      return target === undefined ? [] : [{ service: port, target }];
+    });
+    return { service, ports };
+  });
+  const modeOf = (port: number): PortMode => effectiveMtlsMode({ ...policies, workload, port }).mode;
+  // No listener has port 0, and none can be named in a policy: what remains is the level above ports.
+  const mode = modeOf(0);
+  const known = new Map<number, Omit<ListeningPort, 'mode' | 'number'>>();
+  for (const [name, number] of Object.entries(workload.ports))
+    known.set(number, { name, protocol: protocolOfName(name) });
+  // A service says more about what is spoken than the workload's own name for the port.
+  for (const { ports } of memberships) {
+    for (const { service, target } of ports) {
+      const name = known.get(target)?.name ?? service.name;
+      if (service.protocol.app !== 0 || !known.has(target)) known.set(target, { name, protocol: service.protocol });
+    }
+  }
+  // A port that only a policy names matters to callers as well, where its mode is another.
+  for (const policy of policies.policies) {
+    for (const port of policy.ports.keys()) {
+      if (!known.has(port) && modeOf(port) !== mode) known.set(port, { name: '', protocol: protocolOfName('') });
+    }
+  }
+  const ports = [...known]
+    .sort(([a], [b]) => a - b)
+    .map(([number, rest]) => ({ number, ...rest, mode: modeOf(number) }));
+  return Object.freeze({ workload, memberships: Object.freeze(memberships), ports: Object.freeze(ports), mode });
+}

@@ -1,0 +1,125 @@
+import { isIP } from 'node:net';
+import { SealwrightError } from '../../src/core/errors.ts';
+import type { SidecarHost } from '../../src/resources/sidecar-host.ts';
+import type { SidecarEndpoint } from '../../src/resources/sidecar-endpoint.ts';
+import type { SidecarIngress } from '../../src/resources/sidecar.ts';
+import type { MtlsMode, PortProtocol, Workload } from './destination.ts';
+import type { PushedSidecar } from './read-resource.ts';
+import type { ApplicationEndpoint, InboundListenerConfig, OutboundListenerConfig } from './sidecar-config.ts';
+
+export interface Listeners {
+  readonly localAddress: string;
+  readonly inbound: readonly InboundListenerConfig[];
+  readonly outbound: readonly OutboundListenerConfig[];
+  readonly outboundHosts: readonly SidecarHost[];
+}
+
+/** Without a Sidecar an application may call every service that it can see, as in Istio. */
+const EVERYTHING: readonly SidecarHost[] = Object.freeze([
+  Object.freeze({ namespace: '*', host: '*', excluded: false }),
+]);
+
+/**
+ * Where a workload's sidecar listens. With ingress listeners in its Sidecar, those; without, each port of the workload
+ * at the workload's address, with the application at the same port of 127.0.0.1.
+ *
+ * @throws SealwrightError `sidecar_config_unusable` for what would listen twice at one place or call itself
+ */
+export function listenersOf(
+  workload: Workload,
+  pushed: PushedSidecar | undefined,
+  mtlsMode: (port: number) => MtlsMode,
+): Listeners {
+  const address = workload.addresses[0] ?? refuse('its WorkloadEntry has no IP address');
+  const localAddress = workload.addresses.find(isLoopback) ?? '127.0.0.1';
+  const ingress = pushed?.sidecar.ingress ?? [];
+  const inbound =
+    ingress.length > 0
+      ? ingress.map((listener) => ingressListener(listener, { address, mtlsMode }))
+      : workload.ports.map(({ port, name, protocol }): InboundListenerConfig => {
+          const endpoint: ApplicationEndpoint = { kind: 'tcp', host: '127.0.0.1', port };
+          return Object.freeze({ address, port, name, protocol, mode: mtlsMode(port), endpoint });
+        });
+  const { outbound, outboundHosts } = egressListeners(pushed, localAddress);
+  checkPlaces([...inbound, ...outbound]);
+  for (const { endpoint, port } of inbound) {
+    const loops =
+      endpoint.kind === 'tcp' &&
+      [...inbound, ...outbound].some((other) => other.address === endpoint.host && other.port === endpoint.port);
+    if (loops) refuse(`the application of port ${port} would be at a port of the sidecar itself`);
+  }
+  return { localAddress, inbound, outbound, outboundHosts };
+}
+
+function ingressListener(
+  { port, bind, defaultEndpoint }: SidecarIngress,
+  { address, mtlsMode }: { address: string; mtlsMode: (port: number) => MtlsMode },
+): InboundListenerConfig {
+  return Object.freeze({
+    address: bind === '' ? address : bind,
+    port: port.number,
+    name: port.name,
+    protocol: protocolOf(port.protocol),
+    mode: mtlsMode(port.number),
+    endpoint: endpointOf(defaultEndpoint, { address, port: port.number }),
+  });
+}
+
+/** `0.0.0.0`, `::` and no host mean the workload's own address (Istio, Sidecar `defaultEndpoint`). */
+function endpointOf(
+  endpoint: SidecarEndpoint | undefined,
+  own: { readonly address: string; readonly port: number },
+): ApplicationEndpoint {
+  if (endpoint === undefined) return Object.freeze({ kind: 'tcp', host: '127.0.0.1', port: own.port });
+  if (endpoint.kind === 'unix') return Object.freeze({ kind: 'unix', path: endpoint.path });
+  const host = ['', '0.0.0.0', '::'].includes(endpoint.host) ? own.address : endpoint.host;
+  return Object.freeze({ kind: 'tcp', host, port: endpoint.port });
+}
+
+function egressListeners(
+  pushed: PushedSidecar | undefined,
+  localAddress: string,
+): Pick<Listeners, 'outbound' | 'outboundHosts'> {
+  if (pushed === undefined || pushed.sidecar.egress.length === 0) return { outbound: [], outboundHosts: EVERYTHING };
+  const { egress } = pushed.sidecar;
+  // `.` is the Sidecar's own namespace, which is the root's for a Sidecar of the whole mesh.
+  const hostsOf = (hosts: readonly SidecarHost[]): readonly SidecarHost[] =>
+    Object.freeze(
+      hosts.map((host) => (host.namespace === '.' ? Object.freeze({ ...host, namespace: pushed.namespace }) : host)),
+    );
+  const outbound = egress.flatMap(({ port, bind, hosts }): OutboundListenerConfig[] => {
+    if (port === undefined) return [];
+    const { number, name, protocol } = port;
+    const address = bind === '' ? localAddress : bind;
+    return [Object.freeze({ address, port: number, name, protocol: protocolOf(protocol), hosts: hostsOf(hosts) })];
+  });
+  const others = egress.filter(({ port }) => port === undefined);
+  return { outbound, outboundHosts: hostsOf((others.length > 0 ? others : egress).flatMap(({ hosts }) => hosts)) };
+}
+
+const HTTP = new Set(['HTTP', 'HTTP_PROXY', 'GRPC-WEB']);
+const HTTP2 = new Set(['HTTP2', 'GRPC']);
+
+/** A protocol as Istio's resources name it; what is none of HTTP's is opaque, what is not said is told from the bytes. */
+function protocolOf(name: string): PortProtocol {
+  if (name === '') return 'auto';
+  if (HTTP.has(name)) return 'http';
+  return HTTP2.has(name) ? 'http2' : 'tcp';
+}
+
+function checkPlaces(listeners: readonly { readonly address: string; readonly port: number }[]): void {
+  const taken = new Set<string>();
+  for (const { address, port } of listeners) {
+    const place = isIP(address) === 0 ? address : `${isIP(address) === 6 ? `[${address}]` : address}:${port}`;
+    if (taken.has(place)) refuse(`two listeners at ${place}: give one of them another port, or another bind`);
+    taken.add(place);
+  }
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1';
+}
+
+function refuse(reason: string): never {
+  throw new SealwrightError('sidecar_config_unusable', { reason });
+}

@@ -1,0 +1,96 @@
+import type { Issue } from '../core/issue.ts';
+import { parseAuthorizationPolicy, type ParsedAuthorizationPolicy } from '../policy/parse-authorization-policy.ts';
+import { parsePeerAuthentication, type ParsedPeerAuthentication } from '../policy/peer-authentication.ts';
+import { isMeshConfigMap, parseMesh } from './mesh.ts';
+import { readableDocumentOf } from './resource-document.ts';
+import type { Resource } from './resource.ts';
+import type { ResourceValidator } from './resource-store.ts';
+
+export function readAuthorizationPolicy(resource: Resource): ParsedAuthorizationPolicy {
+  return parseAuthorizationPolicy(readableDocumentOf(resource));
+}
+
+export function readPeerAuthentication(resource: Resource): ParsedPeerAuthentication {
+  return parsePeerAuthentication(readableDocumentOf(resource));
+}
+
+export interface PolicyRules {
+  /** Where policies for the whole mesh live. */
+  readonly rootNamespace: string;
+  /** What it is to have a mesh-wide policy of Istio's in a root namespace that is none here. */
+  readonly strayRoot: Issue['severity'];
+}
+
+/** Istio's own root namespace, which files that come from an Istio installation name. */
+const ISTIO_ROOT = 'istio-system';
+
+const SECURITY_KINDS: ReadonlySet<string> = new Set([
+  'AuthorizationPolicy',
+  'PeerAuthentication',
+  'RequestAuthentication',
+]);
+
+/** What a store is to refuse or to warn of beyond the shape of resources: policies as the policy engine reads them. */
+export function policyValidators({ rootNamespace, strayRoot }: PolicyRules): readonly ResourceValidator[] {
+  return [
+    (resource) => {
+      if (resource.kind === 'AuthorizationPolicy') return readAuthorizationPolicy(resource).issues;
+      if (resource.kind === 'PeerAuthentication') return readPeerAuthentication(resource).issues;
+      return resource.kind === 'RequestAuthentication' ? [NOT_ENFORCED] : [];
+    },
+    (resource) => strayPolicy(resource, { rootNamespace, strayRoot }),
+    (resource) => contradictingMesh(resource, rootNamespace),
+  ];
+}
+
+const NOT_ENFORCED: Issue = Object.freeze({
+  severity: 'warning',
+  code: 'policy_not_enforced',
+  message: 'no sidecar enforces RequestAuthentication yet: requests with an invalid JWT are not refused by it',
+  remedy: 'let the application check its tokens; ALLOW rules that ask for a JWT match nobody meanwhile',
+  path: 'kind',
+});
+
+/** A policy that was mesh-wide under Istio applies to nothing here: a DENY would fall open without a word. */
+function strayPolicy(resource: Resource, { rootNamespace, strayRoot }: PolicyRules): Issue[] {
+  const { kind, namespace, spec } = resource;
+  if (namespace !== ISTIO_ROOT || rootNamespace === ISTIO_ROOT || !SECURITY_KINDS.has(kind)) return [];
+  // With a selector it is mostly a gateway's own, and it does apply to workloads of this namespace.
+  if (isGiven(spec['targetRef']) || isGiven(spec['targetRefs']) || selectsLabels(spec['selector'])) return [];
+  return [
+    {
+      severity: strayRoot,
+      code: 'policy_stray_root_namespace',
+      message: `this policy is for the whole mesh only where ${ISTIO_ROOT} is the root namespace, and here it is ${rootNamespace}`,
+      remedy: `move it to ${rootNamespace}, or set rootNamespace: ${ISTIO_ROOT}`,
+      path: 'metadata.namespace',
+    },
+  ];
+}
+
+function selectsLabels(selector: unknown): boolean {
+  if (typeof selector !== 'object' || selector === null || !('matchLabels' in selector)) return false;
+  const { matchLabels } = selector;
+  return typeof matchLabels === 'object' && matchLabels !== null && Object.keys(matchLabels).length > 0;
+}
+
+/** Kubernetes drops nulls, and what is written as null was not given. */
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
+
+/** The process settings decide where the root is. A ConfigMap that says otherwise was written by somebody who is wrong. */
+function contradictingMesh(resource: Resource, rootNamespace: string): Issue[] {
+  if (!isMeshConfigMap(resource) || resource.namespace !== rootNamespace) return [];
+  const written = parseMesh(resource).value?.rootNamespace;
+  if (written === undefined || written === rootNamespace) return [];
+  return [
+    {
+      severity: 'error',
+      code: 'mesh_root_namespace',
+      message: `the mesh settings say that the root namespace is ${written}, the process settings say ${rootNamespace}`,
+      remedy: 'leave rootNamespace out of the ConfigMap, or set both alike',
+      path: 'data.mesh',
+    },
+  ];
+}

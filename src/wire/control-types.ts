@@ -1,0 +1,18 @@
+/** What the control stream's types are called in a subscription. */
+export const CONTROL_TYPES = Object.freeze({
+  /** Workloads and services, as ztunnel subscribes to them. */
+  address: 'type.googleapis.com/istio.workload.Address',
+  /** Kubernetes-style kinds, in MCP's envelope: only those that apply to the subscriber. */
+  authorizationPolicy: 'security.istio.io/v1/AuthorizationPolicy',
+  peerAuthentication: 'security.istio.io/v1/PeerAuthentication',
+  sidecar: 'networking.istio.io/v1/Sidecar',
+  configMap: 'v1/ConfigMap',
+  /** The trust bundle, under the name `ROOTCA`. */
+  secret: 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret',
+});
+
+/** The name of the extension of a workload or service that carries Facts. */
+export const FACTS_EXTENSION = 'sealwright';
+
+/** The name of the secret that is the trust bundle (Istio's name for it). */
+export const ROOT_SECRET = 'ROOTCA';
