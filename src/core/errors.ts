@@ -772,6 +772,18 @@ export const ERRORS = {
   },
 
   // --- proxy
+  port_held: {
+    what: 'another sidecar holds this address and port',
+    remedy: 'stop it, or give this one another address or port',
+    grpc: 'ALREADY_EXISTS',
+    http: 409,
+    exit: 1,
+  },
+  workload_unset: {
+    what: 'it is not said which workload this sidecar is for',
+    remedy: 'name its WorkloadEntry with --workload <namespace>/<name>',
+    ...invalid,
+  },
   sidecar_config_unusable: {
     what: 'the pushed configuration cannot be used',
     remedy: 'mend the resource that the reason names; the last good configuration stays in force',
