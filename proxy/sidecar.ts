@@ -81,13 +81,15 @@ export class Sidecar {
     this.#pools = new UpstreamPools(this.#deadlines);
     this.#applications = new UpstreamPools(this.#deadlines);
     const istio = createIstioMetrics({ metrics });
-    const verifyPeer = createPeerVerifier(config, clock);
+    const peers = createPeerVerifier(config, clock);
     const authorizer = createPolicyAuthorizer(config);
     const services: Omit<InboundServices, 'route'> = {
       authorizer: (facts) => authorizer.forConnection(facts),
       // Without a configuration nothing is let in, and so no path is judged.
       normalizePath: (path) => normalizeTarget(path, config.current()?.mesh.pathNormalization ?? 'BASE'),
-      verifyPeer,
+      verifyPeer: peers.verify,
+      peerRefused: ({ peerCertificate }) =>
+        peerCertificate === undefined ? undefined : peers.refused(peerCertificate),
       identity,
       observer: new InboundReporter({ clock, config, book, istio, tally: this.#tally, accessLog, metrics }),
     };
@@ -103,7 +105,7 @@ export class Sidecar {
       identity,
       book,
       pools: this.#pools,
-      verifyPeer,
+      verifyPeer: peers.verify,
       lookup,
       istio,
       isOwn: (address, port) => this.#outbound.has(address, port),
