@@ -161,6 +161,11 @@ export class Sidecar {
     await this.#inbound.retire();
   }
 
+  /** Breaks what others still have open. */
+  async endInbound(): Promise<void> {
+    await this.#inbound.close();
+  }
+
   /** Ends everything, inbound first. */
   async close(): Promise<void> {
     this.#stopListening();

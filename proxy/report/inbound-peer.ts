@@ -12,7 +12,8 @@ import { reportedWorkload, UNKNOWN_WORKLOAD, workloadOfNamespace, type ReportedW
  */
 export function nameInboundPeer(facts: ConnectionFacts, parts: PeerSources): ReportedWorkload {
   const identity = facts.peer === undefined ? undefined : SpiffeId.parse(facts.peer);
-  const known = parts.workloadAt(facts.remoteAddress);
+  // Nobody is asked for the address of a stranger: a flood of strangers must not become one at the CA.
+  const known = parts.workloadAt(facts.remoteAddress, identity !== undefined);
   if (known !== undefined && (identity === undefined || identity.equals(known.identity)))
     return reportedWorkload(known);
   if (identity === undefined) return UNKNOWN_WORKLOAD;
@@ -22,9 +23,11 @@ export function nameInboundPeer(facts: ConnectionFacts, parts: PeerSources): Rep
   return workloadOfNamespace(namespace);
 }
 
+/** The workload of the mesh at an address, as far as it is known without waiting; `ask` to know it the next time. */
+export type FindWorkload = (address: string, ask: boolean) => Workload | undefined;
+
 export interface PeerSources {
-  /** The workload of the mesh at an address, as far as it is known without waiting. */
-  readonly workloadAt: (address: string) => Workload | undefined;
+  readonly workloadAt: FindWorkload;
   /** The value of the peer's `x-envoy-peer-metadata`. */
   readonly metadata: string | undefined;
 }
@@ -33,12 +36,12 @@ export interface PeerSources {
  * Looks addresses up in the address book. What the book does not know yet, it is asked for, once per address and at
  * most `MAX_ASKED` at a time, so that the next connection finds it.
  */
-export function createWorkloadFinder(book: AddressBook): (address: string) => Workload | undefined {
+export function createWorkloadFinder(book: AddressBook): FindWorkload {
   const asked = new Set<string>();
-  return (address) => {
+  return (address, ask) => {
     const name = { host: plainAddress(address) };
     const known = book.peek(name);
-    if (known === undefined && asked.size < MAX_ASKED && !asked.has(address)) {
+    if (ask && known === undefined && asked.size < MAX_ASKED && !asked.has(address)) {
       asked.add(address);
       void book.resolve(name).then(() => asked.delete(address));
     }
@@ -46,7 +49,6 @@ export function createWorkloadFinder(book: AddressBook): (address: string) => Wo
   };
 }
 
-/** Addresses of strangers cost the CA a look-up each: a flood of them must not become one there. */
 const MAX_ASKED = 16;
 
 /** A dual-stack socket says `::ffff:10.0.0.1`; the book knows 10.0.0.1. */

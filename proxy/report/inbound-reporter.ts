@@ -11,7 +11,7 @@ import type { TcpRelayResult } from '../tcp/relay.ts';
 import { EMPTY_ENTRY, type AccessEntry } from './access-entry.ts';
 import type { AccessLog } from './access-log.ts';
 import { reportedService, UNKNOWN_SERVICE, type Edge, type ReportedService } from './edge.ts';
-import { createWorkloadFinder, nameInboundPeer } from './inbound-peer.ts';
+import { createWorkloadFinder, nameInboundPeer, type FindWorkload } from './inbound-peer.ts';
 import type { HttpEdgeMetrics, IstioMetrics } from './istio-metrics.ts';
 import { METADATA_FIELD, METADATA_FIELDS, metadataLines } from './peer-metadata.ts';
 import { reportedWorkload, UNKNOWN_WORKLOAD } from './reported-workload.ts';
@@ -43,7 +43,7 @@ interface Reported {
 /** Reports what arrives, as `reporter="destination"`: metrics and access log. */
 export class InboundReporter implements InboundObserver {
   readonly #options: InboundReporterOptions;
-  readonly #workloadAt: (address: string) => Workload | undefined;
+  readonly #workloadAt: FindWorkload;
   readonly #connections = new WeakMap<ConnectionFacts, Reported>();
   readonly #refusals: CounterFamily;
   readonly #serverFirst: Count;

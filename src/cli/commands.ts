@@ -25,6 +25,11 @@ export const COMMANDS: readonly CommandRow[] = [
     load: () => import('./commands/ca.ts'),
   },
   {
+    name: 'proxy',
+    summary: 'run the sidecar of one workload',
+    load: () => import('./commands/proxy.ts'),
+  },
+  {
     name: 'token',
     summary: 'mint service account tokens with the embedded issuer (off a cluster)',
     load: () => import('./commands/token.ts'),

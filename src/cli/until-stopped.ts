@@ -1,19 +1,26 @@
 /**
- * Waits for SIGTERM or SIGINT. A second one ends the process at once, for a person who does not want to wait for the
- * orderly end.
+ * Waits for SIGTERM or SIGINT, or for `ended`, where the process may end by itself. A second signal ends the process
+ * at once, for a person who does not want to wait for the orderly end. Rejects where `ended` does.
  */
-export function untilStopped(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
+export function untilStopped(ended?: Promise<unknown>): Promise<void> {
+  return new Promise((resolve, reject) => {
     const keepAlive = setInterval(() => undefined, 2 ** 30);
-    const stop = (signal: NodeJS.Signals): void => {
+    const orderly = (): void => {
       clearInterval(keepAlive);
       for (const each of ['SIGTERM', 'SIGINT'] as const) {
         process.removeListener(each, stop);
         process.once(each, () => process.exit(130));
       }
-      resolve(signal);
+    };
+    const stop = (): void => {
+      orderly();
+      resolve();
     };
     process.once('SIGTERM', stop);
     process.once('SIGINT', stop);
+    ended?.then(stop, (error: unknown) => {
+      orderly();
+      reject(error);
+    });
   });
 }
