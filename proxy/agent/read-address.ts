@@ -35,6 +35,7 @@ export function readAddress(body: TypedBytes): Addressed {
       return { kind: 'workload', workload: workloadOf(type.value) };
     case 'service':
       return { kind: 'service', service: serviceOf(type.value) };
+    case undefined:
     default:
       throw new SealwrightError('sidecar_config_unusable', { reason: 'an address that is neither kind' });
   }
@@ -112,19 +113,16 @@ function factsOf(extensions: readonly Extension[]): Facts | undefined {
   return config === undefined ? undefined : FACTS.decode(config);
 }
 
-/** Unspecified is "not known", never "off". */
+/** Unspecified, as what a later version may say, is "not known", never "off". */
 function modeOf(mode: MutualTls | undefined): MtlsMode | undefined {
-  switch (mode) {
-    case MutualTls.DISABLE:
-      return 'DISABLE';
-    case MutualTls.PERMISSIVE:
-      return 'PERMISSIVE';
-    case MutualTls.STRICT:
-      return 'STRICT';
-    default:
-      return undefined;
-  }
+  return mode === undefined ? undefined : MODES[mode];
 }
+
+const MODES: Readonly<Partial<Record<MutualTls, MtlsMode>>> = {
+  [MutualTls.DISABLE]: 'DISABLE',
+  [MutualTls.PERMISSIVE]: 'PERMISSIVE',
+  [MutualTls.STRICT]: 'STRICT',
+};
 
 const PROTOCOLS: Readonly<Partial<Record<ApplicationProtocol, PortProtocol>>> = {
   [ApplicationProtocol.TCP]: 'tcp',

@@ -64,9 +64,9 @@ export interface SidecarConfig {
   /** PEM of all roots, for OpenSSL; which of them fits a peer, `bundleOf` decides (bundles are never pooled). */
   readonly rootsPem: string;
   /** For `verifySvid`; undefined for a trust domain that is not trusted. */
-  bundleOf(trustDomain: TrustDomain): TrustBundle | undefined;
+  readonly bundleOf: (trustDomain: TrustDomain) => TrustBundle | undefined;
   /** The mode in force at any port of the workload, also one that no listener is for. */
-  mtlsMode(port: number): MtlsMode;
+  readonly mtlsMode: (port: number) => MtlsMode;
 }
 
 /** Where the configuration in force comes from. */

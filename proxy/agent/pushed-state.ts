@@ -1,0 +1,213 @@
+import { reasonOf, SealwrightError } from '../../src/core/errors.ts';
+import type { Logger } from '../../src/core/logger.ts';
+import { CONTROL_TYPES, ROOT_SECRET } from '../../src/wire/control-types.ts';
+import type { XdsUpdate } from '../../src/wire/xds-client-session.ts';
+import type { XdsResource } from '../../src/wire/xds-message.ts';
+import { createConfig, type ConfigParts, type MadeConfig, type MeshNames } from './create-config.ts';
+import type { HeldAddresses } from './held-addresses.ts';
+import {
+  readAuthorizationPolicy,
+  readMesh,
+  readPeerAuthentication,
+  readSidecar,
+  readTrustBundle,
+} from './read-resource.ts';
+import type { SidecarConfig, SidecarConfigSource } from './sidecar-config.ts';
+
+export interface PushedStateOptions {
+  /** The name of the own workload on the control stream. */
+  readonly uid: string;
+  readonly names: MeshNames;
+  readonly held: HeldAddresses;
+  /** Told of names about which something is now known. */
+  readonly onAddresses: (names: ReadonlySet<string>) => void;
+  /** Told of the roots whenever they change. */
+  readonly onRoots: (pem: string) => void;
+  /** Told after everything that was taken in. */
+  readonly onTaken: () => void;
+  readonly logger: Logger;
+}
+
+/**
+ * What the control stream pushed and was taken in. A push is taken in as a whole, or not at all and with the reason:
+ * everything is read, and a configuration made of it, before anything is changed (invariant 5).
+ */
+export class PushedState implements SidecarConfigSource {
+  readonly #options: PushedStateOptions;
+  readonly #listeners = new Set<(config: SidecarConfig) => void>();
+  readonly #raw = new Map<string, Map<string, XdsResource>>();
+  #parts: Partial<ConfigParts> = {};
+  #made: MadeConfig | undefined;
+
+  constructor(options: PushedStateOptions) {
+    this.#options = options;
+  }
+
+  current(): SidecarConfig | undefined {
+    return this.#made?.config;
+  }
+
+  onChange(listener: (config: SidecarConfig) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** What is in force of a type, as it came: to be kept for a restart. */
+  raw(typeUrl: string): Iterable<XdsResource> {
+    return this.#raw.get(typeUrl)?.values() ?? [];
+  }
+
+  /** Address resources that nobody wants any more. */
+  forget(names: readonly string[]): void {
+    this.#options.held.forget(names);
+    const raw = this.#raw.get(CONTROL_TYPES.address);
+    for (const name of names) raw?.delete(name);
+  }
+
+  /** Takes a push in, or answers why not. */
+  apply(typeUrl: string, update: XdsUpdate): string | undefined {
+    try {
+      this.#take(typeUrl, update);
+      return undefined;
+    } catch (error) {
+      const code = error instanceof SealwrightError ? error.code : undefined;
+      this.#options.logger.error('a push was refused, and the last good configuration stays', {
+        type: typeUrl,
+        version: update.systemVersion,
+        code,
+        reason: reasonOf(error),
+      });
+      return reasonOf(error);
+    }
+  }
+
+  #take(typeUrl: string, update: XdsUpdate): void {
+    const { parts, commit } = this.#read(typeUrl, update);
+    const next = { ...this.#parts, ...parts };
+    const made = this.#make(next);
+    commit?.();
+    this.#parts = next;
+    this.#keepRaw(typeUrl, update);
+    if (made !== this.#made) {
+      this.#made = made;
+      if (made !== undefined) this.#tell(made.config);
+    }
+    this.#options.onTaken();
+  }
+
+  /** What a push changes, and what is to be done besides once it is known to be good. */
+  #read(typeUrl: string, update: XdsUpdate): { parts: Partial<ConfigParts>; commit?: () => void } {
+    const parts = this.#parts;
+    switch (typeUrl) {
+      case CONTROL_TYPES.address:
+        return this.#readAddresses(update);
+      case CONTROL_TYPES.authorizationPolicy: {
+        const before = parts.authorizationPolicies;
+        return { parts: { authorizationPolicies: merged(before, update, readAuthorizationPolicy) } };
+      }
+      case CONTROL_TYPES.peerAuthentication:
+        return { parts: { peerAuthentications: merged(parts.peerAuthentications, update, readPeerAuthentication) } };
+      case CONTROL_TYPES.sidecar:
+        return { parts: { sidecars: single(merged(parts.sidecars, update, readSidecar), 'Sidecar') } };
+      case CONTROL_TYPES.configMap:
+        return { parts: { meshes: single(merged(parts.meshes, update, readMesh), 'ConfigMap') } };
+      case CONTROL_TYPES.secret:
+        return this.#readRoots(update);
+      default:
+        throw new SealwrightError('sidecar_config_unusable', { reason: `a type that was not asked for: ${typeUrl}` });
+    }
+  }
+
+  #readAddresses({ changed, removed }: XdsUpdate): { parts: Partial<ConfigParts>; commit: () => void } {
+    const { uid, held, onAddresses } = this.#options;
+    // Whoever removes the workload under a running sidecar has made a mistake, or will end it: it goes on as it is.
+    if (removed.includes(uid)) {
+      throw new SealwrightError('sidecar_config_unusable', { resource: uid, reason: 'the own workload is gone' });
+    }
+    const change = held.read(changed, removed);
+    const own = change.held.get(uid)?.addressed;
+    if (own?.kind === 'service') {
+      throw new SealwrightError('sidecar_config_unusable', { resource: uid, reason: 'the own workload is a service' });
+    }
+    return {
+      parts: own === undefined ? {} : { workload: own.workload },
+      commit: () => onAddresses(held.take(change)),
+    };
+  }
+
+  #readRoots({ changed, removed }: XdsUpdate): { parts: Partial<ConfigParts>; commit?: () => void } {
+    const resource = changed.find(({ name }) => name === ROOT_SECRET);
+    if (removed.includes(ROOT_SECRET)) {
+      throw new SealwrightError('sidecar_config_unusable', {
+        resource: ROOT_SECRET,
+        reason: 'there is no trust bundle',
+      });
+    }
+    if (resource === undefined) return { parts: {} };
+    const rootsPem = readTrustBundle(resource);
+    if (rootsPem === this.#parts.rootsPem) return { parts: {} };
+    return { parts: { rootsPem }, commit: () => this.#options.onRoots(rootsPem) };
+  }
+
+  /** A configuration, once every part is known; the same where nothing of it changed. */
+  #make(parts: Partial<ConfigParts>): MadeConfig | undefined {
+    if (!isComplete(parts)) return undefined;
+    const before = this.#made;
+    const same = before !== undefined && FIELDS.every((field) => before.parts[field] === parts[field]);
+    return same ? before : { parts, config: createConfig(parts, this.#options.names, before) };
+  }
+
+  #keepRaw(typeUrl: string, { changed, removed }: XdsUpdate): void {
+    let raw = this.#raw.get(typeUrl);
+    if (raw === undefined) this.#raw.set(typeUrl, (raw = new Map()));
+    for (const name of removed) raw.delete(name);
+    for (const resource of changed) {
+      // The bytes are a window into the whole push, which would be kept with them.
+      const body = { typeUrl: resource.body.typeUrl, value: Uint8Array.from(resource.body.value) };
+      raw.set(resource.name, { ...resource, body });
+    }
+  }
+
+  #tell(config: SidecarConfig): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(config);
+      } catch (error) {
+        this.#options.logger.error('a listener to the configuration failed', { reason: reasonOf(error) });
+      }
+    }
+  }
+}
+
+const FIELDS = [
+  'workload',
+  'authorizationPolicies',
+  'peerAuthentications',
+  'sidecars',
+  'meshes',
+  'rootsPem',
+] as const satisfies readonly (keyof ConfigParts)[];
+
+function isComplete(parts: Partial<ConfigParts>): parts is ConfigParts {
+  return FIELDS.every((field) => parts[field] !== undefined);
+}
+
+/** Another map where something changed, else the same; an empty one the first time, since then it is known to be empty. */
+function merged<T>(
+  before: ReadonlyMap<string, T> | undefined,
+  { changed, removed }: XdsUpdate,
+  read: (resource: XdsResource) => T,
+): ReadonlyMap<string, T> {
+  const concerned = changed.length > 0 || removed.some((name) => before?.has(name) === true);
+  if (before !== undefined && !concerned) return before;
+  const after = new Map(before);
+  for (const name of removed) after.delete(name);
+  for (const resource of changed) after.set(resource.name, read(resource));
+  return after;
+}
+
+function single<T>(map: ReadonlyMap<string, T>, kind: string): ReadonlyMap<string, T> {
+  if (map.size <= 1) return map;
+  const names = [...map.keys()].join(', ').slice(0, 500);
+  throw new SealwrightError('sidecar_config_unusable', { reason: `more than one ${kind} for one workload: ${names}` });
+}

@@ -1,0 +1,295 @@
+import type { Random } from '../../src/core/backoff.ts';
+import type { Clock, Timer } from '../../src/core/clock.ts';
+import { reasonOf } from '../../src/core/errors.ts';
+import type { Logger } from '../../src/core/logger.ts';
+import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
+import type { TrustDomain } from '../../src/identity/trust-domain.ts';
+import { CONTROL_TYPES, ROOT_SECRET } from '../../src/wire/control-types.ts';
+import { XdsClientSession, type HeldVersion } from '../../src/wire/xds-client-session.ts';
+import { WILDCARD } from '../../src/wire/xds-message.ts';
+import { CaRoots } from '../../src/workload/ca-roots.ts';
+import { makePrivateFolder, removeIdentity } from '../../src/workload/identity-file.ts';
+import { IdentityKeeper } from '../../src/workload/identity-keeper.ts';
+import { OnDemandBook } from './address-book.ts';
+import { ControlStream } from './control-stream.ts';
+import type { AddressBook } from './destination.ts';
+import { HeldAddresses } from './held-addresses.ts';
+import { loadLastGood, saveLastGood, type LastGood } from './last-good.ts';
+import { PushedState } from './pushed-state.ts';
+import type { AgentStatus, SidecarConfig, SidecarConfigSource } from './sidecar-config.ts';
+
+export interface SidecarAgentOptions {
+  /** The WorkloadEntry that this sidecar is for. */
+  readonly workload: { readonly namespace: string; readonly name: string };
+  readonly trustDomain: TrustDomain;
+  readonly rootNamespace: string;
+  readonly clusterId: string;
+  readonly ca: {
+    /** `host:port`. */
+    readonly address: string;
+    /** What its certificate must name, where that is not the host of the address. */
+    readonly name?: string | undefined;
+    /** PEM file. */
+    readonly rootFile: string;
+  };
+  readonly tokenFile: string;
+  /** The workload's own folder (0700). */
+  readonly folder: string;
+  /** Keeps key and certificate off the disk. */
+  readonly keyInMemory: boolean;
+  /** What is asked for, in milliseconds. */
+  readonly certificateLifetime: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly retry?: { readonly initial: number; readonly max: number };
+  /** How long a call waits to learn what its destination is, in milliseconds; 5000 unless said otherwise. */
+  readonly resolveWait?: number;
+  /** How many destinations are kept. */
+  readonly mostDestinations?: number;
+}
+
+/** Changes that come together are written together, in milliseconds. */
+const SAVE_DELAY = 500;
+
+/** All that is asked for but addresses, and by which names. */
+const SUBSCRIPTIONS: readonly (readonly [typeUrl: string, name: string])[] = [
+  [CONTROL_TYPES.authorizationPolicy, WILDCARD],
+  [CONTROL_TYPES.peerAuthentication, WILDCARD],
+  [CONTROL_TYPES.sidecar, WILDCARD],
+  [CONTROL_TYPES.configMap, WILDCARD],
+  [CONTROL_TYPES.secret, ROOT_SECRET],
+];
+
+const TYPES: readonly string[] = [CONTROL_TYPES.address, ...SUBSCRIPTIONS.map(([typeUrl]) => typeUrl)];
+
+/**
+ * The agent of one sidecar: its identity, its configuration and its address book, each from the CA while it can be
+ * reached and from the last good state while it cannot.
+ */
+export class SidecarAgent implements SidecarConfigSource {
+  readonly #options: SidecarAgentOptions;
+  readonly #uid: string;
+  readonly #roots: CaRoots;
+  readonly #identity: IdentityKeeper;
+  readonly #session = new XdsClientSession();
+  readonly #state: PushedState;
+  readonly #book: OnDemandBook;
+  readonly #stream: ControlStream;
+  #presented: SpiffeId | undefined;
+  #saveTimer: Timer | undefined;
+  #saving: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  private constructor(options: SidecarAgentOptions, parts: { roots: CaRoots; identity: IdentityKeeper }) {
+    const { workload, clusterId, clock, random, logger } = options;
+    this.#options = options;
+    this.#roots = parts.roots;
+    this.#identity = parts.identity;
+    // As Istio names it; the control stream knows the workload by it.
+    this.#uid = `${clusterId}/networking.istio.io/WorkloadEntry/${workload.namespace}/${workload.name}`;
+    const held = new HeldAddresses();
+    this.#state = new PushedState({
+      uid: this.#uid,
+      names: options,
+      held,
+      onAddresses: (names) => this.#book.answered(names),
+      onRoots: (pem) => this.#pushRoots(pem),
+      onTaken: () => this.#saveSoon(),
+      logger,
+    });
+    this.#book = new OnDemandBook({
+      held,
+      own: () => ({ namespace: workload.namespace, network: this.#state.current()?.workload.network ?? '' }),
+      subscribe: (names) => this.#session.subscribe(CONTROL_TYPES.address, names),
+      unsubscribe: (names) => this.#state.forget(this.#session.unsubscribe(CONTROL_TYPES.address, names)),
+      ...(options.resolveWait === undefined ? {} : { wait: options.resolveWait }),
+      ...(options.mostDestinations === undefined ? {} : { most: options.mostDestinations }),
+      clock,
+      logger,
+    });
+    this.#stream = new ControlStream({
+      ca: accessOf(options, parts.roots),
+      session: this.#session,
+      identity: () => {
+        const current = this.#identity.current();
+        this.#presented = current?.identity;
+        return current;
+      },
+      nodeId: () => this.#nodeId(),
+      // The CA is there again: a renewal that failed need not wait for its turn.
+      onConnected: () => this.#identity.retryNow(),
+      clock,
+      random,
+      logger,
+      ...(options.retry === undefined ? {} : { retry: options.retry }),
+    });
+    parts.identity.onChange(({ identity }) => {
+      // What a stream may see is its identity's: another one needs another stream.
+      if (this.#presented !== undefined && !this.#presented.equals(identity)) this.#stream.restart();
+      else this.#stream.retryNow();
+    });
+  }
+
+  /**
+   * Begins, from the last good state where there is one. Waits for nothing outside of this machine.
+   *
+   * @throws SealwrightError `workload_folder_unwritable`
+   */
+  static async open(options: SidecarAgentOptions): Promise<SidecarAgent> {
+    const { folder, keyInMemory, trustDomain, certificateLifetime, clock, random, logger } = options;
+    await makePrivateFolder(folder);
+    if (keyInMemory) await removeIdentity(folder);
+    const roots = await CaRoots.open({ file: options.ca.rootFile, folder });
+    const identity = await IdentityKeeper.open({
+      ca: accessOf(options, roots),
+      trustDomain,
+      lifetime: certificateLifetime,
+      folder: keyInMemory ? undefined : folder,
+      clock,
+      random,
+      logger,
+      ...(options.retry === undefined ? {} : { retry: options.retry }),
+    });
+    const agent = new SidecarAgent(options, { roots, identity });
+    agent.#begin(await agent.#load());
+    return agent;
+  }
+
+  get identity(): IdentityKeeper {
+    return this.#identity;
+  }
+
+  get book(): AddressBook {
+    return this.#book;
+  }
+
+  current(): SidecarConfig | undefined {
+    return this.#state.current();
+  }
+
+  onChange(listener: (config: SidecarConfig) => void): () => void {
+    return this.#state.onChange(listener);
+  }
+
+  get status(): AgentStatus {
+    const current = this.#identity.current();
+    const types = TYPES.map((typeUrl) => ({ typeUrl, ...this.#session.status(typeUrl) }));
+    const source = types.every(({ synced }) => synced) ? 'stream' : 'disk';
+    return Object.freeze({
+      connected: this.#stream.connected,
+      configuration: this.#state.current() === undefined ? undefined : source,
+      types: types.map(({ typeUrl, systemVersion, resources, refusal, refused }) => {
+        const [first] = refused.values();
+        return { typeUrl, version: systemVersion, resources, refusal: refusal ?? first };
+      }),
+      identity:
+        current === undefined
+          ? undefined
+          : { identity: current.identity, notAfter: current.notAfter, serial: current.serial },
+      problem: this.#stream.problem ?? this.#identity.problem?.message,
+    });
+  }
+
+  /** Ends everything; the last good state is on disk when this resolves. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#stream.close();
+    await this.#identity.close();
+    if (this.#saveTimer !== undefined) {
+      this.#saveTimer.cancel();
+      this.#save();
+    }
+    await this.#saving;
+  }
+
+  #begin(lastGood: LastGood | undefined): void {
+    for (const typeUrl of TYPES) {
+      const resources = lastGood?.types.get(typeUrl) ?? [];
+      const held = resources.map(({ name, version, aliases }): [string, HeldVersion] => [name, { version, aliases }]);
+      this.#session.declare(
+        typeUrl,
+        (update) => {
+          this.#stream.received();
+          return this.#state.apply(typeUrl, update);
+        },
+        new Map(held),
+      );
+    }
+    this.#session.subscribe(CONTROL_TYPES.address, [this.#uid]);
+    for (const [typeUrl, name] of SUBSCRIPTIONS) this.#session.subscribe(typeUrl, [name]);
+    if (lastGood !== undefined) this.#book.restore(lastGood.hosts);
+    this.#stream.start();
+  }
+
+  /** The last good state, once it was found to be good again. In part it is of no use. */
+  async #load(): Promise<LastGood | undefined> {
+    const { folder, trustDomain, rootNamespace, logger } = this.#options;
+    const wanted = { uid: this.#uid, trustDomain, rootNamespace };
+    const kept = await loadLastGood(folder, wanted, logger);
+    if (kept === undefined) return undefined;
+    const trial = new PushedState({
+      uid: this.#uid,
+      names: this.#options,
+      held: new HeldAddresses(),
+      onAddresses: () => undefined,
+      onRoots: () => undefined,
+      onTaken: () => undefined,
+      logger,
+    });
+    const into = (state: PushedState): boolean =>
+      TYPES.every((typeUrl) => {
+        const changed = kept.types.get(typeUrl) ?? [];
+        return state.apply(typeUrl, { changed, removed: [], systemVersion: 'disk' }) === undefined;
+      });
+    if (!into(trial) || trial.current() === undefined) {
+      logger.warn('the configuration of the last run cannot be used', { folder });
+      return undefined;
+    }
+    into(this.#state);
+    logger.info('the configuration of the last run is in force until the CA is reached', { folder });
+    return kept;
+  }
+
+  #saveSoon(): void {
+    if (this.#saveTimer !== undefined || this.#closed) return;
+    this.#saveTimer = this.#options.clock.after(SAVE_DELAY, () => this.#save());
+  }
+
+  #save(): void {
+    this.#saveTimer = undefined;
+    // Half of a configuration is none to start from.
+    if (this.#state.current() === undefined) return;
+    const { folder, trustDomain, rootNamespace, logger } = this.#options;
+    const lastGood: LastGood = {
+      uid: this.#uid,
+      trustDomain,
+      rootNamespace,
+      types: new Map(TYPES.map((typeUrl) => [typeUrl, [...this.#state.raw(typeUrl)]])),
+      hosts: this.#book.hosts,
+    };
+    this.#saving = this.#saving
+      .then(() => saveLastGood(folder, lastGood))
+      .catch((error: unknown) => {
+        logger.error('the configuration could not be saved for a restart', { reason: reasonOf(error) });
+      });
+  }
+
+  #pushRoots(pem: string): void {
+    this.#roots.push(pem).catch((error: unknown) => {
+      this.#options.logger.error('the roots could not be saved for a restart', { reason: reasonOf(error) });
+    });
+  }
+
+  /** Istio's form of a sidecar's name. The address says nothing that the CA does not know. */
+  #nodeId(): string {
+    const { namespace, name } = this.#options.workload;
+    const address = this.#state.current()?.workload.addresses[0] ?? '0.0.0.0';
+    return `sidecar~${address}~${name}.${namespace}~${namespace}.svc.cluster.local`;
+  }
+}
+
+function accessOf({ ca, tokenFile, clusterId }: SidecarAgentOptions, roots: CaRoots) {
+  return { address: ca.address, serverName: ca.name, roots, tokenFile, clusterId };
+}

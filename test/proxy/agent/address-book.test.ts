@@ -1,0 +1,230 @@
+import { strict as assert } from 'node:assert';
+import { OnDemandBook, type AddressBookOptions } from '../../../proxy/agent/address-book.ts';
+import type { Destination } from '../../../proxy/agent/destination.ts';
+import { HeldAddresses } from '../../../proxy/agent/held-addresses.ts';
+import { MutualTls } from '../../../src/wire/message-type.ts';
+import type { XdsResource } from '../../../src/wire/xds-message.ts';
+import { FakeClock } from '../../fakes/clock.ts';
+import { RecordingLogger } from '../../fakes/logger.ts';
+import { pushedService, pushedWorkload, uidOf } from '../../fakes/pushed-resources.ts';
+
+const HOST = 'prices.shop.internal';
+const KEY = `shop/${HOST}`;
+const prices = (name: string, ip: string, more: Partial<Parameters<typeof pushedWorkload>[0]> = {}): XdsResource =>
+  pushedWorkload({ name, addresses: [ip], services: { [KEY]: { 80: 8080 } }, ...more });
+
+describe('the address book', () => {
+  let held: HeldAddresses;
+  let clock: FakeClock;
+  let asked: string[];
+  let dropped: string[];
+  let book: OnDemandBook;
+  const make = (change: Partial<AddressBookOptions> = {}): OnDemandBook =>
+    new OnDemandBook({
+      held,
+      own: () => ({ namespace: 'shop', network: '' }),
+      subscribe: (names) => asked.push(...names),
+      unsubscribe: (names) => dropped.push(...names),
+      clock,
+      logger: new RecordingLogger(),
+      ...change,
+    });
+  beforeEach(() => {
+    [held, clock, asked, dropped] = [new HeldAddresses(), new FakeClock(), [], []];
+    book = make();
+  });
+  const push = (changed: readonly XdsResource[], removed: readonly string[] = []): void =>
+    book.answered(held.take(held.read(changed, removed)));
+  const kindOf = (destination: Destination | undefined): string | undefined => destination?.kind;
+  const reasonOf = (destination: Destination): string =>
+    destination.kind === 'unknown' ? destination.reason : assert.fail(`it is known: ${destination.kind}`);
+
+  it('asks for a service by its name in any namespace, and finds it with the workloads behind it', async () => {
+    assert.equal(book.peek({ host: HOST }), undefined);
+    assert.deepEqual(asked, []);
+    const resolved = book.resolve({ host: HOST });
+    assert.deepEqual(asked, [`*/${HOST}`]);
+    push([prices('b', '127.0.1.4'), pushedService({ hostname: HOST }), prices('a', '127.0.1.3')]);
+    const destination = await resolved;
+    assert.ok(destination.kind === 'service');
+    assert.equal(destination.service.key, KEY);
+    assert.deepEqual(
+      destination.workloads.map(({ uid }) => uid),
+      [uidOf('a'), uidOf('b')],
+    );
+    const [workload] = destination.workloads;
+    assert.equal(workload?.services.get(KEY)?.get(80), 8080);
+    assert.equal(workload?.identity.toString(), 'spiffe://cluster.local/ns/shop/sa/a');
+    assert.equal(workload?.mtlsMode(8080), 'PERMISSIVE');
+    assert.equal(book.peek({ host: HOST }), destination);
+    assert.equal(await book.resolve({ host: `${HOST.toUpperCase()}.` }), destination);
+    assert.deepEqual(asked, [`*/${HOST}`]);
+  });
+
+  it('asks for a name without a dot in the own namespace too', () => {
+    void book.resolve({ host: 'prices' });
+    assert.deepEqual(asked, ['shop/prices', '*/prices']);
+    push([], ['shop/prices']);
+    assert.equal(book.peek({ host: 'prices' }), undefined);
+    push([], ['*/prices']);
+    assert.deepEqual(book.peek({ host: 'prices' }), { kind: 'outside' });
+  });
+
+  it('says that a destination is outside of the mesh only after the control stream said so (invariant 5)', async () => {
+    const early = book.resolve({ host: 'www.example.org' });
+    clock.advance(5_000);
+    assert.match(reasonOf(await early), /did not say in time/);
+    assert.equal(book.peek({ host: 'www.example.org' }), undefined);
+    const later = book.resolve({ host: 'www.example.org' });
+    push([], ['*/www.example.org']);
+    assert.equal(kindOf(await later), 'outside');
+    assert.equal(kindOf(book.peek({ host: 'www.example.org' })), 'outside');
+  });
+
+  it('asks for an address, and finds the workload that has it', async () => {
+    const resolved = book.resolve({ host: '127.0.1.3' });
+    assert.deepEqual(asked, ['/127.0.1.3']);
+    push([prices('a', '127.0.1.3', { mode: MutualTls.UNSPECIFIED })]);
+    const destination = await resolved;
+    assert.ok(destination.kind === 'workload');
+    assert.equal(destination.workload.uid, uidOf('a'));
+    assert.equal(destination.workload.mtlsMode(8080), undefined);
+  });
+
+  it('asks for an address in the own network first', () => {
+    void make({ own: () => ({ namespace: 'shop', network: 'east' }) }).resolve({ host: '10.0.0.1' });
+    assert.deepEqual(asked, ['east/10.0.0.1', '/10.0.0.1']);
+  });
+
+  it('finds an IPv6 address in whichever spelling', async () => {
+    const resolved = book.resolve({ host: '[FD00:0:0::7]' });
+    assert.deepEqual(asked, ['/fd00::7']);
+    push([pushedWorkload({ name: 'six', addresses: ['fd00:0:0:0:0:0:0:7'], aliases: ['/fd00::7'] })]);
+    const destination = await resolved;
+    assert.ok(destination.kind === 'workload');
+    assert.deepEqual(destination.workload.addresses, ['fd00::7']);
+  });
+
+  it('asks for the workloads behind a service that it found by its address', async () => {
+    const resolved = book.resolve({ host: '10.96.0.10' });
+    push([pushedService({ hostname: HOST, addresses: ['10.96.0.10'] })]);
+    assert.deepEqual(asked, ['/10.96.0.10', KEY]);
+    assert.equal(book.peek({ host: '10.96.0.10' }), undefined);
+    push([pushedService({ hostname: HOST, addresses: ['10.96.0.10'] }), prices('a', '127.0.1.3')]);
+    const destination = await resolved;
+    assert.ok(destination.kind === 'service');
+    assert.equal(destination.workloads.length, 1);
+  });
+
+  it('does not guess which of several workloads at one address is meant', async () => {
+    const resolved = book.resolve({ host: '127.0.0.1' });
+    push([
+      pushedWorkload({ name: 'a', addresses: ['127.0.0.1'] }),
+      pushedWorkload({ name: 'b', addresses: ['127.0.0.1'] }),
+    ]);
+    assert.match(reasonOf(await resolved), /several workloads share this address/);
+  });
+
+  it('prefers the service of the own namespace, then of those that are named', async () => {
+    const of = (namespace: string): XdsResource => pushedService({ hostname: HOST, namespace });
+    const resolved = book.resolve({ host: HOST });
+    push([of('a'), of('b'), of('shop')]);
+    const spaceOf = (destination: Destination | undefined): string | undefined =>
+      destination?.kind === 'service' ? destination.service.namespace : undefined;
+    assert.equal(spaceOf(await resolved), 'shop');
+    assert.equal(spaceOf(book.peek({ host: HOST, namespaces: ['b'] })), 'shop');
+    push([], [`shop/${HOST}`]);
+    const namespaces = ['b'];
+    assert.equal(spaceOf(book.peek({ host: HOST, namespaces })), 'b');
+    assert.equal(book.peek({ host: HOST, namespaces }), book.peek({ host: HOST, namespaces }));
+    assert.equal(spaceOf(book.peek({ host: HOST, namespaces: ['*'] })), 'a');
+    assert.equal(spaceOf(book.peek({ host: HOST })), 'a');
+  });
+
+  it('answers the same object until something in it changes, and then tells', async () => {
+    const resolved = book.resolve({ host: HOST });
+    const both = [pushedService({ hostname: HOST }), prices('a', '127.0.1.3')];
+    push(both);
+    const first = await resolved;
+    let told = 0;
+    const stop = book.onChange(() => (told += 1));
+    push([pushedWorkload({ name: 'else', addresses: ['127.0.1.9'] })]);
+    assert.equal(book.peek({ host: HOST }), first);
+    assert.equal(told, 0);
+
+    push([prices('b', '127.0.1.4')]);
+    const second = book.peek({ host: HOST });
+    assert.notEqual(second, first);
+    assert.ok(second?.kind === 'service' && first.kind === 'service');
+    assert.equal(second.workloads[0], first.workloads[0]);
+    assert.equal(told, 1);
+    push([], [uidOf('a')]);
+    assert.equal(told, 2);
+    push([], [uidOf('b'), KEY, `*/${HOST}`]);
+    assert.equal(kindOf(book.peek({ host: HOST })), 'outside');
+    stop();
+    push([pushedService({ hostname: HOST })]);
+    assert.equal(told, 3);
+    assert.equal(kindOf(book.peek({ host: HOST })), 'service');
+  });
+
+  for (const host of ['', 'a b', 'x'.repeat(300), 'a/b', '*', '*.example.org', 'fe80::1%eth0', 'é.example', '.x']) {
+    it(`does not ask for what is no host: ${JSON.stringify(host.slice(0, 20))}`, async () => {
+      assert.match(reasonOf(await book.resolve({ host })), /neither an address nor a host name/);
+      assert.deepEqual(asked, []);
+    });
+  }
+
+  it('keeps a bounded number of destinations, and lets go of those that were not used for longest', async () => {
+    book = make({ most: 10 });
+    const hosts = Array.from({ length: 10 }, (_, index) => `h${index}.example`);
+    for (const host of hosts) void book.resolve({ host });
+    assert.match(reasonOf(await book.resolve({ host: 'one.more.example' })), /too many/);
+    push(
+      [],
+      hosts.map((host) => `*/${host}`),
+    );
+    book.peek({ host: 'h0.example' });
+    const one = book.resolve({ host: 'one.more.example' });
+    assert.deepEqual(dropped, ['*/h1.example']);
+    push([], ['*/one.more.example']);
+    assert.equal(kindOf(await one), 'outside');
+    assert.equal(kindOf(book.peek({ host: 'h0.example' })), 'outside');
+    assert.equal(book.peek({ host: 'h1.example' }), undefined);
+  });
+
+  it('waits for each caller by itself, and leaves no timer behind', async () => {
+    const first = book.resolve({ host: HOST });
+    clock.advance(3_000);
+    const second = book.resolve({ host: HOST });
+    clock.advance(2_000);
+    assert.equal(kindOf(await first), 'unknown');
+    push([pushedService({ hostname: HOST })]);
+    assert.equal(kindOf(await second), 'service');
+    assert.equal(clock.nextDue, undefined);
+  });
+
+  it('takes over what an earlier run knew, and what it knew not to be there', async () => {
+    const resolved = book.resolve({ host: HOST });
+    push([pushedService({ hostname: HOST }), prices('a', '127.0.1.3')]);
+    await resolved;
+    void book.resolve({ host: 'www.example.org' });
+    push([], ['*/www.example.org']);
+    void book.resolve({ host: 'unanswered.example' });
+    const { hosts } = book;
+    assert.deepEqual(hosts, [HOST, 'www.example.org']);
+
+    held = new HeldAddresses();
+    book = make();
+    held.take(held.read([pushedService({ hostname: HOST }), prices('a', '127.0.1.3')], []));
+    asked = [];
+    book.restore(hosts);
+    const destination = book.peek({ host: HOST });
+    assert.ok(destination?.kind === 'service');
+    assert.equal(destination.workloads.length, 1);
+    assert.equal(kindOf(book.peek({ host: 'www.example.org' })), 'outside');
+    assert.equal(book.peek({ host: 'unanswered.example' }), undefined);
+    // Subscribed to, so that it is kept up to date once the stream is there.
+    assert.deepEqual(asked, [`*/${HOST}`, '*/www.example.org']);
+  });
+});

@@ -1,0 +1,356 @@
+import { strict as assert } from 'node:assert';
+import { HeldAddresses } from '../../../proxy/agent/held-addresses.ts';
+import { PushedState } from '../../../proxy/agent/pushed-state.ts';
+import type { SidecarConfig } from '../../../proxy/agent/sidecar-config.ts';
+import { parseTrustDomain } from '../../../src/identity/trust-domain.ts';
+import { encodePem } from '../../../src/pki/pem.ts';
+import { CONTROL_TYPES, ROOT_SECRET } from '../../../src/wire/control-types.ts';
+import { ApplicationProtocol } from '../../../src/wire/message-type.ts';
+import type { XdsResource } from '../../../src/wire/xds-message.ts';
+import { makeCertificate } from '../../fakes/certificates.ts';
+import { RecordingLogger } from '../../fakes/logger.ts';
+import { pushedDocument, pushedRoots, pushedService, pushedWorkload, uidOf } from '../../fakes/pushed-resources.ts';
+
+const { address, authorizationPolicy, peerAuthentication, sidecar, configMap, secret } = CONTROL_TYPES;
+
+const OWN = {
+  name: 'catalog',
+  addresses: ['127.0.1.2'],
+  labels: { app: 'catalog' },
+  ports: [{ port: 8080, name: 'http', protocol: ApplicationProtocol.HTTP1 }],
+};
+const deny = (name: string, rules: unknown = [{ to: [{ operation: { methods: ['DELETE'] } }] }]): XdsResource =>
+  pushedDocument({ kind: 'AuthorizationPolicy', name, spec: { action: 'DENY', rules } });
+
+type Pushed = readonly [changed: readonly XdsResource[], removed?: readonly string[]];
+
+describe('what the control stream pushed', () => {
+  let roots: string[];
+  before(async () => {
+    const made = await Promise.all(['O=one', 'O=two'].map((subject) => makeCertificate({ subject })));
+    roots = made.map(({ certificate }) => encodePem('CERTIFICATE', certificate));
+  });
+  let state: PushedState;
+  let told: SidecarConfig[];
+  let logger: RecordingLogger;
+  let pushedPem: string[];
+  beforeEach(() => {
+    [told, pushedPem, logger] = [[], [], new RecordingLogger()];
+    state = new PushedState({
+      uid: uidOf('catalog'),
+      names: { trustDomain: parseTrustDomain('cluster.local'), rootNamespace: 'sealwright-system' },
+      held: new HeldAddresses(),
+      onAddresses: () => undefined,
+      onRoots: (pem) => pushedPem.push(pem),
+      onTaken: () => undefined,
+      logger,
+    });
+    state.onChange((config) => told.push(config));
+  });
+  const push = (type: string, changed: readonly XdsResource[], removed: readonly string[] = []): string | undefined =>
+    state.apply(type, { changed, removed, systemVersion: '1' });
+  const good = (type: string, ...changed: XdsResource[]): void => assert.equal(push(type, changed), undefined);
+  const complete = (): SidecarConfig => {
+    good(address, pushedWorkload(OWN));
+    good(secret, pushedRoots(roots[0] ?? ''));
+    for (const type of [authorizationPolicy, peerAuthentication, sidecar, configMap]) good(type);
+    return config();
+  };
+  const config = (): SidecarConfig => state.current() ?? assert.fail('there is no configuration');
+
+  it('is no configuration before the last part of it is known, so that nothing is served by half of it', () => {
+    const pushes: [string, XdsResource[]][] = [
+      [authorizationPolicy, [deny('d')]],
+      [peerAuthentication, []],
+      [sidecar, []],
+      [configMap, []],
+      [secret, [pushedRoots(roots[0] ?? '')]],
+    ];
+    for (const [type, resources] of pushes) {
+      good(type, ...resources);
+      assert.equal(state.current(), undefined, type);
+    }
+    good(address, pushedWorkload(OWN));
+    assert.equal(config().workload.uid, uidOf('catalog'));
+    assert.equal(told.length, 1);
+  });
+
+  it('has a listener for each port of the workload where no Sidecar says otherwise', () => {
+    const { inbound, outbound, outboundHosts, localAddress, outboundTrafficPolicy } = complete();
+    assert.deepEqual(inbound, [
+      {
+        address: '127.0.1.2',
+        port: 8080,
+        name: 'http',
+        protocol: 'http',
+        mode: 'PERMISSIVE',
+        endpoint: { kind: 'tcp', host: '127.0.0.1', port: 8080 },
+      },
+    ]);
+    assert.deepEqual(outbound, []);
+    assert.deepEqual(outboundHosts, [{ namespace: '*', host: '*', excluded: false }]);
+    assert.equal(localAddress, '127.0.1.2');
+    assert.equal(outboundTrafficPolicy, 'ALLOW_ANY');
+  });
+
+  it('takes listeners from the Sidecar', () => {
+    complete();
+    good(
+      sidecar,
+      pushedDocument({
+        kind: 'Sidecar',
+        name: 'catalog',
+        spec: {
+          ingress: [
+            { port: { number: 9080, protocol: 'HTTP', name: 'http' }, defaultEndpoint: '127.0.0.1:8081' },
+            { port: { number: 9081, protocol: 'TCP', name: 'db' }, defaultEndpoint: 'unix:///run/db.sock' },
+            { port: { number: 9082, protocol: 'GRPC', name: 'g' }, bind: '127.0.1.3', defaultEndpoint: '0.0.0.0:7000' },
+          ],
+          egress: [
+            { port: { number: 9090, protocol: 'HTTP', name: 'out' }, hosts: ['./prices.shop.internal'] },
+            { port: { number: 5432, protocol: 'TCP', name: 'pg' }, bind: '127.0.0.1', hosts: ['data/pg.internal.net'] },
+            { hosts: ['./*', 'sealwright-system/*'] },
+          ],
+          outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' },
+        },
+      }),
+    );
+    const { inbound, outbound, outboundHosts, outboundTrafficPolicy } = config();
+    assert.deepEqual(
+      inbound.map(({ address: at, port, protocol, endpoint }) => ({ at, port, protocol, endpoint })),
+      [
+        { at: '127.0.1.2', port: 9080, protocol: 'http', endpoint: { kind: 'tcp', host: '127.0.0.1', port: 8081 } },
+        { at: '127.0.1.2', port: 9081, protocol: 'tcp', endpoint: { kind: 'unix', path: '/run/db.sock' } },
+        { at: '127.0.1.3', port: 9082, protocol: 'http2', endpoint: { kind: 'tcp', host: '127.0.1.2', port: 7000 } },
+      ],
+    );
+    const own = { namespace: 'shop', excluded: false };
+    assert.deepEqual(outbound, [
+      {
+        address: '127.0.1.2',
+        port: 9090,
+        name: 'out',
+        protocol: 'http',
+        hosts: [{ ...own, host: 'prices.shop.internal' }],
+      },
+      {
+        address: '127.0.0.1',
+        port: 5432,
+        name: 'pg',
+        protocol: 'tcp',
+        hosts: [{ namespace: 'data', host: 'pg.internal.net', excluded: false }],
+      },
+    ]);
+    assert.deepEqual(outboundHosts, [
+      { ...own, host: '*' },
+      { namespace: 'sealwright-system', host: '*', excluded: false },
+    ]);
+    assert.equal(outboundTrafficPolicy, 'REGISTRY_ONLY');
+  });
+
+  it('keeps what is for the application on loopback where the workload itself is not', () => {
+    complete();
+    good(address, pushedWorkload({ ...OWN, addresses: ['10.0.0.7'] }));
+    assert.equal(config().localAddress, '127.0.0.1');
+    assert.equal(config().inbound[0]?.address, '10.0.0.7');
+  });
+
+  it('gives each port the mode that PeerAuthentication says', () => {
+    complete();
+    good(
+      peerAuthentication,
+      pushedDocument({ kind: 'PeerAuthentication', name: 'default', spec: { mtls: { mode: 'STRICT' } } }),
+      pushedDocument({
+        kind: 'PeerAuthentication',
+        name: 'catalog',
+        spec: { selector: { matchLabels: { app: 'catalog' } }, portLevelMtls: { 7000: { mode: 'DISABLE' } } },
+      }),
+    );
+    assert.equal(config().inbound[0]?.mode, 'STRICT');
+    assert.equal(config().mtlsMode(7000), 'DISABLE');
+    assert.equal(push(peerAuthentication, [], ['shop/default', 'shop/catalog']), undefined);
+    assert.equal(config().mtlsMode(7000), 'PERMISSIVE');
+  });
+
+  it('compiles the policies that apply, and drops those that are gone', () => {
+    complete();
+    good(authorizationPolicy, deny('a'), deny('b'));
+    assert.deepEqual(
+      config().policies.http.applied.map(({ policy }) => policy.name),
+      ['a', 'b'],
+    );
+    push(authorizationPolicy, [], ['shop/a']);
+    assert.deepEqual(
+      config().policies.tcp.applied.map(({ policy }) => policy.name),
+      ['b'],
+    );
+  });
+
+  it('takes the mesh settings, and trusts the roots for the names that the mesh had before', () => {
+    complete();
+    const mesh = 'trustDomainAliases: [old.example]\npathNormalization: { normalization: MERGE_SLASHES }\n';
+    good(
+      configMap,
+      pushedDocument({ kind: 'ConfigMap', name: 'sealwright', namespace: 'sealwright-system', data: { mesh } }),
+    );
+    assert.equal(config().mesh.pathNormalization, 'MERGE_SLASHES');
+    assert.deepEqual(config().trustDomains, { trustDomain: 'cluster.local', aliases: ['old.example'] });
+    const old = config().bundleOf(parseTrustDomain('old.example'));
+    assert.equal(old?.trustDomain, 'old.example');
+    assert.equal(old?.roots.length, 1);
+    assert.equal(config().bundleOf(parseTrustDomain('elsewhere.example')), undefined);
+  });
+
+  it('keeps every object that did not change, so that what was made for it stays', () => {
+    const before = complete();
+    good(authorizationPolicy, deny('a'));
+    const after = config();
+    assert.notEqual(after, before);
+    assert.ok(after.revision > before.revision);
+    assert.equal(after.inbound[0], before.inbound[0]);
+    assert.equal(after.outboundHosts, before.outboundHosts);
+    assert.equal(after.bundleOf, before.bundleOf);
+    assert.notEqual(after.policies, before.policies);
+    good(secret, pushedRoots(roots.join('')));
+    assert.equal(config().policies, after.policies);
+    assert.notEqual(config().bundleOf, after.bundleOf);
+    assert.deepEqual(pushedPem, [roots[0], roots.join('')]);
+  });
+
+  it('says nothing where nothing changed', () => {
+    complete();
+    const { length } = told;
+    for (const type of [authorizationPolicy, peerAuthentication, sidecar, configMap]) good(type);
+    good(secret, pushedRoots(roots[0] ?? ''));
+    good(address, pushedService({ hostname: 'prices.shop.internal' }));
+    assert.equal(told.length, length);
+  });
+
+  const bad: [what: string, type: string, make: () => Pushed, reason: RegExp][] = [
+    ['a policy with an unknown action', authorizationPolicy, () => [[badPolicy({ action: 'PERMIT' })]], /PERMIT/],
+    ['a policy with an unknown field', authorizationPolicy, () => [[badPolicy({ acton: 'DENY' })]], /acton/],
+    [
+      'a good policy beside a bad one',
+      authorizationPolicy,
+      () => [[deny('good'), badPolicy({ action: 'PERMIT' })]],
+      /PERMIT/,
+    ],
+    [
+      'a policy under the name of another',
+      authorizationPolicy,
+      () => [
+        [pushedDocument({ kind: 'AuthorizationPolicy', name: 'x', outside: 'shop/kept', spec: { action: 'ALLOW' } })],
+      ],
+      /is named shop\/x within/,
+    ],
+    [
+      'another kind in its place',
+      authorizationPolicy,
+      () => [[pushedDocument({ kind: 'PeerAuthentication', name: 'kept' })]],
+      /no AuthorizationPolicy/,
+    ],
+    [
+      'bytes that are nothing',
+      authorizationPolicy,
+      () => [[{ ...deny('x'), body: { ...deny('x').body, value: Buffer.from('nonsense') } }]],
+      /istio\.mcp\.v1alpha1\.Resource/,
+    ],
+    [
+      'a mode that is none',
+      peerAuthentication,
+      () => [[pushedDocument({ kind: 'PeerAuthentication', name: 'x', spec: { mtls: { mode: 'STRIKT' } } })]],
+      /STRIKT/,
+    ],
+    [
+      'a second Sidecar',
+      sidecar,
+      () => [
+        ['x', 'y'].map((name) => pushedDocument({ kind: 'Sidecar', name, spec: { egress: [{ hosts: ['./*'] }] } })),
+      ],
+      /more than one Sidecar/,
+    ],
+    [
+      'a Sidecar whose application is the sidecar itself',
+      sidecar,
+      () => [
+        [
+          pushedDocument({
+            kind: 'Sidecar',
+            name: 'x',
+            spec: {
+              ingress: [{ port: { number: 9080, protocol: 'HTTP', name: 'h' }, defaultEndpoint: '0.0.0.0:9080' }],
+            },
+          }),
+        ],
+      ],
+      /port of the sidecar itself/,
+    ],
+    [
+      'a Sidecar that listens twice at one place',
+      sidecar,
+      () => [
+        [
+          pushedDocument({
+            kind: 'Sidecar',
+            name: 'x',
+            spec: {
+              ingress: [{ port: { number: 9080, protocol: 'HTTP', name: 'h' }, defaultEndpoint: '127.0.0.1:80' }],
+              egress: [{ port: { number: 9080, protocol: 'HTTP', name: 'o' }, hosts: ['./*'] }],
+            },
+          }),
+        ],
+      ],
+      /two listeners at 127\.0\.1\.2:9080/,
+    ],
+    [
+      'mesh settings that are wrong',
+      configMap,
+      () => [[pushedDocument({ kind: 'ConfigMap', name: 'sealwright', data: { mesh: 'trustDomainAliases: 7' } })]],
+      /trustDomainAliases/,
+    ],
+    ['a trust bundle without a root', secret, () => [[pushedRoots('')]], /no root certificate/],
+    [
+      'a trust bundle with half a root',
+      secret,
+      () => [[pushedRoots(`${roots[0] ?? ''}-----BEGIN CERTIFICATE-----\nMIIB\n`)]],
+      /cut short/,
+    ],
+    ['the trust bundle being removed', secret, () => [[], [ROOT_SECRET]], /no trust bundle/],
+    ['the own workload being removed', address, () => [[], [uidOf('catalog')]], /own workload is gone/],
+    ['the own workload without an address', address, () => [[pushedWorkload({ name: 'catalog' })]], /no IP address/],
+    [
+      'a workload of an impossible trust domain',
+      address,
+      () => [[pushedWorkload({ ...OWN, name: 'prices', trustDomain: 'UPPER' })]],
+      /trust domain/,
+    ],
+  ];
+  const badPolicy = (spec: Record<string, unknown>): XdsResource =>
+    pushedDocument({ kind: 'AuthorizationPolicy', name: 'x', spec });
+
+  for (const [what, type, make, reason] of bad) {
+    it(`is not changed by ${what}, which is refused with the reason (invariant 5)`, () => {
+      complete();
+      good(authorizationPolicy, deny('kept'));
+      const before = config();
+      const raw = [...state.raw(type)];
+      const { length } = told;
+      assert.match(push(type, ...make()) ?? assert.fail('it was taken in'), reason);
+      assert.equal(config(), before);
+      assert.deepEqual([...state.raw(type)], raw);
+      assert.equal(told.length, length);
+      assert.match(logger.text, /a push was refused/);
+    });
+  }
+
+  it('reaches every listener, also where one of them fails', () => {
+    state.onChange(() => {
+      throw new Error('boom');
+    });
+    let reached = 0;
+    state.onChange(() => (reached += 1));
+    complete();
+    assert.equal(reached, 1);
+    assert.match(logger.text, /boom/);
+  });
+});
