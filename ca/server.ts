@@ -257,7 +257,14 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       trustDomain,
       state: folder,
     });
-    return { address, metricsPort: status.port, close: stopAll };
+    return {
+      address,
+      metricsPort: status.port,
+      close: async () => {
+        await stopAll();
+        logger.info('the CA has stopped');
+      },
+    };
   } catch (error) {
     await stopAll();
     throw error;

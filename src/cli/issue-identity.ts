@@ -32,6 +32,12 @@ export async function issueIdentity(call: {
       expected: 'pem or pkcs12',
     });
   }
+  if (format === 'pem' && options['passwordFile'] !== undefined) {
+    throw new SealwrightError('argument_invalid', {
+      argument: '--password-file',
+      expected: '--format pkcs12 beside it: PEM files are written without a password',
+    });
+  }
   // Before anything is issued, so that a forgotten password costs no certificate.
   const password = format === 'pkcs12' ? await readPassword(options, context) : '';
   const pair = await createKeyPair();

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { SealwrightError, reasonOf } from '../core/errors.ts';
+import { packageVersion } from './package-version.ts';
 import { CheckFailed, type CommandContext } from './command.ts';
 import { COMMANDS } from './commands.ts';
 
@@ -22,7 +23,8 @@ export function main(args: readonly string[]): Promise<number> {
 /** Runs one command line in a given surrounding and answers its exit code. */
 export async function run(args: readonly string[], context: CommandContext): Promise<number> {
   const program = new Command('sealwright')
-    .description('Certificates for service accounts, mTLS and AuthorizationPolicy for every connection.')
+    .description('A certificate authority for service accounts: SPIFFE identities, and a ledger of each.')
+    .version(packageVersion(), '-V, --version', 'print the version')
     .exitOverride()
     .configureOutput({ writeOut: context.stdout, writeErr: context.stderr, outputError: () => undefined })
     .helpCommand(false);
@@ -53,7 +55,9 @@ function descendants(command: Command): Command[] {
 function exitCodeOf(error: unknown, context: CommandContext): number {
   if (error instanceof CheckFailed) return EXIT.checkFailed;
   if (error instanceof SealwrightError) {
-    context.stderr(`sealwright: ${error.message}\n`);
+    // What the CA said is a whole sentence already, with its own remedy.
+    const said = error.code === 'operator_refused' ? error.fields['said'] : undefined;
+    context.stderr(`sealwright: ${said ?? error.message}\n`);
     return error.facts.exit;
   }
   if (error instanceof CommanderError) {

@@ -1,4 +1,3 @@
-import { SpiffeId } from '../identity/spiffe-id.ts';
 import { isTrustDomain } from '../identity/trust-domain.ts';
 import {
   durationSetting,
@@ -153,41 +152,11 @@ export const SETTINGS = {
           commands: ca,
         }),
       },
-      trustedNodeAccounts: listSetting({
-        default: '',
-        purpose: 'Service accounts (namespace/name) of node agents that may ask for workloads of their own node.',
-        commands: ca,
-        alsoVariables: ['CA_TRUSTED_NODE_ACCOUNTS'],
-        check: (item) => NAMESPACED_NAME.test(item),
-        expected: 'a list of namespace/service-account',
-      }),
       tokenMaxAge: durationSetting({
         default: '168h',
         purpose: 'A caller that renews by its certificate must show a token at least this often.',
         commands: ca,
         min: SHORTEST_CERTIFICATE,
-      }),
-    },
-    operator: {
-      listen: hostPortSetting({
-        default: '127.0.0.1:15016',
-        clusterDefault: ':15016',
-        purpose: "Where the operator's API and the dashboard listen, over TLS; its Unix socket is in the state folder.",
-        commands: ca,
-      }),
-      operators: listSetting({
-        default: '',
-        purpose: 'SPIFFE IDs that may act on the CA.',
-        commands: ca,
-        check: isSpiffeId,
-        expected: 'a list of SPIFFE IDs',
-      }),
-      viewers: listSetting({
-        default: '',
-        purpose: 'SPIFFE IDs that may look at the CA.',
-        commands: ca,
-        check: isSpiffeId,
-        expected: 'a list of SPIFFE IDs',
       }),
     },
     metrics: {
@@ -317,14 +286,6 @@ export const SETTINGS = {
     }),
   },
 } as const;
-
-function isSpiffeId(text: string): boolean {
-  try {
-    return SpiffeId.parse(text).path !== '';
-  } catch {
-    return false;
-  }
-}
 
 export type SettingsTable = typeof SETTINGS;
 

@@ -51,7 +51,7 @@ export const ERRORS = {
   },
   spiffe_id_invalid: {
     what: 'not a SPIFFE ID',
-    remedy: 'write spiffe://<trust domain>/ns/<namespace>/sa/<service account>',
+    remedy: 'write spiffe://<trust domain>/ns/<namespace>/sa/<service account>, or namespace/name on the command line',
     ...invalid,
   },
   workload_name_invalid: {
@@ -793,12 +793,12 @@ export const ERRORS = {
   // --- cli
   demo_failed: {
     what: 'the demo could not go on',
-    remedy: 'see the reason; a CA of another demo may still hold the ports',
+    remedy: 'see the reason; where its ports are taken, --once takes free ones',
     ...unready,
   },
   operator_unreachable: {
     what: 'the CA does not answer on its operator socket',
-    remedy: 'start it with "sealwright ca", or name its state folder with --state',
+    remedy: 'start it with "sealwright ca", or name its state folder with --ca-state',
     grpc: 'UNAVAILABLE',
     http: 503,
     exit: 3,

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
+import { SealwrightError, reasonOf } from '../../core/errors.ts';
 import { formatIssue } from '../../core/issue.ts';
 import { CheckFailed, type CommandContext } from '../command.ts';
 import { openOperator } from '../open-operator.ts';
@@ -19,9 +20,16 @@ export function configure(command: Command, context: CommandContext): void {
     const lines =
       file === undefined
         ? openOperator(options, context).lines('/v1/ledger/export')
-        : createInterface({ input: createReadStream(resolve(context.folder, file)), crlfDelay: Infinity });
+        : linesOfFile(resolve(context.folder, file));
     const { verifyExport } = await import('../../../ca/ledger/verify-ledger.ts');
     const { logId } = options;
+    if (typeof logId === 'string' && !/^[0-9a-f]{64}$/.test(logId)) {
+      throw new SealwrightError('argument_invalid', {
+        argument: '--log-id',
+        got: logId,
+        expected: '64 digits of lower-case hex',
+      });
+    }
     const report = await verifyExport(lines, typeof logId === 'string' ? { logId } : {});
     for (const finding of report.findings) context.stdout(`${formatIssue(finding)}\n`);
     const { entries, kinds, heads, lastHead, problems } = report;
@@ -42,4 +50,17 @@ export function configure(command: Command, context: CommandContext): void {
   write.action(async (options: Record<string, unknown>) => {
     for await (const line of openOperator(options, context).lines('/v1/ledger/export')) context.stdout(`${line}\n`);
   });
+}
+
+async function* linesOfFile(file: string): AsyncGenerator<string> {
+  const input = createReadStream(file);
+  try {
+    yield* createInterface({ input, crlfDelay: Infinity });
+  } catch (error) {
+    throw new SealwrightError(
+      'argument_invalid',
+      { argument: 'file', got: file, reason: reasonOf(error) },
+      { cause: error },
+    );
+  }
 }

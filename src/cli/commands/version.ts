@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { CommandContext } from '../command.ts';
+import { packageVersion } from '../package-version.ts';
 
 /** `sealwright version`: the package's version and the runtime's. */
 export function configure(command: Command, context: CommandContext): void {
@@ -9,25 +9,4 @@ export function configure(command: Command, context: CommandContext): void {
       `sealwright ${packageVersion()} (node ${process.versions.node}, openssl ${process.versions.openssl})\n`,
     );
   });
-}
-
-/** The version in package.json, which stands two folders up from the source and three from the emitted files. */
-export function packageVersion(): string {
-  for (const up of ['../../../package.json', '../../../../package.json']) {
-    try {
-      const parsed: unknown = JSON.parse(readFileSync(new URL(up, import.meta.url), 'utf8'));
-      if (
-        typeof parsed === 'object' &&
-        parsed !== null &&
-        'name' in parsed &&
-        parsed.name === 'sealwright' &&
-        'version' in parsed
-      ) {
-        return String(parsed.version);
-      }
-    } catch {
-      // Not there: the other place is tried.
-    }
-  }
-  return 'unknown';
 }

@@ -81,7 +81,7 @@ export async function runDemo({ folder, freePorts, context }: DemoOptions): Prom
     heading('What else was tried, and what the CA answered');
     context.stdout(
       renderTable(
-        ['TRIED', 'ANSWER', ''],
+        ['TRIED', 'ANSWER', 'VERDICT'],
         outcomes
           .slice(WORKLOADS.length)
           .map((outcome) => [
@@ -101,6 +101,7 @@ export async function runDemo({ folder, freePorts, context }: DemoOptions): Prom
       `${report.entries} entries, ${report.kinds.issuance} certificates, ${report.heads} signed tree heads, ${problems} problems\n`,
     );
 
+    if (freePorts) return { good: outcomes.every(isGood), stop: () => ca.stop() };
     heading('Look around');
     const settings = `--config ${join(relative(context.folder, folder), 'sealwright.yaml')}`;
     for (const line of ['identity list', 'identity show shop/catalog', 'audit verify']) {
