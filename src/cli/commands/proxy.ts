@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { CommandContext } from '../command.ts';
+import { packageVersion } from '../package-version.ts';
 import { addSettingsOptions, loadSettings } from '../settings-options.ts';
 import { untilStopped } from '../until-stopped.ts';
 
@@ -10,7 +11,6 @@ export function configure(command: Command, context: CommandContext): void {
   command.action(async (options: Record<string, unknown>) => {
     const settings = loadSettings(options, context);
     const { startProxy } = await import('../../../proxy/server.ts');
-    const { packageVersion } = await import('./version.ts');
     const inFolder = (path: string): string => resolve(context.folder, path);
     const { proxy } = settings;
     const state = inFolder(proxy.state ?? join('workloads', proxy.workload ?? ''));

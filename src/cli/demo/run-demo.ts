@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { styleText } from 'node:util';
 import { encodePem } from '../../pki/pem.ts';
-import { createCsr } from '../../pki/csr-builder.ts';
+import { createCsr } from '../../pki/csr-writer.ts';
 import { createKeyPair, encodePrivateKey } from '../../pki/keys.ts';
 import { describeCertificate } from '../../pki/inspect.ts';
 import { openChannel, type Channel } from '../../wire/grpc-client.ts';
@@ -57,7 +57,7 @@ export async function runDemo({ folder, freePorts, context }: DemoOptions): Prom
     for (const workload of WORKLOADS) {
       const keyPair = await createKeyPair();
       const [leaf = ''] = await issue(channel, {
-        csr: await createCsr({ keyPair }),
+        csr: createCsr({ keyPair }),
         token: await mint(operator, workload),
       });
       const described = describeCertificate(leaf, context.now());
@@ -123,7 +123,7 @@ async function tryTheRest(parts: {
   readonly catalog: { certificateChain: string; privateKey: string } | undefined;
 }): Promise<Outcome[]> {
   const { operator, channel, openAs, catalog } = parts;
-  const csr = await createCsr({ keyPair: await createKeyPair() });
+  const csr = createCsr({ keyPair: await createKeyPair() });
   const outcomes: Outcome[] = [];
   const attempt = async (what: string, expected: string, call: Promise<unknown>): Promise<void> => {
     outcomes.push({ what, expected, got: await refusalOf(call) });
