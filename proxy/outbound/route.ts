@@ -95,5 +95,11 @@ export const REFUSED = {
     detail: 'route_not_found{loop}',
     body: 'no route: the destination is this sidecar itself',
   }),
+  noAddress: refuse({
+    status: 503,
+    flags: 'DF',
+    detail: 'dns_resolution_failure',
+    body: 'the host is not in the mesh, and its name has no address',
+  }),
   unhealthy: refuse({ status: 503, flags: 'UH', detail: 'no_healthy_upstream', body: 'no healthy upstream' }),
 } as const;

@@ -184,7 +184,7 @@ export class Router {
     const inMesh = found.find((destination) => destination.kind !== 'outside');
     if (inMesh?.kind === 'workload' || inMesh?.kind === 'unknown') return this.#routeTo(inMesh, target);
     if (inMesh !== undefined) return REFUSED.notVisible;
-    if (addresses.length === 0) return REFUSED.unhealthy;
+    if (addresses.length === 0) return REFUSED.noAddress;
     if (addresses.some((address) => this.#options.isOwn(address, port))) return REFUSED.loop;
     return cached(generation.passthrough, addresses, port, () => {
       const service: ReportedService = { ...UNKNOWN_SERVICE, host, name: 'PassthroughCluster' };

@@ -47,12 +47,20 @@ export class RunningProxy {
     const folder = join(ca.folder, 'workloads', namespace, name);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     writeFileSync(join(folder, 'token'), await ca.token(namespace, name), { mode: 0o600 });
-    const all = ['--workload', workload, '--ca-address', `127.0.0.1:${ca.port}`, '--ca-name', 'localhost'];
+    return RunningProxy.spawnAgain({ folder: ca.folder, port: ca.port, workload, flags });
+  }
+
+  /** With what is there already, whether a CA runs or not. */
+  static spawnAgain(options: {
+    readonly folder: string;
+    readonly port: number;
+    readonly workload: string;
+    readonly flags?: readonly string[];
+  }): RunningProxy {
+    const { folder, port, workload, flags = [] } = options;
+    const all = ['--workload', workload, '--ca-address', `127.0.0.1:${port}`, '--ca-name', 'localhost', ...flags];
     return new RunningProxy(
-      spawn(process.execPath, [BINARY, 'proxy', ...all, ...flags], {
-        cwd: ca.folder,
-        stdio: ['ignore', 'pipe', 'pipe'],
-      }),
+      spawn(process.execPath, [BINARY, 'proxy', ...all], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] }),
     );
   }
 
