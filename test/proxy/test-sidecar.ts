@@ -16,7 +16,7 @@ export const realClock = createClock({
 });
 
 export interface TestSidecarOptions {
-  readonly config: SidecarConfig;
+  readonly config: SidecarConfig | undefined;
   readonly identity?: Omit<IdentityMaterial, 'version'> | undefined;
   readonly book?: TestBook;
   readonly lookup?: Lookup;
