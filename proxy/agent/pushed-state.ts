@@ -122,7 +122,11 @@ export class PushedState implements SidecarConfigSource {
     const { uid, held, onAddresses } = this.#options;
     // Whoever removes the workload under a running sidecar has made a mistake, or will end it: it goes on as it is.
     if (removed.includes(uid)) {
-      throw new SealwrightError('sidecar_config_unusable', { resource: uid, reason: 'the own workload is gone' });
+      const reason =
+        this.#parts.workload === undefined
+          ? 'the CA knows no workload of this name: its clusterId may be another than here'
+          : 'the own workload is gone';
+      throw new SealwrightError('sidecar_config_unusable', { resource: uid, reason });
     }
     const change = held.read(changed, removed);
     const own = change.held.get(uid)?.addressed;

@@ -55,6 +55,7 @@ export class IdentityKeeper {
   #timer: Timer | undefined;
   #renewal: Promise<void> | undefined;
   #renewalAt: number | undefined;
+  #dueAgain = false;
 
   private constructor(options: IdentityKeeperOptions, current: HeldIdentity | undefined) {
     const retry = options.retry ?? RETRY;
@@ -124,9 +125,12 @@ export class IdentityKeeper {
   readonly #renewNow = (): void => {
     this.#timer?.cancel();
     this.#renewalAt = undefined;
-    if (this.#stopping.signal.aborted || this.#renewal !== undefined) return;
-    this.#renewal = this.#renew().finally(() => {
+    if (this.#stopping.signal.aborted) return;
+    // The one before may still be writing to a slow disk.
+    this.#dueAgain = this.#renewal !== undefined;
+    this.#renewal ??= this.#renew().finally(() => {
       this.#renewal = undefined;
+      if (this.#dueAgain) this.#renewNow();
     });
   };
 

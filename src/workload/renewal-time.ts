@@ -23,5 +23,5 @@ const SHARE_OF_REST = 0.1;
  * certificate would run out between two tries. Once it has run out, the backoff alone counts.
  */
 export function retryDelay(backoff: number, rest: number, shortest: number): number {
-  return rest <= 0 ? backoff : Math.min(backoff, Math.max(shortest, rest * SHARE_OF_REST));
+  return rest <= 0 ? backoff : Math.min(backoff, Math.max(shortest, Math.round(rest * SHARE_OF_REST)));
 }

@@ -251,13 +251,22 @@ describe('the agent of a sidecar, with a real CA', function () {
   });
 
   it('says why where the workload is not its own, and is let in once it is', async () => {
-    write('catalog', workload('catalog', '127.0.1.2', 'somebody'));
-    const agent = await open();
+    const agent = await open({ workload: { namespace: 'shop', name: 'late' } });
+    await eventually(() => /no WorkloadEntry of this name/.test(agent.status.problem ?? ''));
+    write('late', workload('late', '127.0.1.9', 'somebody'));
     await eventually(() => /somebody/.test(agent.status.problem ?? ''));
     assert.equal(agent.current(), undefined);
     assert.ok(agent.identity.usable);
-    write('catalog', workload('catalog', '127.0.1.2'));
+    write('late', workload('late', '127.0.1.9', 'catalog'));
     await ready(agent);
+  });
+
+  it('says so where the CA counts itself to another cluster', async () => {
+    const agent = await open({ clusterId: 'elsewhere' });
+    await eventually(() =>
+      agent.status.types.some(({ refusal }) => /its clusterId may be another/.test(refusal ?? '')),
+    );
+    assert.equal(agent.current(), undefined);
   });
 
   it('waits for its token and its root, which may come after it', async () => {
