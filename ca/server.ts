@@ -7,30 +7,21 @@ import type { Settings } from '../src/config/settings-table.ts';
 import { createClock, type Clock } from '../src/core/clock.ts';
 import { SealwrightError, reasonOf } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
+import { createRandomPool } from '../src/core/random-pool.ts';
 import { SpiffeId } from '../src/identity/spiffe-id.ts';
-import { parseTrustDomain, type TrustDomain } from '../src/identity/trust-domain.ts';
-import { inClusterConfig } from '../src/kubernetes/api-access.ts';
-import { createTokenReviewer } from '../src/kubernetes/token-review.ts';
+import { parseTrustDomain } from '../src/identity/trust-domain.ts';
 import { createLogger } from '../src/observe/logger.ts';
 import { createMetrics, type Metrics } from '../src/observe/metrics.ts';
 import { serveStatus, type StatusAnswer, type StatusServer } from '../src/observe/status-server.ts';
 import { parseCertificate } from '../src/pki/certificate.ts';
 import { encodePem } from '../src/pki/pem.ts';
 import { verifySvid } from '../src/pki/verify-svid.ts';
-import { createTokenIssuer, type TokenIssuer } from '../src/token/issuer.ts';
-import { createJwksFile } from '../src/token/jwks-file.ts';
-import { createJwksUrl } from '../src/token/jwks-url.ts';
-import { createOidcKeys } from '../src/token/oidc-discovery.ts';
 import { GrpcServer } from '../src/wire/grpc-server.ts';
 import { createHealth } from '../src/wire/health.ts';
 import { createReflection } from '../src/wire/reflection.ts';
 import { listenTls } from '../src/wire/tls-listener.ts';
 import { authenticateInOrder } from './authenticators/authenticate-in-order.ts';
-import type { TokenAuthenticator } from './authenticators/authenticator.ts';
-import { createJwksAuthenticator } from './authenticators/jwks-authenticator.ts';
 import { createSvidAuthenticator } from './authenticators/svid-authenticator.ts';
-import { openTokenKey } from './authenticators/token-key.ts';
-import { createTokenReviewAuthenticator } from './authenticators/token-review-authenticator.ts';
 import { discoveryGrpcService } from './distribution/discovery-grpc-service.ts';
 import { createDistributionMetrics } from './distribution/distribution-metrics.ts';
 import { Distribution } from './distribution/distribution.ts';
@@ -52,6 +43,7 @@ import { openRoots } from './roots/open-roots.ts';
 import { ServerIdentity } from './roots/server-identity.ts';
 import { caServerNames, type ServerNames } from './roots/server-names.ts';
 import { lockState } from './roots/state-lock.ts';
+import { openTokenAuthenticators, openTokenIssuer } from './server-tokens.ts';
 
 export interface CaSurroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -119,7 +111,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     );
     await recordRoots(material, ledger);
 
-    const tokenIssuer = await openTokenIssuer(settings, { folder, clock, logger });
+    const tokenIssuer = await openTokenIssuer(settings, { folder, clock, logger, randomBytes });
     const refusals = started(new RefusalCounter({ append: (entry) => ledger.append(entry), clock, logger }), (part) =>
       part.close(),
     );
@@ -127,7 +119,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       tokens: await openTokenAuthenticators(settings, {
         trustDomain,
         tokenIssuer,
-        surroundings,
+        env: surroundings.env,
         clock,
         logger,
         started,
@@ -152,7 +144,8 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       ledger,
       lifetimes: settings.ca.ttl,
       clock,
-      randomBytes,
+      // Serial numbers are public: they may lie in memory before they are used.
+      randomBytes: createRandomPool(randomBytes),
       logger,
     });
     exposeExpiry(metrics, clock, { root: () => firstRootExpiry(material), chain: () => material.notAfter });
@@ -290,55 +283,6 @@ async function recordRoots({ roots }: CaMaterial, ledger: Ledger): Promise<void>
 interface Opening {
   readonly clock: Clock;
   readonly logger: Logger;
-}
-
-async function openTokenIssuer(
-  { ca }: Settings,
-  { folder, clock, logger }: Opening & { readonly folder: string },
-): Promise<TokenIssuer | undefined> {
-  if (!ca.tokenIssuer.enabled) return undefined;
-  const privateKey = await openTokenKey(join(folder, 'token-key.pem'));
-  logger.info('the embedded token issuer is on', { issuer: ca.tokenIssuer.url });
-  return createTokenIssuer({ privateKey, url: ca.tokenIssuer.url, clock, randomBytes });
-}
-
-/** Who may judge a token, by the settings: Kubernetes, an issuer whose keys are known, the embedded issuer. */
-async function openTokenAuthenticators(
-  { ca }: Settings,
-  parts: Opening & {
-    readonly trustDomain: TrustDomain;
-    readonly tokenIssuer: TokenIssuer | undefined;
-    readonly surroundings: CaSurroundings;
-    readonly started: <T>(part: T, stop: (part: T) => void) => T;
-  },
-): Promise<TokenAuthenticator[]> {
-  const { trustDomain, tokenIssuer, surroundings, clock, logger, started } = parts;
-  const { audiences, issuer, jwksFile, jwksUri, caFile, tokenReview } = ca.auth;
-  const authenticators: TokenAuthenticator[] = [];
-  if (tokenReview.enabled) {
-    const { kubeconfig } = tokenReview;
-    const config = kubeconfig === undefined ? inClusterConfig(surroundings.env) : { kubeconfig };
-    const reviewer = started(await createTokenReviewer({ config, clock }), (part) => part.close());
-    authenticators.push(createTokenReviewAuthenticator({ trustDomain, reviewer, audiences, clock }));
-  }
-  if (issuer !== undefined) {
-    const remote = { clock, logger, ...(caFile === undefined ? {} : { caFile }) };
-    const keys =
-      jwksFile !== undefined
-        ? createJwksFile({ path: jwksFile, clock, logger })
-        : jwksUri !== undefined
-          ? createJwksUrl({ ...remote, url: jwksUri })
-          : createOidcKeys({ ...remote, issuer });
-    authenticators.push(createJwksAuthenticator({ trustDomain, issuer, audiences, keys, clock }));
-  }
-  if (tokenIssuer !== undefined) {
-    const { url, keys } = tokenIssuer;
-    authenticators.push(createJwksAuthenticator({ trustDomain, issuer: url, audiences, keys, clock }));
-  }
-  if (authenticators.length === 0) {
-    logger.warn('no token is accepted: set ca.tokenIssuer.enabled, ca.auth.issuer or ca.auth.tokenReview.enabled');
-  }
-  return authenticators;
 }
 
 /** A proven caller is ledgered by name; a stranger is only counted, so that nobody can fill the disk. */

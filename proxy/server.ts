@@ -124,6 +124,8 @@ class RunningProxy implements ProxyProcess {
   readonly #parts: RunningParts;
   readonly #servers: { status?: StatusServer; ready?: StatusServer } = {};
   readonly #releases: (() => Promise<void>)[] = [];
+  /** While it waits for the CA nothing listens, and nothing else would keep the process alive. */
+  readonly #alive = setInterval(() => undefined, 2 ** 30);
   #end: () => void = () => undefined;
   #fail: (error: unknown) => void = () => undefined;
   #stopping: Promise<void> | undefined;
@@ -138,7 +140,7 @@ class RunningProxy implements ProxyProcess {
     });
     // Whoever started us asks later: until then a failure is kept, not reported as one that nobody awaits.
     this.ended.catch(() => undefined);
-    this.#begin().catch((error: unknown) => this.#giveUp(error));
+    void this.#start();
   }
 
   get statusPort(): number {
@@ -152,6 +154,18 @@ class RunningProxy implements ProxyProcess {
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
+  }
+
+  async #start(): Promise<void> {
+    try {
+      await this.#begin();
+    } catch (error) {
+      // What was told to end has ended already.
+      if (this.#stopping !== undefined) return;
+      this.#stopping = this.#closeAll();
+      await this.#stopping;
+      this.#fail(error);
+    }
   }
 
   /** Status pages at once where it is known where they belong, else with the first configuration, as everything else. */
@@ -223,30 +237,25 @@ class RunningProxy implements ProxyProcess {
   }
 
   async #stop(): Promise<void> {
-    const { agent, sidecar, logger, settings } = this.#parts;
+    const { sidecar, logger, settings } = this.#parts;
     logger.info('ending: nothing new is taken from others', sidecar.open);
     await sidecar.drain();
     await this.#untilIdle(settings.proxy.terminationDrainDuration);
     const { inbound, outbound } = sidecar.open;
     if (inbound + outbound > 0) logger.warn('connections are broken off', { inbound, outbound });
-    await sidecar.close();
-    for (const release of this.#releases.splice(0).toReversed()) await release();
-    await agent.close();
+    await this.#closeAll();
     this.#end();
   }
 
-  async #giveUp(error: unknown): Promise<void> {
-    const { logger, sidecar, agent } = this.#parts;
-    if (this.#stopping !== undefined) return;
-    this.#stopping = Promise.resolve();
-    try {
-      await sidecar.close();
-      for (const release of this.#releases.splice(0).toReversed()) await release();
-      await agent.close();
-    } catch (failure) {
-      logger.error('a part did not stop cleanly', { reason: reasonOf(failure) });
+  async #closeAll(): Promise<void> {
+    const { agent, sidecar, logger } = this.#parts;
+    const releases = this.#releases.splice(0).toReversed();
+    for (const close of [() => sidecar.close(), ...releases, () => agent.close()]) {
+      await close().catch((error: unknown) => {
+        logger.error('a part did not stop cleanly', { reason: reasonOf(error) });
+      });
     }
-    this.#fail(error);
+    clearInterval(this.#alive);
   }
 
   /** Waits until no connection is open either way, but not for ever. */

@@ -1,5 +1,5 @@
 import type { Clock } from '../../src/core/clock.ts';
-import { SealwrightError } from '../../src/core/errors.ts';
+import { SealwrightError, reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { TrustBundle } from '../../src/identity/trust-bundle.ts';
@@ -143,7 +143,7 @@ export class Distribution {
       // Whatever it was, this subscriber is not told half of a change: it comes again, and is judged again. What it
       // holds stays in force with it, since nothing was removed.
       const { logger } = this.#options;
-      logger.warn('a control stream is ended', { workload: `${name.namespace}/${name.name}`, reason: String(error) });
+      logger.warn('a control stream is ended', { workload: `${name.namespace}/${name.name}`, reason: reasonOf(error) });
       stream?.end(error);
     }
   }

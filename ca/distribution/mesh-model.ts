@@ -1,7 +1,6 @@
 import type { MtlsMode, PeerAuthentication } from '../../src/policy/peer-authentication.ts';
 import { effectiveMtlsMode } from '../../src/policy/effective-mtls-mode.ts';
 import { readPeerAuthentication } from '../../src/resources/policy-resource.ts';
-import type { Resource } from '../../src/resources/resource.ts';
 import type { ResourceSnapshot } from '../../src/resources/resource-store.ts';
 import { selects } from '../../src/policy/workload-selector.ts';
 import { protocolOfName, type PortProtocol } from './protocol.ts';
@@ -78,14 +77,6 @@ export function modelOf(snapshot: ResourceSnapshot, options: ModelOptions): Mesh
     workloads: Object.freeze([...selected, ...listed]),
     services: Object.freeze(owned.flatMap(({ services }) => services)),
   };
-}
-
-/** The resource of the workload that is subscribed for. */
-export function workloadEntryOf(
-  snapshot: ResourceSnapshot,
-  { namespace, name }: { readonly namespace: string; readonly name: string },
-): Resource | undefined {
-  return snapshot.get({ kind: 'WorkloadEntry', namespace, name });
 }
 
 function behind(workload: MeshWorkload, services: readonly MeshService[]): readonly MeshService[] {

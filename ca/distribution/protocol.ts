@@ -47,3 +47,8 @@ export function protocolOfName(name: string): PortProtocol {
   const [prefix = ''] = name.split('-', 1);
   return prefix === 'udp' ? SNIFFED : protocolOf(prefix);
 }
+
+/** Whether policy can be asked about requests there, and not about connections alone. */
+export function isHttp({ app }: PortProtocol): boolean {
+  return app === AppProtocol.HTTP11 || app === AppProtocol.HTTP2 || app === AppProtocol.GRPC;
+}

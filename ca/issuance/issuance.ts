@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Clock } from '../../src/core/clock.ts';
 import { SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
@@ -191,5 +191,5 @@ export class Issuance {
 }
 
 function sha256(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex');
+  return hash('sha256', bytes);
 }

@@ -1,4 +1,4 @@
-import { createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from 'node:net';
+import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import type { Clock } from '../../src/core/clock.ts';
 import { HttpConnection } from '../http1/http-connection.ts';
 import type { HttpEngine } from '../http1/http-engine.ts';
@@ -49,7 +49,7 @@ export class OutboundListener {
       this.#server.once('error', reject);
       this.#server.listen(options, () => {
         this.#server.off('error', reject);
-        const address = this.#server.address() as AddressInfo | string | null;
+        const address = this.#server.address();
         resolve(typeof address === 'object' && address !== null ? address.port : 0);
       });
     });

@@ -30,6 +30,26 @@ export const COMMANDS: readonly CommandRow[] = [
     load: () => import('./commands/proxy.ts'),
   },
   {
+    name: 'apply',
+    summary: 'put resources into the folder that the CA watches',
+    load: () => import('./commands/apply.ts'),
+  },
+  {
+    name: 'get',
+    summary: 'list resources, or print one',
+    load: () => import('./commands/get.ts'),
+  },
+  {
+    name: 'delete',
+    summary: 'take resources out of the folder',
+    load: () => import('./commands/delete.ts'),
+  },
+  {
+    name: 'policy',
+    summary: 'check policies, and explain what they answer to a request',
+    load: () => import('./commands/policy.ts'),
+  },
+  {
     name: 'token',
     summary: 'mint service account tokens with the embedded issuer (off a cluster)',
     load: () => import('./commands/token.ts'),

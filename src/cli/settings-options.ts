@@ -28,6 +28,13 @@ export function addStateOptions(command: Command): void {
   command.option('--ca-state <folder>', "the CA's state folder, which holds its operator socket");
 }
 
+/** For commands that work on the folder of resources. */
+export function addResourcesOptions(command: Command): void {
+  addConfigOption(command);
+  command.option('--resources <folder>', 'the folder of resources (as the settings say, else resources)');
+  command.option('--root-namespace <name>', 'where policies for the whole mesh live (as the settings say)');
+}
+
 function addConfigOption(command: Command): void {
   command.option('--config <file>', `the settings file (${SETTINGS_FILE} in this folder, where there is one)`);
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { SealwrightError } from '../core/errors.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { DerReader } from './der/reader.ts';
@@ -96,7 +96,7 @@ export function assembleCertificate(tbs: Buffer, algorithmIdentifier: Buffer, si
 
 /** RFC 7093 2 (1): the leftmost 160 bits of the SHA-256 of the key's bits; RFC 5280's own method is SHA-1. */
 export function keyIdentifierOf(spki: Buffer): Buffer {
-  return createHash('sha256').update(keyBitsOf(spki)).digest().subarray(0, 20);
+  return hash('sha256', keyBitsOf(spki), 'buffer').subarray(0, 20);
 }
 
 function buildTbs(request: CertificateRequest, shape: { purposes: Buffer; names: Buffer }): Buffer {

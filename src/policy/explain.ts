@@ -5,8 +5,8 @@ import type { ConnectionFacts, RequestFacts } from './facts.ts';
 import type { ResourceName } from './resource-document.ts';
 import { NO_ALLOW_MATCHED, NO_POLICY, type Verdict } from './verdict.ts';
 
-/** A condition that did not hold. */
-export interface FailedCondition {
+/** A condition as it was asked. */
+export interface AskedCondition {
   /** Below the rule, such as `from[0].source.principals`. */
   readonly field: string;
   /** As written. */
@@ -21,7 +21,9 @@ export interface RuleExplanation {
   readonly rule: number;
   readonly matched: boolean;
   /** The first condition that failed, of the source or operation that came nearest. */
-  readonly failed: FailedCondition | undefined;
+  readonly failed: AskedCondition | undefined;
+  /** What held, of a rule that matched: the conditions of the first source and operation that did, and all of `when`. */
+  readonly held: readonly AskedCondition[];
   /** Fields that this listener cannot tell; an ALLOW rule with one never matches, others are judged without. */
   readonly ignored: readonly string[];
 }
@@ -90,24 +92,32 @@ interface Facts {
 function explainRule({ rule, groups, ignored, never }: CompiledRule, facts: Facts): RuleExplanation {
   const failures = groups.map((group) => failureOf(group, facts));
   const failed = failures.find((failure) => failure !== undefined);
+  const matched = failed === undefined && !never;
   return {
     rule: rule.index,
-    matched: failed === undefined && !never,
+    matched,
     failed,
+    held: matched ? groups.flatMap((group) => heldOf(group, facts)) : [],
     ignored: ignored.map(({ field }) => field),
   };
 }
 
 /** Nothing if one clause holds; else the first failure of the clause that holds longest. */
-function failureOf(group: readonly Clause[], facts: Facts): FailedCondition | undefined {
-  let nearest: { failure: FailedCondition; held: number } | undefined;
+function failureOf(group: readonly Clause[], facts: Facts): AskedCondition | undefined {
+  let nearest: { failure: AskedCondition; held: number } | undefined;
   for (const { conditions } of group) {
     const held = conditions.findIndex((condition) => !holds(condition, facts));
     const failed = conditions[held];
     if (failed === undefined) return undefined;
-    if (nearest === undefined || held > nearest.held) nearest = { failure: failureFrom(failed, facts), held };
+    if (nearest === undefined || held > nearest.held) nearest = { failure: askedOf(failed, facts), held };
   }
   return nearest?.failure;
+}
+
+/** The conditions of the first clause that holds. */
+function heldOf(group: readonly Clause[], facts: Facts): AskedCondition[] {
+  const clause = group.find(({ conditions }) => conditions.every((condition) => holds(condition, facts)));
+  return clause?.conditions.map((condition) => askedOf(condition, facts)) ?? [];
 }
 
 function holds({ compiled }: CompiledCondition, facts: Facts): boolean {
@@ -116,9 +126,9 @@ function holds({ compiled }: CompiledCondition, facts: Facts): boolean {
   return facts.request !== undefined && compiled.test(facts.request);
 }
 
-function failureFrom(failed: CompiledCondition, facts: Facts): FailedCondition {
-  const { field, values, negated } = failed.condition;
-  return { field, wanted: values, negated, got: read(failed, facts) };
+function askedOf(asked: CompiledCondition, facts: Facts): AskedCondition {
+  const { field, values, negated } = asked.condition;
+  return { field, wanted: values, negated, got: read(asked, facts) };
 }
 
 function read({ compiled }: CompiledCondition, facts: Facts): string | undefined {

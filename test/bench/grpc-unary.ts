@@ -1,7 +1,7 @@
 /**
  * CPU that the server spends on one unary call of a CSR's size: one TLS connection, 32 calls in flight, the client in a
- * process of its own. Run: `npm exec -c "node test/bench/grpc-unary.ts"`; with `--cpu-prof-dir=DIR` before the file's name
- * in NODE_OPTIONS both processes leave a profile.
+ * process of its own. Run: `npm exec -c "node test/bench/grpc-unary.ts"`; with `--cpu-prof --cpu-prof-dir=DIR` before the
+ * file's name both processes leave a profile.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';

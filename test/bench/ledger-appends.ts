@@ -1,37 +1,20 @@
-import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { IssuanceEntry } from '../../ca/ledger/entry.ts';
 import { encodeEntry } from '../../ca/ledger/entry-codec.ts';
 import { openLedger } from '../../ca/ledger/ledger.ts';
-import { SpiffeId } from '../../src/identity/spiffe-id.ts';
+import { issuanceEntry } from './ledger-entries.ts';
 
 // How many entries a second become durable, and what one costs in CPU, the threads and the main one together.
-// Arguments: bytes of the certificate (default 480, a line of about 1400 bytes), rows that are there before (default 0).
+// Run: `npm exec -c 'node test/bench/ledger-appends.ts'`. Arguments: bytes of the certificate (default 480,
+// a line of about 1400 bytes), rows that are there before (default 0).
 
 const [, , certificateSize = '480', before = '0'] = process.argv;
 const silent = (): void => undefined;
 const logger = { debug: silent, info: silent, warn: silent, error: console.error };
 
-function issuance(number: number): IssuanceEntry {
-  const identity = SpiffeId.parse(`spiffe://cluster.local/ns/shop-${number % 20}/sa/service-${number % 500}`);
-  const uid = '5b0e0b8e-6d5e-4d5c-9a3b-0d9c3c1e7f11';
-  const pod = { name: 'catalog-7d9f8', uid };
-  return {
-    kind: 'issuance',
-    serial: randomBytes(17).toString('hex'),
-    identity,
-    certificate: randomBytes(Number(certificateSize)),
-    issuerKeyId: 'ab'.repeat(20),
-    notBefore: 1_767_225_600_000,
-    notAfter: 1_767_312_000_000,
-    caller: { identity, method: 'jwks', credential: `jti:${uid}`, tokenAuthenticatedAt: 1_767_225_600_123, pod },
-    csrSha256: 'cd'.repeat(32),
-    spkiSha256: 'ef'.repeat(32),
-    requestedTtl: 86_400_000,
-  };
-}
+const issuance = (number: number): IssuanceEntry => issuanceEntry(number, Number(certificateSize));
 
 async function measure(concurrency: number): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'sealwright-'));

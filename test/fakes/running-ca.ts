@@ -29,6 +29,13 @@ export async function sealwright(
 /** A line of the log of a running CA. */
 export type LogRecord = Readonly<Record<string, unknown>>;
 
+export interface CaCommand {
+  /** The words of a program that becomes what it is given, such as taskset. */
+  readonly before?: readonly string[];
+  /** Such as `--cpu-prof`. */
+  readonly nodeFlags?: readonly string[];
+}
+
 /** `sealwright ca` as a process of its own, on free ports. */
 export class RunningCa {
   readonly folder: string;
@@ -46,10 +53,12 @@ export class RunningCa {
   }
 
   /** Starts in a folder of settings, which is written where there is none. Fails with what the CA said. */
-  static async start(folder: string, flags: readonly string[] = []): Promise<RunningCa> {
+  static async start(folder: string, flags: readonly string[] = [], command: CaCommand = {}): Promise<RunningCa> {
     writeSettings(folder);
     const free = ['--ca-listen', '127.0.0.1:0', '--ca-metrics-listen', '127.0.0.1:0'];
-    const child = spawn(process.execPath, [BINARY, 'ca', ...free, ...flags], {
+    const { before = [], nodeFlags = [] } = command;
+    const [program, ...words] = [...before, process.execPath, ...nodeFlags, BINARY];
+    const child = spawn(program, [...words, 'ca', ...free, ...flags], {
       cwd: folder,
       stdio: ['ignore', 'ignore', 'pipe'],
     });
@@ -66,6 +75,12 @@ export class RunningCa {
       child.once('close', (code) => reject(new Error(`the CA ended with ${code}: ${said.join('\n')}`)));
     });
     return new RunningCa({ folder, child, log, ready });
+  }
+
+  get pid(): number {
+    const { pid } = this.#child;
+    if (pid === undefined) throw new Error('the CA is not running');
+    return pid;
   }
 
   get operator(): OperatorClient {

@@ -185,7 +185,7 @@ describe('the sidecar as a process, beside the CA', function () {
     assert.ok(front);
     await front.stop();
     await ca.stop('SIGKILL');
-    const again = await RunningProxy.spawnAgain({ folder: ca.folder, port: ca.port, workload: 'shop/front' });
+    const again = RunningProxy.spawnAgain({ folder: ca.folder, port: ca.port, workload: 'shop/front' });
     proxies.push(again);
     await again.logged('the sidecar serves');
     assert.equal(await call(), 'books');

@@ -12,6 +12,7 @@ export function configure(command: Command, context: CommandContext): void {
     const settings = loadSettings(options, context);
     const { startCa } = await import('../../../ca/server.ts');
     const inFolder = (path: string): string => resolve(context.folder, path);
+    const stopped = untilStopped();
     const ca = await startCa(
       {
         ...settings,
@@ -20,7 +21,7 @@ export function configure(command: Command, context: CommandContext): void {
       },
       { env: context.env, version: packageVersion(), log: context.stderr },
     );
-    await untilStopped();
+    await stopped;
     await ca.close();
   });
 }

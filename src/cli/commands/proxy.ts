@@ -12,6 +12,7 @@ export function configure(command: Command, context: CommandContext): void {
     const settings = loadSettings(options, context);
     const { startProxy } = await import('../../../proxy/server.ts');
     const inFolder = (path: string): string => resolve(context.folder, path);
+    const stopped = untilStopped();
     const { proxy } = settings;
     const state = inFolder(proxy.state ?? join('workloads', proxy.workload ?? ''));
     const running = await startProxy(
@@ -35,7 +36,7 @@ export function configure(command: Command, context: CommandContext): void {
         onAccessLogDrain: () => undefined,
       },
     );
-    await untilStopped(running.ended);
+    await Promise.race([stopped, running.ended]);
     await running.stop();
   });
 }

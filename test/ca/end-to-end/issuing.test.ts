@@ -242,13 +242,31 @@ describe('a running CA', () => {
   });
 
   it('counts under the names that Istio has', async () => {
-    const metrics = await (await fetch(`http://127.0.0.1:${ca.metricsPort}/metrics`)).text();
-    for (const name of ['csr_count', 'authentication_failure_count', 'success_cert_issuance_count']) {
-      assert.match(metrics, new RegExp(`^citadel_server_${name} [1-9]`, 'm'));
-    }
-    assert.match(metrics, /^citadel_server_csr_sign_err_count\{error="CSR_ERROR"\} [1-9]/m);
-    assert.match(metrics, /^citadel_server_csr_sign_err_count\{error="TTL_ERROR"\} \d/m);
-    assert.match(metrics, /^citadel_server_root_cert_expiry_seconds 3153\d{5}$/m);
+    const scrape = async (): Promise<(name: string) => number> => {
+      const text = await (await fetch(`http://127.0.0.1:${ca.metricsPort}/metrics`)).text();
+      return (name) =>
+        Number(
+          text
+            .split('\n')
+            .find((line) => line.startsWith(`citadel_server_${name} `))
+            ?.split(' ')[1],
+        );
+    };
+    const before = await scrape();
+    await createCertificate(channel, { csr: makeCsrPem(), token });
+    await refusal(createCertificate(channel, { csr: makeCsrPem() }));
+    await refusal(createCertificate(channel, { csr: 'garbage', token }));
+    await refusal(createCertificate(channel, { csr: makeCsrPem(), token, seconds: 2n ** 40n }));
+    const after = await scrape();
+    const grew = (name: string): number => after(name) - before(name);
+    assert.equal(grew('csr_count'), 4);
+    assert.equal(grew('success_cert_issuance_count'), 1);
+    assert.equal(grew('authentication_failure_count'), 1);
+    assert.equal(grew('csr_parsing_err_count'), 1);
+    assert.equal(grew('csr_sign_err_count{error="CSR_ERROR"}'), 1);
+    assert.equal(grew('csr_sign_err_count{error="TTL_ERROR"}'), 1);
+    assert.equal(grew('csr_sign_err_count{error="UNKNOWN"}'), 0);
+    assert.ok(after('root_cert_expiry_seconds') > 315_000_000);
   });
 });
 

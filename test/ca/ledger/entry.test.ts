@@ -112,10 +112,10 @@ describe('the written form of a ledger entry', () => {
         assert.ok(line.isWellFormed());
         // The same thing said differently has another hash, so it is refused.
         assert.throws(() => decodeLine(` ${line}`), invalid);
-        assert.throws(() => decodeLine(line.replace('"v":1', '"v":1.0')), invalid);
-        assert.throws(() => decodeLine(line.replace('"v":1', '"v":1,"v":1')), invalid);
-        assert.throws(() => decodeLine(line.replace('"v":1', '"v":2')), invalid);
-        assert.throws(() => decodeLine(line.replace('"v":1', '"v":1,"w":1')), invalid);
+        assert.throws(() => decodeLine(line.replace(/"v":1\}$/, '"v":1.0}')), invalid);
+        assert.throws(() => decodeLine(line.replace(/"v":1\}$/, '"v":1,"v":1}')), invalid);
+        assert.throws(() => decodeLine(line.replace(/"v":1\}$/, '"v":2}')), invalid);
+        assert.throws(() => decodeLine(line.replace(/"v":1\}$/, '"v":1,"w":1}')), invalid);
         assert.throws(() => decodeLine(line.replace('{"entry":{', '{"entry":{"a":1,')), invalid);
         assert.throws(() => decodeLine(line.replace('"kind":"', '"kind":"\\u0072')), invalid);
       }),

@@ -1,0 +1,39 @@
+import { NotMeasurable, type Measure } from './figure.ts';
+
+/** A figure that can be asked for. Its module is loaded when it is: some start processes, some need a peer. */
+export interface RegisteredFigure {
+  readonly what: string;
+  readonly load: () => Promise<Measure>;
+}
+
+/** Every figure by its name, in the order in which all of them are taken. */
+export const FIGURES: Readonly<Record<string, RegisteredFigure>> = {
+  'http1-cpu': {
+    what: 'CPU of one proxied HTTP/1.1 request, inbound, with mTLS and one policy',
+    load: () => Promise.reject(new NotMeasurable('the sidecar has no data path yet')),
+  },
+  'issuance-cpu': {
+    what: "CPU of one issuance, from the call's bytes to a durable certificate",
+    load: async () => (await import('./issuance-cpu.ts')).issuanceCpu,
+  },
+  'issuance-rate': {
+    what: 'durable issuances a second from one core',
+    load: async () => (await import('./issuance-rate.ts')).issuanceRate,
+  },
+  'policy-decision': {
+    what: 'one allowed request judged by 100 policies',
+    load: async () => (await import('./policy-figures.ts')).policyDecision,
+  },
+  'policy-scale': {
+    what: 'the same with 1000 policies, against 10',
+    load: async () => (await import('./policy-figures.ts')).policyScale,
+  },
+  'policy-compile': {
+    what: '1000 policies compiled, as a push of configuration does',
+    load: async () => (await import('./policy-figures.ts')).policyCompile,
+  },
+  'ledger-append': {
+    what: 'CPU of one durable ledger entry, the writing thread included',
+    load: async () => (await import('./ledger-append.ts')).ledgerAppend,
+  },
+};

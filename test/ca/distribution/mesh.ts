@@ -1,0 +1,153 @@
+import { Distribution } from '../../../ca/distribution/distribution.ts';
+import { createDistributionMetrics } from '../../../ca/distribution/distribution-metrics.ts';
+import { SpiffeId } from '../../../src/identity/spiffe-id.ts';
+import { parseTrustDomain } from '../../../src/identity/trust-domain.ts';
+import { createMetrics, type Metrics } from '../../../src/observe/metrics.ts';
+import { readResources } from '../../../src/resources/read-file.ts';
+import { policyValidators } from '../../../src/resources/policy-resource.ts';
+import { formatIssue } from '../../../src/core/issue.ts';
+import {
+  compareSnapshots,
+  makeSnapshot,
+  type ResourceListener,
+  type ResourceSnapshot,
+  type ResourceStore,
+} from '../../../src/resources/resource-store.ts';
+import { XdsServerSession } from '../../../src/wire/xds-server-session.ts';
+import { XdsClientSession } from '../../../src/wire/xds-client-session.ts';
+import type { DeltaRequest, DeltaResponse, XdsResource } from '../../../src/wire/xds-message.ts';
+import { FakeClock } from '../../fakes/clock.ts';
+import { RecordingLogger } from '../../fakes/logger.ts';
+
+export const TRUST_DOMAIN = parseTrustDomain('cluster.local');
+
+/** Resources in memory, read from YAML by the same code as a folder's. */
+export class MemoryStore implements ResourceStore {
+  snapshot: ResourceSnapshot = makeSnapshot([], 0);
+  readonly issues = [];
+  readonly #listeners = new Set<ResourceListener>();
+
+  subscribe(listener: ResourceListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Replaces everything. */
+  set(...texts: string[]): void {
+    this.prepare(...texts)();
+  }
+
+  /** Reads first, and replaces everything when called. */
+  prepare(...texts: string[]): () => void {
+    const after = snapshotOf(texts, this.snapshot.revision + 1);
+    const change = compareSnapshots(this.snapshot, after);
+    return () => {
+      this.snapshot = after;
+      if (change !== undefined) for (const listener of this.#listeners) listener(change);
+    };
+  }
+}
+
+export function snapshotOf(texts: readonly string[], revision = 1): ResourceSnapshot {
+  const validators = policyValidators({ rootNamespace: 'sealwright-system', strayRoot: 'warning' });
+  const { resources, issues } = readResources(texts.join('\n---\n'), {
+    file: 'mesh.yaml',
+    validators,
+    createdAt: () => 1_000,
+  });
+  const errors = issues.filter(({ severity }) => severity === 'error');
+  if (errors.length > 0) throw new Error(errors.map(formatIssue).join('\n'));
+  return makeSnapshot(resources, revision);
+}
+
+export interface Hub {
+  readonly distribution: Distribution;
+  readonly store: MemoryStore;
+  readonly logger: RecordingLogger;
+  readonly metrics: Metrics;
+}
+
+export function createHub(...texts: string[]): Hub {
+  const store = new MemoryStore();
+  store.set(...texts);
+  const logger = new RecordingLogger();
+  const metrics = createMetrics({ processMetrics: false });
+  const distribution: Distribution = new Distribution({
+    store,
+    bundle: { trustDomain: TRUST_DOMAIN, roots: [Buffer.from('root')] },
+    rootNamespace: 'sealwright-system',
+    clusterId: 'Kubernetes',
+    metrics: createDistributionMetrics(metrics, () => distribution.streams),
+    clock: new FakeClock(),
+    logger,
+  });
+  return { distribution, store, logger, metrics };
+}
+
+/** A sidecar that is joined to a distribution without a network: both ends of the protocol, and queues between them. */
+export class JoinedSidecar {
+  readonly held = new Map<string, XdsResource>();
+  readonly removed: string[] = [];
+  ended: unknown;
+  pushes = 0;
+  readonly #client = new XdsClientSession();
+  readonly #server: XdsServerSession;
+  readonly #subscriber: ReturnType<Distribution['subscribe']>;
+  #up: DeltaRequest[] = [];
+  #down: DeltaResponse[] = [];
+
+  constructor(
+    distribution: Distribution,
+    typeUrl: string,
+    who: { readonly workload?: string; readonly account?: string } = {},
+  ) {
+    const { workload = 'shop/catalog', account = workload } = who;
+    const [namespace = '', name = ''] = workload.split('/');
+    const [home = '', serviceAccount = ''] = account.split('/');
+    const identity = SpiffeId.ofWorkload(TRUST_DOMAIN, { namespace: home, serviceAccount });
+    this.#subscriber = distribution.subscribe({ namespace, name }, identity);
+    const { source, onAccepted, onRefused } = this.#subscriber;
+    this.#server = new XdsServerSession({
+      source,
+      send: (response) => this.#down.push(response) > 0,
+      ...(onAccepted === undefined ? {} : { onAccepted }),
+      ...(onRefused === undefined ? {} : { onRefused }),
+    });
+    this.#client.declare(typeUrl, ({ changed, removed }) => {
+      this.pushes += 1;
+      for (const resource of changed) this.held.set(resource.name, resource);
+      for (const gone of removed) this.held.delete(gone);
+      this.removed.push(...removed);
+      return undefined;
+    });
+    this.#client.connected((request) => this.#up.push(request) > 0);
+    this.#subscriber.opened({
+      changed: (type, names) => this.#server.changed(type, names),
+      end: (error) => (this.ended ??= error),
+    });
+  }
+
+  subscribe(typeUrl: string, ...names: string[]): this {
+    this.#client.subscribe(typeUrl, names);
+    return this.settle();
+  }
+
+  /** Moves messages until there are none. */
+  settle(): this {
+    while (this.#up.length + this.#down.length > 0) {
+      const [up, down] = [this.#up, this.#down];
+      [this.#up, this.#down] = [[], []];
+      for (const request of up) this.#server.received(request);
+      for (const response of down) this.#client.received(response);
+    }
+    return this;
+  }
+
+  get names(): string[] {
+    return [...this.held.keys()].sort();
+  }
+
+  close(): void {
+    this.#subscriber.closed();
+  }
+}

@@ -1,0 +1,235 @@
+import { strict as assert } from 'node:assert';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { temporaryFolder } from '../fakes/folder.ts';
+import { runCommand } from './command-run.ts';
+
+const POLICY = `# who may read
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: read, namespace: shop }
+spec:
+  selector: { matchLabels: { app: catalog } }
+  rules:
+    - to: [{ operation: { methods: [GET] } }]
+`;
+
+const WORKLOAD = `apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: { name: catalog, namespace: shop, labels: { app: catalog } }
+spec: { address: 127.0.1.1, ports: { http: 8080 }, serviceAccount: catalog }
+`;
+
+describe('resources on the command line', () => {
+  let folder: string;
+  beforeEach(function () {
+    folder = temporaryFolder(this);
+    mkdirSync(join(folder, 'resources'));
+  });
+  const sealwright = (...args: string[]) => runCommand(folder, args);
+
+  it('are applied from standard input, changed, left alone, listed and deleted', async () => {
+    const first = await runCommand(folder, ['apply', '-f', '-'], `${POLICY}---\n${WORKLOAD}`);
+    assert.deepEqual(first, {
+      code: 0,
+      stdout: 'authorizationpolicy shop/read created\nworkloadentry shop/catalog created\n',
+      stderr: '',
+    });
+    const again = await runCommand(folder, ['apply', '-f', '-'], POLICY);
+    assert.equal(again.stdout, 'authorizationpolicy shop/read unchanged\n');
+    writeFileSync(join(folder, 'edit.yaml'), POLICY.replace('GET', 'POST'));
+    assert.equal((await sealwright('apply', '-f', 'edit.yaml')).stdout, 'authorizationpolicy shop/read configured\n');
+
+    const table = await sealwright('get', 'ap');
+    assert.match(
+      table.stdout,
+      /^NAMESPACE {2}NAME {2}ACTION {2}RULES {2}SELECTOR {5}CREATED\nshop {7}read {2}ALLOW {3}1 {6}app=catalog/,
+    );
+    assert.match(
+      (await sealwright('get', 'we', '-o', 'wide')).stdout,
+      /127\.0\.1\.1 .*http=8080 .*app=catalog .*\.yaml/,
+    );
+    const yaml = (await sealwright('get', 'authorizationpolicies', 'read', '-n', 'shop', '-o', 'yaml')).stdout;
+    assert.equal(
+      (await runCommand(folder, ['apply', '-f', '-'], yaml)).stdout,
+      'authorizationpolicy shop/read unchanged\n',
+    );
+    const json = JSON.parse((await sealwright('get', 'ap', 'read', '-o', 'json')).stdout) as { kind: string };
+    assert.equal(json.kind, 'AuthorizationPolicy');
+    const list = JSON.parse((await sealwright('get', 'ap', '-o', 'json')).stdout) as { items: unknown[] };
+    assert.equal(list.items.length, 1);
+
+    assert.equal((await sealwright('delete', 'ap', 'read')).code, 1, 'it is not in the namespace default');
+    const deleted = await sealwright('delete', 'ap', 'read', '-n', 'shop');
+    assert.equal(deleted.stdout, 'authorizationpolicy shop/read deleted\n');
+    assert.match((await sealwright('get', 'ap')).stderr, /no authorizationpolicies found/);
+    const rest = await runCommand(folder, ['delete', '-f', '-'], WORKLOAD);
+    assert.equal(rest.stdout, 'workloadentry shop/catalog deleted\n');
+    assert.deepEqual(readdirSync(join(folder, 'resources')), []);
+  });
+
+  it('are not applied where anything is wrong with one of them: nothing is written', async () => {
+    const { code, stdout, stderr } = await runCommand(
+      folder,
+      ['apply', '-f', '-'],
+      `${WORKLOAD}---\n${POLICY.replace('methods', 'method')}`,
+    );
+    assert.deepEqual([code, stdout], [1, '']);
+    assert.match(stderr, /^-:13:\d+: error: .*did you mean methods\?/m);
+    assert.deepEqual(readdirSync(join(folder, 'resources')), []);
+  });
+
+  const wrong: [args: string[], said: RegExp, code: number][] = [
+    [['apply'], /required option '-f, --filename/, 2],
+    [['apply', '-f', 'nowhere.yaml'], /nowhere\.yaml/, 2],
+    [['get', 'polcy'], /not a kind/, 2],
+    [['get', 'ap', 'nothing'], /no such resource/, 1],
+    [['get', 'ap', '--resources', 'nowhere'], /cannot be read/, 2],
+    [['delete', 'ap'], /KIND NAME, or -f FILE/, 2],
+    [['delete', 'ap', 'x', '-f', '-'], /either KIND NAME or -f FILE/, 2],
+    [['policy', 'validate', 'nowhere.yaml'], /nowhere\.yaml/, 2],
+    [['policy', 'explain', '--to', 'catalog'], /namespace\/name/, 2],
+    [['policy', 'explain', '--to', 'shop/ghost'], /no such resource/, 1],
+    [['policy', 'explain'], /required option '--to/, 2],
+  ];
+  for (const [args, said, code] of wrong) {
+    it(`say what is wrong with "${args.join(' ')}"`, async () => {
+      const answer = await runCommand(folder, args);
+      assert.match(answer.stderr, said);
+      assert.equal(answer.code, code);
+    });
+  }
+
+  describe('when validated', () => {
+    it('are good, and it says how many were looked at', async () => {
+      writeFileSync(join(folder, 'resources/a.yaml'), `${POLICY}---\n${WORKLOAD}`);
+      const { code, stdout, stderr } = await sealwright('policy', 'validate');
+      assert.deepEqual([code, stdout, stderr], [0, '', '1 files, 2 resources in order, 0 errors, 0 warnings\n']);
+    });
+
+    it('are told with file, line and column, all of them at once', async () => {
+      writeFileSync(join(folder, 'resources/a.yaml'), POLICY.replace('methods', 'method'));
+      writeFileSync(join(folder, 'resources/b.yaml'), POLICY);
+      writeFileSync(join(folder, 'resources/c.yaml'), POLICY.replace('app: catalog', 'app: other'));
+      writeFileSync(join(folder, 'single.yaml'), 'kind: [');
+      const { code, stdout } = await sealwright('policy', 'validate', 'single.yaml', 'resources');
+      assert.equal(code, 1);
+      assert.match(stdout, /^single\.yaml:1:\d+: error/m);
+      assert.match(
+        stdout,
+        /^resources\/a\.yaml:8:\d+: error: spec\.rules\[0\]\.to\[0\]\.operation\.method: .*did you mean methods/m,
+      );
+      assert.match(stdout, /^resources\/c\.yaml:4:\d+: error: metadata\.name: .*b\.yaml too/m);
+      const json = JSON.parse((await sealwright('policy', 'validate', 'resources', '-o', 'json')).stdout) as unknown[];
+      assert.equal(json.length, 2);
+    });
+
+    it('are refused in istio-system without a selector, unless that is the root namespace', async () => {
+      const wide = POLICY.replace('namespace: shop', 'namespace: istio-system').replace(/ {2}selector.*\n/, '');
+      writeFileSync(join(folder, 'resources/a.yaml'), wide);
+      const { code, stdout } = await sealwright('policy', 'validate');
+      assert.equal(code, 1);
+      assert.match(stdout, /^resources\/a\.yaml:4:\d+: error: metadata\.namespace: .*set rootNamespace: istio-system/m);
+      assert.equal((await sealwright('policy', 'validate', '--root-namespace', 'istio-system')).code, 0);
+      const selecting = POLICY.replace('namespace: shop', 'namespace: istio-system');
+      writeFileSync(join(folder, 'resources/a.yaml'), selecting);
+      assert.equal((await sealwright('policy', 'validate')).code, 0, 'a gateway may have its own');
+    });
+
+    it('are refused where the mesh settings name another root namespace than the process settings', async () => {
+      const mesh = (root: string): string =>
+        `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: sealwright, namespace: sealwright-system }\ndata: { mesh: "rootNamespace: ${root}" }\n`;
+      writeFileSync(join(folder, 'resources/mesh.yaml'), mesh('istio-system'));
+      assert.match(
+        (await sealwright('policy', 'validate')).stdout,
+        /mesh\.yaml:4.*process settings say sealwright-system/,
+      );
+      writeFileSync(join(folder, 'resources/mesh.yaml'), mesh('sealwright-system'));
+      assert.equal((await sealwright('policy', 'validate')).code, 0);
+    });
+  });
+
+  describe('when explained', () => {
+    beforeEach(() => {
+      writeFileSync(join(folder, 'resources/workload.yaml'), WORKLOAD);
+      writeFileSync(join(folder, 'resources/read.yaml'), POLICY);
+      writeFileSync(
+        join(folder, 'resources/deny.yaml'),
+        POLICY.replace('name: read', 'name: no-admin')
+          .replace('  rules:', '  action: DENY\n  rules:')
+          .replace(
+            'to: [{ operation: { methods: [GET] } }]',
+            'from: [{ source: { principals: ["*/sa/orders"] } }]\n      to: [{ operation: { paths: [/admin/*] } }]',
+          ),
+      );
+      writeFileSync(
+        join(folder, 'resources/other.yaml'),
+        POLICY.replace('name: read', 'name: other').replace('app: catalog', 'app: x'),
+      );
+    });
+    const explain = async (...more: string[]): Promise<string> => {
+      const { code, stdout, stderr } = await sealwright('policy', 'explain', '--to', 'shop/catalog', ...more);
+      assert.equal(code, 0, stderr);
+      return stdout;
+    };
+
+    it('name the policy, the rule and the field that allowed, and what did not fit of the others', async () => {
+      const text = await explain('--from', 'shop/orders', '--method', 'GET', '--path', '/items');
+      assert.match(
+        text,
+        /^spiffe:\/\/cluster\.local\/ns\/shop\/sa\/orders -> shop\/catalog port 8080 \(http\) GET \/items$/m,
+      );
+      assert.match(text, /^ALLOWED: rule 0 of ALLOW policy shop\/read matched$/m);
+      assert.match(text, /^ {2}at resources\/read\.yaml:8:7$/m);
+      assert.match(text, /^ {2}by to\[0\]\.operation\.methods: wanted "GET", got "GET"$/m);
+      assert.match(
+        text,
+        /^ {2}shop\/no-admin DENY: did not match\n {4}rule 0: to\[0\]\.operation\.paths: wanted "\/admin\/\*", got "\/items"$/m,
+      );
+      assert.match(text, /^ {2}shop\/other: its selector does not select the workload$/m);
+      assert.match(text, /^mTLS: PERMISSIVE \(default\)$/m);
+    });
+
+    it('name the field that denied, judging the path as the application will get it (invariant 7)', async () => {
+      const text = await explain('--from', 'shop/orders', '--path', '/items/../admin/%61?x=1');
+      assert.match(text, /^DENIED: rule 0 of DENY policy shop\/no-admin matched$/m);
+      assert.match(
+        text,
+        /^ {2}by from\[0\]\.source\.principals: wanted "\*\/sa\/orders", got "cluster\.local\/ns\/shop\/sa\/orders"$/m,
+      );
+      assert.match(text, /^ {2}by to\[0\]\.operation\.paths: wanted "\/admin\/\*", got "\/admin\/a"$/m);
+    });
+
+    it('say that nothing allowed', async () => {
+      const text = await explain('--method', 'POST');
+      assert.match(text, /^DENIED: an ALLOW policy applies and no ALLOW rule matched$/m);
+      assert.match(
+        text,
+        /shop\/no-admin DENY: did not match\n {4}rule 0: from\[0\]\.source\.principals: wanted "\*\/sa\/orders", got nothing/,
+      );
+    });
+
+    it('say that mTLS refuses before any policy does (invariant 4)', async () => {
+      writeFileSync(
+        join(folder, 'resources/strict.yaml'),
+        'apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: { name: default, namespace: shop }\nspec: { mtls: { mode: STRICT } }\n',
+      );
+      const text = await explain('--method', 'GET');
+      assert.match(text, /^DENIED: the port is STRICT/m);
+      assert.match(text, /^mTLS: STRICT \(namespace by shop\/default\)$/m);
+      const json = JSON.parse(await explain('--method', 'GET', '-o', 'json')) as { allowed: boolean };
+      assert.equal(json.allowed, false);
+      assert.match(await explain('--from', 'shop/orders', '--method', 'GET'), /^ALLOWED/m);
+    });
+
+    it('answer nothing from a folder that holds an error', async () => {
+      writeFileSync(
+        join(folder, 'resources/bad.yaml'),
+        readFileSync(join(folder, 'resources/deny.yaml'), 'utf8').replace('paths', 'path'),
+      );
+      const { code, stdout, stderr } = await sealwright('policy', 'explain', '--to', 'shop/catalog');
+      assert.deepEqual([code, stdout], [1, '']);
+      assert.match(stderr, /bad\.yaml:\d+:\d+: error/);
+    });
+  });
+});
