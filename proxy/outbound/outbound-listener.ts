@@ -1,10 +1,10 @@
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import type { Clock } from '../../src/core/clock.ts';
+import { reasonOf } from '../../src/core/errors.ts';
 import { HttpConnection } from '../http1/http-connection.ts';
 import type { HttpEngine } from '../http1/http-engine.ts';
 import type { Detected } from '../inbound/detect-protocol.ts';
 import { Sniffer } from '../inbound/sniffer.ts';
-import { UNKNOWN_SERVICE } from '../report/edge.ts';
 import type { Called, Caller, OutboundReporter } from '../report/outbound-reporter.ts';
 import { hostPort } from '../report/request-entry.ts';
 import { breakSocket, TcpRelay } from '../tcp/relay.ts';
@@ -13,7 +13,7 @@ import { connectOpaque } from './connect-opaque.ts';
 import type { Endpoint } from './endpoint.ts';
 import { createOutboundHttp } from './outbound-http.ts';
 import type { OutboundPort } from './outbound-port.ts';
-import { REFUSED, type Refused } from './route.ts';
+import { REFUSED, type Refused, type Target } from './route.ts';
 import type { Router } from './router.ts';
 
 export interface OutboundListenerOptions {
@@ -123,11 +123,17 @@ export class OutboundListener {
       this.#refuse(socket, caller, REFUSED.noHost);
       return;
     }
-    void Promise.resolve(this.#options.router.route(target)).then((route) => {
-      if (socket.destroyed) return;
-      if (route.kind === 'refused') this.#refuse(socket, caller, route);
-      else this.#connect(socket, caller, route.cluster, MAX_ATTEMPTS);
+    this.#routeOpaque(socket, caller, target).catch((error: unknown) => {
+      this.#options.engine.logger.error('a connection could not be routed', { reason: reasonOf(error) });
+      breakSocket(socket);
     });
+  }
+
+  async #routeOpaque(socket: Socket, caller: Caller, target: Target): Promise<void> {
+    const route = await this.#options.router.route(target);
+    if (socket.destroyed) return;
+    if (route.kind === 'refused') this.#refuse(socket, caller, route);
+    else this.#connect(socket, caller, route.cluster, MAX_ATTEMPTS);
   }
 
   #connect(socket: Socket, caller: Caller, cluster: Cluster, attempts: number): void {
@@ -165,7 +171,7 @@ export class OutboundListener {
       flags,
       reason: detail,
       called: undefined,
-      service: service ?? UNKNOWN_SERVICE,
+      service,
     });
     breakSocket(socket);
   }

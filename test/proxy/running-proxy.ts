@@ -36,7 +36,7 @@ export class RunningProxy {
     if (child.stderr !== null) read(child.stderr, this.log);
     if (child.stdout !== null) read(child.stdout, this.access);
     this.closed = once(child, 'close').then(([code]) => code as number | null);
-    void this.closed.then(() => {
+    child.once('close', () => {
       for (const watcher of this.#watchers) watcher();
     });
   }
