@@ -15,7 +15,7 @@ type Row = MetricValue<string> & { readonly metricName?: string; readonly shared
 
 /**
  * The series of one family. prom-client joins all label values into a key at each count, which with Istio's 25 labels
- * costs more than a whole request may (measured: 4 µs a count; this: 5 ns). So the numbers are held here, and
+ * costs more than the rest of a request may (measured: 2.2 µs a count; this: 3 ns). So the numbers are held here, and
  * prom-client asks for them when somebody scrapes.
  */
 class SeriesMap<S> {
