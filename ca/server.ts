@@ -1,6 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
-import { access, mkdir } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { Settings } from '../src/config/settings-table.ts';
@@ -10,18 +9,22 @@ import type { Logger } from '../src/core/logger.ts';
 import { createRandomPool } from '../src/core/random-pool.ts';
 import { SpiffeId } from '../src/identity/spiffe-id.ts';
 import { parseTrustDomain } from '../src/identity/trust-domain.ts';
+import { limitLines } from '../src/observe/limit-lines.ts';
 import { createLogger } from '../src/observe/logger.ts';
 import { createMetrics, type Metrics } from '../src/observe/metrics.ts';
 import { serveStatus, type StatusAnswer, type StatusServer } from '../src/observe/status-server.ts';
 import { parseCertificate } from '../src/pki/certificate.ts';
 import { encodePem } from '../src/pki/pem.ts';
 import { verifySvid } from '../src/pki/verify-svid.ts';
+import { connectionLimit } from '../src/wire/connection-limit.ts';
 import { GrpcServer } from '../src/wire/grpc-server.ts';
 import { createHealth } from '../src/wire/health.ts';
 import { createReflection } from '../src/wire/reflection.ts';
 import { listenTls } from '../src/wire/tls-listener.ts';
 import { authenticateInOrder } from './authenticators/authenticate-in-order.ts';
 import { createSvidAuthenticator } from './authenticators/svid-authenticator.ts';
+import { openTokenAuthenticators } from './authenticators/open-token-authenticators.ts';
+import { openTokenIssuer } from './authenticators/open-token-issuer.ts';
 import { discoveryGrpcService } from './distribution/discovery-grpc-service.ts';
 import { createDistributionMetrics } from './distribution/distribution-metrics.ts';
 import { Distribution } from './distribution/distribution.ts';
@@ -32,18 +35,20 @@ import { createIssuanceMetrics, exposeExpiry } from './issuance/issuance-metrics
 import { Issuance } from './issuance/issuance.ts';
 import { createIssuer } from './issuance/issuer.ts';
 import { createServerSigner } from './issuance/server-certificates.ts';
+import { RefusalLedger } from './issuance/refusal-ledger.ts';
 import { openLedger, type Ledger } from './ledger/ledger.ts';
 import { RefusalCounter } from './ledger/refusal-counter.ts';
 import { identityOperations } from './operator/identity-operations.ts';
 import { ledgerOperations } from './operator/ledger-operations.ts';
-import { createOperatorApp, serveOperatorSocket } from './operator/operator-server.ts';
+import { answers, createOperatorApp, serveOperatorSocket } from './operator/operator-server.ts';
 import { tokenOperations } from './operator/token-operations.ts';
+import { createReadiness, type Readiness } from './readiness.ts';
 import type { CaMaterial } from './roots/ca-material.ts';
+import { makeStateFolder } from './roots/make-state-folder.ts';
 import { openRoots } from './roots/open-roots.ts';
 import { ServerIdentity } from './roots/server-identity.ts';
 import { caServerNames, type ServerNames } from './roots/server-names.ts';
 import { lockState } from './roots/state-lock.ts';
-import { openTokenAuthenticators, openTokenIssuer } from './server-tokens.ts';
 
 export interface CaSurroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -62,6 +67,15 @@ export interface CaProcess {
 
 /** How long open calls may go on once the CA was told to stop, in milliseconds. */
 const STOP_GRACE = 5_000;
+
+/**
+ * The largest message in bytes: a CSR may have 64 KiB, and a list of subscriptions is not longer than this. With the
+ * calls of one connection it bounds what somebody without a credential can make the CA hold: 8 MiB a connection.
+ */
+const LARGEST_MESSAGE = 256 * 1024;
+
+/** Calls open at once on one connection. A workload has a control stream and now and then a renewal. */
+const MOST_CALLS = 32;
 
 /**
  * The certificate authority: its parts in the order in which they start. They stop in the other order, also where a
@@ -94,12 +108,21 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
   try {
     const folder = settings.ca.state;
     await makeStateFolder(folder);
-    started(await lockState(folder), (lock) => lock.release());
+    started(lockState(folder), (lock) => lock.release());
+    // Where the file system has no locks that reach the other CA: before the ledger's epoch is taken, which fences it.
+    if (await answers(join(folder, 'operator.sock'))) throw new SealwrightError('state_in_use', { folder });
     const resources = started(
       await openResources({ folder: settings.resources, rootNamespace: settings.rootNamespace, clock, logger }),
       (part) => part.close(),
     );
-    const material = await openRoots({ folder, trustDomain, clock, randomBytes, logger });
+    const material = await openRoots({
+      folder,
+      ...(settings.ca.roots === undefined ? {} : { pluggedIn: settings.ca.roots }),
+      trustDomain,
+      clock,
+      randomBytes,
+      logger,
+    });
     const ledger = started(
       await openLedger({
         databasePath: join(folder, 'ledger.db'),
@@ -114,6 +137,17 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     const tokenIssuer = await openTokenIssuer(settings, { folder, clock, logger, randomBytes });
     const refusals = started(new RefusalCounter({ append: (entry) => ledger.append(entry), clock, logger }), (part) =>
       part.close(),
+    );
+    // For what callers can cause at will; it ends before the logger does.
+    const perCall = started(limitLines({ logger, clock }), (part) => part.close()).logger;
+    const proven = started(
+      new RefusalLedger({
+        append: (entry) => ledger.append(entry),
+        countOnly: (reason, identity) => refusals.count(reason, identity),
+        clock,
+        logger: perCall,
+      }),
+      (part) => part.close(),
     );
     const authenticate = authenticateInOrder({
       tokens: await openTokenAuthenticators(settings, {
@@ -142,11 +176,13 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     const issuance = new Issuance({
       issuer: () => issuer,
       ledger,
+      refusals: proven,
       lifetimes: settings.ca.ttl,
+      tokenMaxAge: settings.ca.auth.tokenMaxAge,
       clock,
       // Serial numbers are public: they may lie in memory before they are used.
       randomBytes: createRandomPool(randomBytes),
-      logger,
+      logger: perCall,
     });
     exposeExpiry(metrics, clock, { root: () => firstRootExpiry(material), chain: () => material.notAfter });
 
@@ -154,8 +190,8 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       authenticate,
       issuance,
       metrics: createIssuanceMetrics(metrics),
-      onRefused: (refusal) => ledgerRefusal(refusal, { ledger, refusals, logger }),
-      logger,
+      onRefused: (refusal) => ledgerRefusal(refusal, { proven, refusals }),
+      logger: perCall,
     });
     const distribution: Distribution = started(
       new Distribution({
@@ -170,9 +206,16 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       (part) => part.close(),
     );
     const discovery = discoveryGrpcService({ authenticate, distribution, logger });
-    const health = createHealth([service.description.typeName, discovery.description.typeName]);
+    const served = [service.description.typeName, discovery.description.typeName];
+    const health = createHealth(served);
     const services = [service, discovery, health.service];
-    const grpc = new GrpcServer({ services: [...services, ...createReflection(services)], clock, logger });
+    const grpc = new GrpcServer({
+      services: [...services, ...createReflection(services)],
+      maxMessageBytes: LARGEST_MESSAGE,
+      maxCallsPerConnection: MOST_CALLS,
+      clock,
+      logger,
+    });
     const roots = material.roots.map((root) => encodePem('CERTIFICATE', root)).join('');
     const serverIdentity = started(
       await ServerIdentity.open({
@@ -202,6 +245,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       host,
       port,
       tls: { certificateChain, privateKey, roots },
+      maxConnections: connectionLimit(await readFile('/proc/self/limits', 'utf8').catch(() => undefined)),
       onRefused: (why, detail) => logger.debug('a connection was refused', { why, ...detail }),
     });
     started(listener, async (part) => {
@@ -238,8 +282,12 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       }),
       (part) => part.close(),
     );
+    const readiness = started(
+      createReadiness({ ledger, notAfter: () => material.notAfter, health, services: served, clock }),
+      (part) => part.close(),
+    );
     const status = started(
-      await serveCaStatus(settings, { metrics, material, clock, logger, version: surroundings.version }),
+      await serveCaStatus(settings, { metrics, readiness, clock, logger, version: surroundings.version }),
       (part) => part.close(),
     );
 
@@ -264,16 +312,6 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
   }
 }
 
-/** The folder is made for the CA alone before anything secret is put into it. */
-async function makeStateFolder(folder: string): Promise<void> {
-  try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    await access(folder, constants.W_OK);
-  } catch (error) {
-    throw new SealwrightError('state_unwritable', { folder, reason: reasonOf(error) }, { cause: error });
-  }
-}
-
 /** Every start says which roots it trusts, so that the ledger tells when they changed. */
 async function recordRoots({ roots }: CaMaterial, ledger: Ledger): Promise<void> {
   const action = ledger.epoch === 1 ? 'made' : 'loaded';
@@ -288,15 +326,11 @@ interface Opening {
 /** A proven caller is ledgered by name; a stranger is only counted, so that nobody can fill the disk. */
 function ledgerRefusal(
   { code, reason, identity, remoteAddress }: Refusal,
-  { ledger, refusals, logger }: { ledger: Ledger; refusals: RefusalCounter; logger: Logger },
+  { proven, refusals }: { proven: RefusalLedger; refusals: RefusalCounter },
 ): void {
-  if (identity === undefined) {
-    refusals.count(code, remoteAddress);
-    return;
-  }
-  ledger.append({ kind: 'refusal', identity, reason: code, detail: reason }).catch((error: unknown) => {
-    logger.error('a refusal could not be ledgered', { identity: identity.toString(), reason: reasonOf(error) });
-  });
+  if (identity === undefined) refusals.count(code, remoteAddress);
+  // It never rejects: what cannot be ledgered is logged.
+  else void proven.record({ kind: 'refusal', identity, reason: code, detail: reason });
 }
 
 function serverNames({ rootNamespace, ca }: Settings): ServerNames {
@@ -313,14 +347,13 @@ function serverNames({ rootNamespace, ca }: Settings): ServerNames {
 
 async function serveCaStatus(
   { ca }: Settings,
-  parts: Opening & { readonly metrics: Metrics; readonly material: CaMaterial; readonly version: string },
+  parts: Opening & { readonly metrics: Metrics; readonly readiness: Readiness; readonly version: string },
 ): Promise<StatusServer> {
-  const { metrics, material, clock, logger, version } = parts;
+  const { metrics, readiness, logger, version } = parts;
   const { host = '::', port } = ca.metrics.listen;
   const ready = (): StatusAnswer => {
-    // A CA whose certificate has expired can issue nothing: it must not get callers.
-    if (clock.now() >= material.notAfter) return { status: 503, body: 'the CA certificate has expired\n' };
-    return { status: 200, body: 'ready\n' };
+    const reason = readiness.reason();
+    return reason === undefined ? { status: 200, body: 'ready\n' } : { status: 503, body: `${reason}\n` };
   };
   return serveStatus({
     host,

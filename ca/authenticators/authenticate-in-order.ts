@@ -87,6 +87,8 @@ function createTokenJudge(
     for (const authenticator of concerned(jwt, tokens)) {
       if (authenticator.standsIn && unavailable === undefined) continue;
       const outcome = await authenticator.authenticate(bearer, jwt);
+      // A queue that strangers can fill must not choose the judge who knows less.
+      if (outcome.kind !== 'granted' && outcome.code === 'token_reviews_busy') return outcome;
       if (outcome.kind === 'unavailable') {
         unavailable ??= outcome;
         continue;

@@ -1,8 +1,9 @@
 import { createPrivateKey, generateKeyPair, type KeyObject } from 'node:crypto';
-import { link, open, readFile, rm } from 'node:fs/promises';
+import { link, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { SealwrightError, reasonOf } from '../../src/core/errors.ts';
+import { isMissing, readPrivateFile } from '../roots/private-file.ts';
 
 const generate = promisify(generateKeyPair);
 
@@ -10,11 +11,11 @@ const generate = promisify(generateKeyPair);
  * The key of the embedded token issuer: RSA, since RS256 is what every verifier of service account tokens knows. Made
  * on the first start, whole or not at all, readable by its owner alone, and used for nothing else.
  *
- * @throws SealwrightError `token_key_unusable`
+ * @throws SealwrightError `token_key_unusable`, `private_file_exposed`
  */
 export async function openTokenKey(path: string): Promise<KeyObject> {
   try {
-    const existing = await readKey(path);
+    const existing = readKey(path);
     if (existing !== undefined) return existing;
     const { privateKey } = await generate('rsa', { modulusLength: 2048 });
     const unfinished = `${path}.${process.pid}.new`;
@@ -31,20 +32,21 @@ export async function openTokenKey(path: string): Promise<KeyObject> {
     await rm(unfinished);
     await using folder = await open(dirname(path));
     await folder.sync();
-    const made = await readKey(path);
+    const made = readKey(path);
     if (made !== undefined) return made;
   } catch (error) {
+    if (error instanceof SealwrightError) throw error;
     // Neither node nor OpenSSL quotes the file in its reason.
     throw new SealwrightError('token_key_unusable', { file: path, reason: reasonOf(error) }, { cause: error });
   }
   throw new SealwrightError('token_key_unusable', { file: path, reason: 'it vanished' });
 }
 
-async function readKey(path: string): Promise<KeyObject | undefined> {
+function readKey(path: string): KeyObject | undefined {
   try {
-    return createPrivateKey(await readFile(path));
+    return createPrivateKey(readPrivateFile(path).text);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (isMissing(error)) return undefined;
     throw error;
   }
 }

@@ -5,6 +5,7 @@ import type { TrustDomain } from '../../src/identity/trust-domain.ts';
 import type { TokenReviewAnswer } from '../../src/kubernetes/token-review-status.ts';
 import { isObjectName, parseServiceAccountSubject } from '../../src/token/service-account-subject.ts';
 import { readServiceAccount } from '../../src/token/service-account-token.ts';
+import { findAlgorithm } from '../../src/token/signature-algorithm.ts';
 import { checkAudiences, checkTimes, DEFAULT_LEEWAY, refuseClaim } from '../../src/token/token-claims.ts';
 import type { Caller, TokenAuthenticator } from './authenticator.ts';
 import { outcomeOf } from './outcome.ts';
@@ -19,6 +20,8 @@ export interface TokenReviewAuthenticatorOptions {
   readonly issuer?: string;
   /** Milliseconds; one minute if not given. */
   readonly leeway?: number;
+  /** Reviews under way or waiting at once; beyond them a caller is to come again. 256 if not given. */
+  readonly mostReviews?: number;
   readonly clock: Pick<Clock, 'now'>;
 }
 
@@ -32,8 +35,18 @@ const EXTRA = 'authentication.kubernetes.io/';
  * Bound to our audiences always: there is no way to ask without, and an answer that names none of them is refused.
  */
 export function createTokenReviewAuthenticator(options: TokenReviewAuthenticatorOptions): TokenAuthenticator {
-  const { trustDomain, reviewer, audiences, issuer, clock, leeway = DEFAULT_LEEWAY } = options;
+  const { trustDomain, reviewer, audiences, issuer, clock, leeway = DEFAULT_LEEWAY, mostReviews = 256 } = options;
   const name = 'token-review';
+  let reviews = 0;
+  const review = async (token: string): Promise<TokenReviewAnswer> => {
+    if (reviews >= mostReviews) throw new SealwrightError('token_reviews_busy', { waiting: reviews });
+    reviews += 1;
+    try {
+      return await reviewer.review(token, audiences);
+    } finally {
+      reviews -= 1;
+    }
+  };
   return {
     name,
     issuer,
@@ -43,11 +56,13 @@ export function createTokenReviewAuthenticator(options: TokenReviewAuthenticator
         // What the token itself says against itself. The API server would refuse it too, but in words that tell
         // neither the times nor which audience was wanted; and it need not be troubled. The time comes last, so that
         // `token_expired` means that nothing else was wrong.
+        const { alg } = jwt.header;
+        if (findAlgorithm(alg) === undefined) throw new SealwrightError('token_algorithm', { got: alg.slice(0, 32) });
         checkAudiences(jwt.claims, audiences);
         const account = readServiceAccount(jwt.claims);
         checkTimes(jwt.claims, { clock, leeway });
 
-        const answer = await reviewer.review(compact, audiences);
+        const answer = await review(compact);
         const facts = readReview(answer, audiences);
         if (facts.namespace !== account.namespace || facts.serviceAccount !== account.serviceAccount) {
           return refuseClaim('sub', 'is not the user name that the API server answered');

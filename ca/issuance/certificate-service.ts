@@ -93,7 +93,7 @@ async function authenticated(call: CertificateCall, options: CertificateServiceO
     const asked = call.impersonatedIdentity.slice(0, 300);
     const error = new SealwrightError('impersonation_not_allowed', { caller: identity.toString(), asked });
     metrics.authenticationFailures.add();
-    logger.warn('an impersonation was refused', { caller: identity.toString(), asked });
+    logger.warn('an impersonation was refused', { code: error.code, caller: identity.toString(), asked });
     onRefused({ code: error.code, reason: error.message, identity, remoteAddress });
     throw error;
   }

@@ -3,17 +3,18 @@ import type { Clock } from '../../src/core/clock.ts';
 import { SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
-import { checkIssued, opensslNames } from '../../src/pki/check-issued.ts';
+import { opensslNames } from '../../src/pki/check-issued.ts';
 import { parseCsr, type Csr } from '../../src/pki/csr.ts';
-import { lintTbs } from '../../src/pki/lint.ts';
 import { encodePem } from '../../src/pki/pem.ts';
-import { assembleCertificate, buildLeafTbs } from '../../src/pki/profile.ts';
+import { buildLeafTbs } from '../../src/pki/profile.ts';
 import { newSerial } from '../../src/pki/serial.ts';
 import { validityFor } from '../../src/pki/validity.ts';
 import type { Caller } from '../authenticators/authenticator.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Issuer } from './issuer.ts';
-import { lifetimeOf, type LifetimePolicy } from './lifetime.ts';
+import { lifetimeOf, lifetimeOfRenewal, type LifetimePolicy } from './lifetime.ts';
+import type { RefusalLedger } from './refusal-ledger.ts';
+import { signCertificate } from './sign-certificate.ts';
 
 export interface IssuanceRequest {
   readonly caller: Caller;
@@ -38,7 +39,10 @@ export interface Issued {
 export interface IssuanceOptions {
   readonly issuer: () => Issuer;
   readonly ledger: Pick<Ledger, 'append'>;
+  readonly refusals: Pick<RefusalLedger, 'record'>;
   readonly lifetimes: LifetimePolicy;
+  /** How long a token's proof lasts for renewals by certificate, in milliseconds. */
+  readonly tokenMaxAge: number;
   readonly clock: Pick<Clock, 'now'>;
   readonly randomBytes: (size: number) => Buffer;
   readonly logger: Logger;
@@ -46,6 +50,10 @@ export interface IssuanceOptions {
 
 /** How many serial numbers are drawn for one certificate before the call is given up. */
 const MOST_SERIALS = 3;
+
+/** How much of what a CSR asks for in vain is logged: names, and characters of each. */
+const MOST_SHOWN = 4;
+const LONGEST_SHOWN = 128;
 
 export class Issuance {
   readonly #options: IssuanceOptions;
@@ -90,14 +98,15 @@ export class Issuance {
   }
 
   async #sign(request: IssuanceRequest, csr: Csr): Promise<Issued> {
-    const { clock, randomBytes, lifetimes, ledger } = this.#options;
+    const { clock, randomBytes, ledger } = this.#options;
     const issuer = this.#options.issuer();
     const { caller, identity } = request;
     this.#reportIgnored(request, csr);
 
+    const now = clock.now();
     const { notBefore, notAfter } = validityFor({
-      now: clock.now(),
-      lifetime: lifetimeOf(request.requestedTtl, lifetimes),
+      now,
+      lifetime: this.#lifetimeOf(request, now),
       issuer: { notBefore: issuer.template.notBefore, notAfter: issuer.notAfter },
     });
     const serial = newSerial(randomBytes);
@@ -111,19 +120,8 @@ export class Issuance {
       issuer: issuer.template,
     };
     const tbs = buildLeafTbs(leaf);
-    const finding = lintTbs(tbs, leaf)[0];
-    if (finding !== undefined)
-      throw new SealwrightError('issuance_lint', { rule: finding.code, found: finding.message });
-    const certificate = assembleCertificate(tbs, issuer.template.signatureAlgorithm, issuer.signer.sign(tbs));
-    // By OpenSSL's reading and not by ours: a fault in one is not repeated in the other.
-    checkIssued(certificate, {
-      serial,
-      notBefore,
-      notAfter,
-      subjectAltName: opensslNames({ identity }),
-      publicKey: csr.key.keyObject,
-      issuerKey: issuer.publicKey,
-    });
+    const subjectAltName = opensslNames({ identity });
+    const certificate = signCertificate({ tbs, expected: leaf, subjectAltName, publicKey: csr.key.keyObject, issuer });
 
     const { index } = await ledger.append({
       kind: 'issuance',
@@ -153,6 +151,13 @@ export class Issuance {
     };
   }
 
+  #lifetimeOf({ caller, requestedTtl }: IssuanceRequest, now: number): number {
+    const { lifetimes, tokenMaxAge } = this.#options;
+    const lifetime = lifetimeOf(requestedTtl, lifetimes);
+    if (caller.method !== 'svid') return lifetime;
+    return lifetimeOfRenewal(lifetime, { now, provenUntil: caller.tokenAuthenticatedAt + tokenMaxAge });
+  }
+
   /** Names, extensions and CA:TRUE asked for in a CSR have no effect, as with Istio; an operator may want to know. */
   #reportIgnored(request: IssuanceRequest, csr: Csr): void {
     const { asked } = csr;
@@ -161,32 +166,30 @@ export class Issuance {
     if (names.length === 0 && !asked.ca && asked.extensionOids.length <= 1 && !asked.subject) return;
     this.#options.logger.info('the CSR asks for what only authentication can give: ignored', {
       identity: request.identity.toString(),
-      subject: asked.subject,
-      names,
-      extensions: asked.extensionOids,
+      subject: asked.subject?.slice(0, LONGEST_SHOWN),
+      // A few are enough to find who made the CSR; all of them could be its 64 KiB.
+      names: names.slice(0, MOST_SHOWN).map((name) => name.slice(0, LONGEST_SHOWN)),
+      moreNames: Math.max(0, names.length - MOST_SHOWN) || undefined,
+      extensions: asked.extensionOids.slice(0, MOST_SHOWN),
       ca: asked.ca,
     });
   }
 
   async #refuse(request: IssuanceRequest, csr: Csr | undefined, error: unknown): Promise<void> {
-    const { ledger, logger } = this.#options;
+    const { refusals, logger } = this.#options;
     const known = error instanceof SealwrightError;
-    const reason = known ? error.code : 'internal';
-    const detail = error instanceof Error ? error.message : String(error);
-    logger.warn('issuance refused', { identity: request.identity.toString(), reason, detail });
+    const code = known ? error.code : 'internal';
+    const reason = error instanceof Error ? error.message : String(error);
+    logger.warn('issuance refused', { identity: request.identity.toString(), code, reason });
     // Where the ledger itself is what failed, a second try would only hide that.
     if (known && error.code.startsWith('ledger_')) return;
-    try {
-      await ledger.append({
-        kind: 'refusal',
-        identity: request.caller.identity,
-        reason,
-        detail: detail.slice(0, 512),
-        csrSha256: csr === undefined ? undefined : sha256(csr.der),
-      });
-    } catch (ledgerError) {
-      logger.error('a refusal could not be ledgered', { reason: String(ledgerError) });
-    }
+    await refusals.record({
+      kind: 'refusal',
+      identity: request.caller.identity,
+      reason: code,
+      detail: reason.slice(0, 512),
+      csrSha256: csr === undefined ? undefined : sha256(csr.der),
+    });
   }
 }
 

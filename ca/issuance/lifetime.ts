@@ -31,6 +31,25 @@ export function lifetimeOf(requested: number, policy: LifetimePolicy): number {
   return requested;
 }
 
+/**
+ * How long a certificate may live that was asked for by certificate alone: at most until a token must have proved the
+ * identity again. Without this end, the last renewal before it would run on for its whole lifetime.
+ *
+ * @param lifetime milliseconds that it would have otherwise
+ * @param provenUntil wall milliseconds at which the last proof by token is too old
+ * @throws SealwrightError `renewal_too_old` where less than the shortest lifetime is left
+ */
+export function lifetimeOfRenewal(
+  lifetime: number,
+  { now, provenUntil }: { now: number; provenUntil: number },
+): number {
+  const left = provenUntil - now;
+  // Written so that a time which is no number refuses.
+  if (!(left >= SHORTEST_LIFETIME))
+    throw new SealwrightError('renewal_too_old', { left: goDuration(Math.max(0, left)) });
+  return Math.min(lifetime, left);
+}
+
 /** A duration as Go's `time.Duration` prints it: `24h0m0s`, `1m30s`, `5s`. */
 export function goDuration(milliseconds: number): string {
   const seconds = Math.floor(milliseconds / 1_000);

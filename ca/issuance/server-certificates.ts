@@ -1,16 +1,15 @@
 import { createHash } from 'node:crypto';
-import { SealwrightError } from '../../src/core/errors.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
-import { checkIssued, opensslNames } from '../../src/pki/check-issued.ts';
+import { opensslNames } from '../../src/pki/check-issued.ts';
 import { octetsOfAddress, textOfAddress } from '../../src/pki/general-name.ts';
-import { lintTbs } from '../../src/pki/lint.ts';
-import { assembleCertificate, buildServerTbs } from '../../src/pki/profile.ts';
+import { buildServerTbs } from '../../src/pki/profile.ts';
 import { newSerial } from '../../src/pki/serial.ts';
 import { validityFor } from '../../src/pki/validity.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { CaMaterial } from '../roots/ca-material.ts';
 import type { SignServerCertificate } from '../roots/sign-server-certificate.ts';
 import { createIssuer } from './issuer.ts';
+import { signCertificate } from './sign-certificate.ts';
 
 export interface ServerSignerOptions {
   /** Whose server it is: the CA's own identity. */
@@ -52,12 +51,9 @@ export function createServerSigner(options: ServerSignerOptions): SignServerCert
       ...validity,
     } as const;
     const tbs = buildServerTbs(request);
-    const finding = lintTbs(tbs, { ...request, otherNames: names })[0];
-    if (finding !== undefined)
-      throw new SealwrightError('issuance_lint', { rule: finding.code, found: finding.message });
-    const certificate = assembleCertificate(tbs, issuer.template.signatureAlgorithm, issuer.signer.sign(tbs));
     const subjectAltName = opensslNames({ dnsNames, ipAddresses, identity });
-    checkIssued(certificate, { serial, ...validity, subjectAltName, publicKey, issuerKey: issuer.publicKey });
+    const expected = { ...request, otherNames: names };
+    const certificate = signCertificate({ tbs, expected, subjectAltName, publicKey, issuer });
     await ledger.append({
       kind: 'issuance',
       serial: serial.toString('hex'),
@@ -65,8 +61,7 @@ export function createServerSigner(options: ServerSignerOptions): SignServerCert
       certificate,
       issuerKeyId: issuer.template.keyIdentifier.toString('hex'),
       ...validity,
-      caller: { identity, method: 'operator', credential: 'the CA itself', tokenAuthenticatedAt: now() },
-      csrSha256: sha256(spki),
+      caller: { identity, method: 'self', credential: 'the CA itself', tokenAuthenticatedAt: now() },
       spkiSha256: sha256(spki),
       serverNames: names,
     });
@@ -80,7 +75,6 @@ function ipName(address: string): string {
   return `IP:${octets === undefined ? address : textOfAddress(octets)}`;
 }
 
-/** No CSR is made inside one process: what stands in for it is the key that it would have carried. */
 function sha256(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');
 }

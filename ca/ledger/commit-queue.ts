@@ -46,6 +46,7 @@ export class CommitQueue {
   #closing = false;
   #closed = false;
   #ended: SealwrightError | undefined;
+  #commitFailure: SealwrightError | undefined;
 
   constructor(options: CommitQueueOptions) {
     this.#options = options;
@@ -99,6 +100,16 @@ export class CommitQueue {
     await this.#exited;
   }
 
+  /** Why nothing more will ever be written. */
+  get ended(): SealwrightError | undefined {
+    return this.#ended;
+  }
+
+  /** Why the last commit failed; undefined where it did not. */
+  get commitFailure(): SealwrightError | undefined {
+    return this.#commitFailure;
+  }
+
   #post(message: ToWriter): void {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
     this.#options.worker.postMessage(message);
@@ -124,6 +135,7 @@ export class CommitQueue {
         break;
       case 'failed': {
         const error = liftError(message.error);
+        this.#commitFailure = error;
         for (const { reject } of this.#takeInFlight()) reject(error);
         break;
       }
@@ -142,6 +154,7 @@ export class CommitQueue {
 
   #settle({ first, refused, head }: Extract<FromWriter, { type: 'committed' }>): void {
     const batch = this.#takeInFlight();
+    this.#commitFailure = undefined;
     this.#options.onTreeHead(liftHead(head));
     const taken = new Set(refused);
     let index = first;

@@ -17,7 +17,7 @@ import {
   wholeSecond,
   type Codec,
 } from './canonical-json.ts';
-import { cleanText } from './entry-text.ts';
+import { cleanText } from '../../src/core/clean-text.ts';
 
 /** The version of the written form. An older one stays readable for ever: its lines are hashed as they were written. */
 const VERSION = 1;
@@ -44,12 +44,12 @@ const ENTRIES: { readonly [K in EntryKind]: Codec<Extract<LedgerEntry, { kind: K
     notAfter: wholeSecond,
     caller: record({
       identity: spiffeId,
-      method: oneOf('token-review', 'jwks', 'svid', 'operator'),
+      method: oneOf('token-review', 'jwks', 'svid', 'operator', 'self'),
       credential: short,
       tokenAuthenticatedAt: integer,
       pod: optional(record({ name: short, uid: short })),
     }),
-    csrSha256: sha256,
+    csrSha256: optional(sha256),
     spkiSha256: sha256,
     serverNames: optional(listOf(pattern(/^(?:DNS:[a-z0-9.*-]{1,253}|IP:[0-9a-f.:]{2,45})$/), 64)),
     requestedTtl: optional(integer),

@@ -21,8 +21,8 @@ export interface IssuanceEntry {
   /** Wall milliseconds, a whole second: the same instant that the certificate says. */
   readonly notAfter: number;
   readonly caller: LedgeredCaller;
-  /** SHA-256 of the DER of the certificate signing request, lower-case hex. */
-  readonly csrSha256: string;
+  /** SHA-256 of the DER of the certificate signing request, lower-case hex; absent where the CA asked itself. */
+  readonly csrSha256?: string | undefined;
   /** SHA-256 of the DER of the subject's public key (SubjectPublicKeyInfo), lower-case hex. */
   readonly spkiSha256: string;
   /**
@@ -38,7 +38,8 @@ export interface IssuanceEntry {
 export interface LedgeredCaller {
   /** The caller's own identity: another than the certificate's where a node agent asked for a workload. */
   readonly identity: SpiffeId;
-  readonly method: 'token-review' | 'jwks' | 'svid' | 'operator';
+  /** `self` is the CA, for the certificates of its own servers. */
+  readonly method: 'token-review' | 'jwks' | 'svid' | 'operator' | 'self';
   /** A safe description of the credential, such as `jti:…` or `serial:…`. */
   readonly credential: string;
   /** When a token last proved this identity, in wall milliseconds. */

@@ -1,6 +1,6 @@
-import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import { reasonOf, SealwrightError } from '../../src/core/errors.ts';
+import { ensurePrivateFile } from '../roots/private-file.ts';
 import { isSqliteError } from './sqlite-error.ts';
 
 /** `PRAGMA user_version`: the version of the tables. A newer one is refused, never guessed at. */
@@ -64,13 +64,14 @@ const SCHEMA = `
 /**
  * Opens the ledger for writing, and makes its tables where the file is new.
  *
- * @throws SealwrightError `ledger_unwritable`, `ledger_version`
+ * @throws SealwrightError `ledger_unwritable`, `ledger_version`, `private_file_exposed`
  */
 export function openForWriting(path: string): DatabaseSync {
   let database: DatabaseSync | undefined;
   try {
     // SQLite would make it by the umask; its -wal and -shm take the mode of the file.
-    closeSync(openSync(path, 'a', 0o600));
+    ensurePrivateFile(path, { make: true });
+    for (const suffix of ['-wal', '-shm']) ensurePrivateFile(path + suffix, { make: false });
     database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT });
     // FULL flushes the log at every commit: without it a power cut loses the last commits (sqlite.org/pragma.html).
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');

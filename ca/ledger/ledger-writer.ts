@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { reasonOf, SealwrightError } from '../../src/core/errors.ts';
-import { lineOf } from './entry-codec.ts';
+import { decodeLine, lineOf } from './entry-codec.ts';
 import { asBytes, asNumber, asText, isSerialTaken, openForWriting } from './ledger-database.ts';
 import { makeLogKey, readLogKey } from './log-key.ts';
 import { CompactRange, leafHash } from './merkle.ts';
@@ -224,8 +224,16 @@ export class LedgerWriter {
     };
     if (!verifyTreeHead(head, this.publicKey)) return refuse('the last tree head is not signed by the key of this log');
     if (head.size !== size) return refuse('entries were taken away or added');
-    for (const { idx, leaf_hash: hash, line } of tail.all(size - REHASHED_AT_START)) {
+    for (const { idx, leaf_hash: hash, line, identity, serial } of tail.all(size - REHASHED_AT_START)) {
       if (!asBytes(hash).equals(leafHash(asText(line)))) return refuse(`entry ${asNumber(idx)} was changed`);
+      const { index, entry } = decodeLine(asText(line));
+      const said = {
+        identity: 'identity' in entry ? String(entry.identity) : null,
+        serial: entry.kind === 'issuance' ? entry.serial : null,
+      };
+      if (index !== idx || said.identity !== identity || said.serial !== serial) {
+        return refuse(`a column of entry ${asNumber(idx)} differs from its line`);
+      }
     }
     const tree = CompactRange.load(size, readNode);
     if (tree.root().toString('hex') !== head.rootHash) return refuse('the entries have another root hash');

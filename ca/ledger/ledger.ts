@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../src/core/clock.ts';
+import { SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import { CommitQueue, type Receipt } from './commit-queue.ts';
@@ -42,6 +43,9 @@ export interface LatestIssuances {
   /** Where the next page begins; absent after the last one. */
   readonly next: SpiffeId | undefined;
 }
+
+/** How long a failed commit speaks for the ones to come, in milliseconds. */
+const FAILURE_REMEMBERED = 15_000;
 
 type TreeHeadListener = (head: SignedTreeHead) => void;
 
@@ -109,6 +113,8 @@ export class Ledger {
   /** The public key that its tree heads are signed with. */
   readonly publicKey: KeyObject;
   readonly #parts: LedgerParts;
+  #lastFailure: SealwrightError | undefined;
+  #failureSeen = 0;
 
   constructor(parts: LedgerParts) {
     this.#parts = parts;
@@ -125,6 +131,21 @@ export class Ledger {
   async append(entry: LedgerEntry): Promise<Receipt> {
     const { queue, clock } = this.#parts;
     return queue.append(pendingOf(entry, clock.now()));
+  }
+
+  /**
+   * Why nothing can be recorded: it stopped for good, or commits keep failing. Undefined while it works, and from time to
+   * time while commits fail: without a caller nothing would ever try again.
+   */
+  get failure(): SealwrightError | undefined {
+    const { queue, clock } = this.#parts;
+    if (queue.ended !== undefined) return queue.ended;
+    const failure = queue.commitFailure;
+    if (failure !== this.#lastFailure) {
+      this.#lastFailure = failure;
+      this.#failureSeen = clock.now();
+    }
+    return failure !== undefined && clock.now() - this.#failureSeen < FAILURE_REMEMBERED ? failure : undefined;
   }
 
   /** The signed head of all that is durable. */
@@ -152,13 +173,21 @@ export class Ledger {
     { before = Number.MAX_SAFE_INTEGER, limit = 500 }: { before?: number; limit?: number } = {},
   ): Promise<RecordedEntry[]> {
     const lines = await this.#parts.reader.ask('history', String(identity), before, limit);
-    return lines.map(decodeLine);
+    return lines.map((line) => {
+      const recorded = decodeLine(line);
+      const { entry } = recorded;
+      requireAsked('identity' in entry && entry.identity.equals(identity), recorded, 'identity', String(identity));
+      return recorded;
+    });
   }
 
   /** The issuance of this serial number (hex, any case). */
   async issuanceBySerial(serial: string): Promise<RecordedEntry<IssuanceEntry> | undefined> {
     const line = await this.#parts.reader.ask('lineBySerial', serial.toLowerCase());
-    return line === undefined ? undefined : decodeIssuance(line);
+    if (line === undefined) return undefined;
+    const recorded = decodeIssuance(line);
+    requireAsked(recorded.entry.serial === serial.toLowerCase(), recorded, 'serial', serial);
+    return recorded;
   }
 
   /** When a token last proved the identity of the certificate with this serial, in wall milliseconds. */
@@ -168,7 +197,9 @@ export class Ledger {
 
   /** @throws SealwrightError `ledger_range` */
   async entryAt(index: number): Promise<RecordedEntry> {
-    return decodeLine(await this.#parts.reader.ask('line', index));
+    const recorded = decodeLine(await this.#parts.reader.ask('line', index));
+    requireAsked(recorded.index === index, recorded, 'index', String(index));
+    return recorded;
   }
 
   /** How many certificates each issuing key has signed, and until when the last of them is valid. */
@@ -221,6 +252,17 @@ function pendingOf(entry: LedgerEntry, time: number): PendingEntry {
 function decodeIssuance(line: string): RecordedEntry<IssuanceEntry> {
   const { index, time, entry } = decodeLine(line);
   // Only issuances have a serial, by which they were found.
-  if (entry.kind !== 'issuance') throw new TypeError(`entry ${index} is no issuance`);
+  if (entry.kind !== 'issuance') throw new SealwrightError('ledger_altered', { index, found: entry.kind });
   return { index, time, entry };
+}
+
+/**
+ * The columns that an entry is found by stand outside the tree: whoever can edit the file can point them elsewhere. Only
+ * the line is signed, so it must be what was asked for.
+ *
+ * @throws SealwrightError `ledger_altered`
+ */
+function requireAsked(matches: boolean, { index }: RecordedEntry, column: string, asked: string): void {
+  if (!matches)
+    throw new SealwrightError('ledger_altered', { index, reason: 'a column differs from its line', column, asked });
 }

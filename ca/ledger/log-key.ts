@@ -1,18 +1,20 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { reasonOf, SealwrightError } from '../../src/core/errors.ts';
+import { readPrivateFile } from '../roots/private-file.ts';
 
 /**
  * Reads the log's private key.
  *
- * @throws SealwrightError `ledger_log_key`
+ * @throws SealwrightError `ledger_log_key`, `private_file_exposed`
  */
 export function readLogKey(path: string): KeyObject {
   let key: KeyObject;
   try {
-    key = createPrivateKey(readFileSync(path));
+    key = createPrivateKey(readPrivateFile(path).text);
   } catch (error) {
+    if (error instanceof SealwrightError) throw error;
     // Neither reason quotes the file: node names the path, OpenSSL its routine.
     throw new SealwrightError('ledger_log_key', { file: basename(path), reason: reasonOf(error) });
   }

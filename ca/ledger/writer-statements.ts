@@ -43,7 +43,7 @@ export function prepareStatements(database: DatabaseSync): WriterStatements {
       `UPDATE heads SET epoch = ?, size = ?, time = ?, root_hash = ?, signature = ?
        WHERE id = (SELECT max(id) FROM heads)`,
     ),
-    tail: database.prepare('SELECT idx, leaf_hash, line FROM entries WHERE idx >= ?'),
+    tail: database.prepare('SELECT * FROM entries WHERE idx >= ?'),
     readNode: createNodeReader(database),
     writeNode: createNodeWriter(database),
   };

@@ -7,6 +7,7 @@ import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { SealwrightError, reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
+import { bindForOwner } from '../../src/wire/bind-for-owner.ts';
 import { OperationInput, type Actor, type Operation } from './operation.ts';
 
 /** sun_path of Linux holds 108 bytes with its closing zero; Node cuts a longer path silently. */
@@ -84,9 +85,9 @@ export async function serveOperatorSocket(options: {
   server.maxConnections = 64;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(unavailable(error.code ?? error.message, error)));
-    server.listen(path, resolve);
+    bindForOwner(() => server.listen(path, resolve));
   });
-  // The folder is 0700 already, so nobody could connect between the two calls.
+  // Nobody else could connect before either: this only takes away the right to execute a socket.
   await chmod(path, 0o600);
   return {
     close: () =>
@@ -98,7 +99,7 @@ export async function serveOperatorSocket(options: {
 }
 
 /** Whether something accepts connections there. */
-function answers(path: string): Promise<boolean> {
+export function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
     socket.once('connect', () => {

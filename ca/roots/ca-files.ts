@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SealwrightError } from '../../src/core/errors.ts';
+import { reasonOf, SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
+import { readPrivateFile } from './private-file.ts';
 
 /** Under which names one set of CA files stands. */
 export interface FileNames {
@@ -81,19 +82,11 @@ export interface ReadRequest {
  * @throws SealwrightError `ca_file_unreadable`, `ca_file_exposed`
  */
 export async function readCaFiles({ folder, names, exposedKey, logger }: ReadRequest): Promise<CaFiles> {
-  const read = async (name: string): Promise<CaFile & { readonly mode: number }> => readFile(join(folder, name));
-  const key = await read(names.key);
-  const exposed = (path: string, reason: string): void => {
-    if (exposedKey === 'refuse') throw new SealwrightError('ca_file_exposed', { path, reason });
-    logger.warn('other users of this machine can get at the CA key', { path, reason });
-  };
-  if ((key.mode & CAN_OTHERS_READ) !== 0) exposed(key.path, 'everybody may read it');
-  else if ((key.mode & CAN_GROUP_READ) !== 0) {
-    // A volume with fsGroup gets these rights back at each mount: a pod that restarts must not be locked out by it.
-    logger.warn('the group of the CA key may read it', { path: key.path });
-  }
+  const read = (name: string): Promise<CaFile> => readFile(join(folder, name));
+  const keyPath = join(folder, names.key);
+  const key = exposedKey === 'refuse' ? readOwnKey(keyPath, logger) : await readMountedKey(keyPath, logger);
   if (exposedKey === 'refuse' && ((await modeOf(folder)) & CAN_OTHERS_WRITE) !== 0) {
-    exposed(folder, 'everybody may replace files in it');
+    throw new SealwrightError('ca_file_exposed', { path: folder, reason: 'everybody may replace files in it' });
   }
   return {
     certificate: await read(names.certificate),
@@ -101,6 +94,30 @@ export async function readCaFiles({ folder, names, exposedKey, logger }: ReadReq
     roots: await read(names.roots),
     chain: names.chain === undefined ? undefined : await read(names.chain),
   };
+}
+
+/** @throws SealwrightError `ca_file_exposed`, `ca_file_unreadable` */
+function readOwnKey(path: string, logger: Logger): CaFile {
+  try {
+    const { text, shared } = readPrivateFile(path);
+    if (shared === 'narrowed') logger.warn('the group of the CA key had rights on it, and has none any more', { path });
+    if (shared === 'group-reads') logger.warn('the group of the CA key may read it', { path });
+    return { path, text };
+  } catch (cause) {
+    if (!(cause instanceof SealwrightError)) {
+      throw new SealwrightError('ca_file_unreadable', { path, reason: reasonOf(cause) }, { cause });
+    }
+    throw new SealwrightError('ca_file_exposed', { path, reason: cause.fields['reason'] }, { cause });
+  }
+}
+
+/** A mounted secret is made of links, belongs to root and is 0644 unless told otherwise. */
+async function readMountedKey(path: string, logger: Logger): Promise<CaFile> {
+  const { text, mode } = await readFile(path);
+  if ((mode & CAN_OTHERS_READ) !== 0) {
+    logger.warn('other users of this machine can get at the CA key', { path, reason: 'everybody may read it' });
+  } else if ((mode & CAN_GROUP_READ) !== 0) logger.warn('the group of the CA key may read it', { path });
+  return { path, text };
 }
 
 async function readFile(path: string): Promise<CaFile & { readonly mode: number }> {

@@ -5,8 +5,8 @@ import type { TrustDomain } from '../../src/identity/trust-domain.ts';
 import { BACKDATE, createRoot, ROOT_LIFETIME } from '../../src/pki/authority.ts';
 import { encodeCertificates } from '../../src/pki/certificate-pem.ts';
 import { encodePrivateKey } from '../../src/pki/keys.ts';
+import { newSerial } from '../../src/pki/serial.ts';
 import { ISTIO_NAMES, namesOf } from './ca-files.ts';
-import { newRootSerial } from './root-serial.ts';
 import type { StateFolder } from './state-folder.ts';
 
 /**
@@ -42,7 +42,7 @@ export async function makeFirstCa(request: FirstStart): Promise<void> {
     trustDomain,
     notBefore: now - BACKDATE,
     notAfter: now + ROOT_LIFETIME,
-    serial: newRootSerial(randomBytes),
+    serial: newSerial(randomBytes),
   });
   const pem = encodeCertificates([certificate]);
   const staged = join(folder, `${COMMITTED}.${randomBytes(8).toString('hex')}`);
@@ -82,7 +82,15 @@ export async function finishFirstCa({ folder, logger, state }: Place): Promise<v
   }
   for (const name of left) await state.move(join(committed, name), join(folder, name)).catch(ignoreMissing);
   await state.sync(folder);
-  await state.removeEmpty(committed).catch(ignoreMissing);
+  await state.removeEmpty(committed).catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') return ignoreMissing(error);
+    // rename(2) replaces an empty folder: another process has put its CA where the files of this one had just left. Ours
+    // is in place, so that one was never in use.
+    const inPlace = (await state.list(folder)) ?? [];
+    if (!FILES.every((name) => inPlace.includes(name))) throw error;
+    logger.warn('removed a CA that was made but never used, since there is another one', { folder });
+    await state.removeWhole(committed);
+  });
   await state.sync(folder);
 }
 

@@ -40,7 +40,7 @@ function addConfigOption(command: Command): void {
 }
 
 /**
- * The settings in force: flags beat `SEALWRIGHT_*` variables, which beat the file.
+ * The settings in force: flags beat `SEALWRIGHT_*` variables, which beat the file. Every path in them is absolute.
  *
  * @throws SealwrightError `settings_invalid` after every finding was written to stderr
  */
@@ -52,7 +52,7 @@ export function loadSettings(options: Readonly<Record<string, unknown>>, context
     if (typeof value === 'string' && SETTING_ROWS.some((row) => row.flag === flag)) flags[flag] = value;
   }
   const file = readSettingsFile(typeof config === 'string' ? config : undefined, context);
-  const resolved = resolveSettings({ flags, env: context.env, file });
+  const resolved = resolveSettings({ flags, env: context.env, file, folder: resolve(context.folder) });
   for (const issue of resolved.issues) context.stderr(`${formatIssue(issue)}\n`);
   if (resolved.settings === undefined) {
     const errors = resolved.issues.filter((issue) => issue.severity === 'error').length;

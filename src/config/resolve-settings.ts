@@ -15,6 +15,8 @@ export interface SettingsInput {
   readonly flags: Readonly<Record<string, FlagValue>>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly file?: SettingsFile | undefined;
+  /** Absolute: where relative paths start that do not stand beside the file. They are left as they are without it. */
+  readonly folder?: string | undefined;
 }
 
 /** Where the value in force comes from, for `doctor` and messages. */
@@ -38,7 +40,7 @@ export type ResolvedSettings =
 const SERVICE_LINK = /_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$/;
 
 /** Flags beat variables, variables beat the file, the file beats defaults. Never throws on bad input. */
-export function resolveSettings({ flags, env, file }: SettingsInput): ResolvedSettings {
+export function resolveSettings({ flags, env, file, folder }: SettingsInput): ResolvedSettings {
   const inFile = file === undefined ? undefined : readSettingsFile(file);
   const issues: Issue[] = [...(inFile?.issues ?? []), ...unknownFlags(flags), ...unknownVariables(env)];
   const sources = new Map<string, SettingSource>();
@@ -49,7 +51,7 @@ export function resolveSettings({ flags, env, file }: SettingsInput): ResolvedSe
     sources.set(row.key, source);
     const value = written === undefined ? undefined : row.setting.read(written);
     if (value instanceof Unreadable) issues.push(describe(row.key, source, inFile, refusal(written, value)));
-    else values.set(row.key, besideFile(value, { row, source, onCluster, file }));
+    else values.set(row.key, placed(value, { row, source, onCluster, file, folder }));
   }
   if (issues.some((issue) => issue.severity === 'error')) return { settings: undefined, issues };
   const settings = nest(values);
@@ -85,16 +87,20 @@ function find(
   };
 }
 
-/** Relative paths of the file, and defaults beside it, stand in its folder: the command may be run from anywhere. */
-function besideFile(
+/**
+ * Relative paths of the file, and defaults beside it, stand in its folder: the command may be run from anywhere. All
+ * others start from the folder that the command is run in.
+ */
+function placed(
   value: unknown,
-  from: { row: SettingRow; source: SettingSource; onCluster: boolean; file: SettingsFile | undefined },
+  from: Pick<SettingsInput, 'file' | 'folder'> & { row: SettingRow; source: SettingSource; onCluster: boolean },
 ): unknown {
-  const { row, source, onCluster, file } = from;
-  if (row.setting.type !== 'path' || typeof value !== 'string' || file === undefined || isAbsolute(value)) return value;
+  const { row, source, onCluster, file, folder } = from;
+  if (row.setting.type !== 'path' || typeof value !== 'string' || isAbsolute(value)) return value;
   const ofPod = onCluster && row.setting.clusterDefault !== undefined;
-  if (source.kind === 'file' || (source.kind === 'default' && !ofPod)) return join(dirname(file.name), value);
-  return value;
+  const ofFile = source.kind === 'file' || (source.kind === 'default' && !ofPod);
+  if (ofFile && file !== undefined) return join(dirname(file.name), value);
+  return folder === undefined ? value : join(folder, value);
 }
 
 function refusal(written: Written | undefined, { expected }: Unreadable): { message: string; remedy: string } {

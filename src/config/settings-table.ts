@@ -66,6 +66,12 @@ export const SETTINGS = {
       purpose: "The CA's own folder (0700): roots, keys, ledger and the operator's socket.",
       commands: ca,
     }),
+    roots: pathSetting({
+      default: undefined,
+      purpose:
+        'A folder with plugged-in CA files, such as a mounted secret cacerts; without it, those in the state folder.',
+      commands: ca,
+    }),
     serverNames: listSetting({
       default: '',
       purpose: "DNS names and addresses of the CA's own certificate, besides those that it finds by itself.",

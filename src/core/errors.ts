@@ -498,6 +498,11 @@ export const ERRORS = {
     http: 503,
     exit: 1,
   },
+  token_reviews_busy: {
+    what: 'too many tokens wait for the Kubernetes API server to judge them',
+    remedy: 'come again in a moment; if it lasts, see who sends so many tokens and how long a TokenReview takes',
+    ...unavailable,
+  },
 
   // --- ca: issuance
   issuance_failed: {
@@ -606,6 +611,17 @@ export const ERRORS = {
     grpc: 'UNAVAILABLE',
     http: 503,
     exit: 1,
+  },
+  state_exposed: {
+    what: 'the state folder of the CA belongs to another user, who could replace every file in it',
+    remedy: 'give it to the user of the CA (chown), or choose a folder below it with --ca-state, which the CA makes',
+    ...unready,
+  },
+  private_file_exposed: {
+    what: 'a file that must be of the CA alone is not',
+    remedy:
+      'make it a regular file of the user of the CA with mode 0600, and replace a key that somebody may have copied',
+    ...unready,
   },
 
   // --- ca: ledger

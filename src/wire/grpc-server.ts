@@ -1,8 +1,9 @@
 import type { Duplex } from 'node:stream';
 import type { handleBidiStreamingCall, handleServerStreamingCall, handleUnaryCall } from '@grpc/grpc-js';
 import type { ServerDuplexStream, ServerUnaryCall, ServerWritableStream, UntypedHandleCall } from '@grpc/grpc-js';
-import { Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
-import type { Clock } from '../core/clock.ts';
+import type { ServerInterceptor } from '@grpc/grpc-js';
+import { Metadata, Server, ServerCredentials, ServerInterceptingCall } from '@grpc/grpc-js';
+import type { Clock, Timer } from '../core/clock.ts';
 import { reasonOf, SealwrightError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import { byteStream, GrpcCall } from './grpc-call.ts';
@@ -24,6 +25,11 @@ export interface GrpcServerOptions {
   readonly maxCallsPerConnection?: number;
   /** A connection without a call for so long is closed, in milliseconds. Default 30 minutes. */
   readonly maxIdle?: number;
+  /**
+   * How long a connection may take to its first call, and a call to its whole first message, in milliseconds: what is
+   * begun and never finished is held before anybody was asked who it is. The connection is closed. Default 10 s.
+   */
+  readonly requestTimeout?: number;
 }
 
 /** A status message longer than this is cut: it travels in one header. */
@@ -32,6 +38,8 @@ const LONGEST_STATUS_MESSAGE = 2_048;
 interface AcceptedConnection {
   readonly peer: ServerPeer;
   readonly socket: Duplex;
+  /** Closes the connection, unless a call comes first. */
+  readonly firstCall: Timer;
 }
 
 /**
@@ -58,6 +66,7 @@ export class GrpcServer {
       'grpc.max_connection_idle_ms': options.maxIdle ?? 30 * 60_000,
       'grpc.keepalive_time_ms': KEEPALIVE_INTERVAL,
       'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT,
+      interceptors: [this.#requireRequest],
     });
     for (const service of options.services) this.#register(service);
     // Insecure here means: TLS, where there is any, ended before the connection was handed in.
@@ -84,8 +93,10 @@ export class GrpcServer {
       remoteAddress: { value: label },
       remotePort: { value: undefined },
     });
-    this.#connections.set(label, { peer, socket });
+    const firstCall = this.#options.clock.after(this.#requestTimeout, () => socket.destroy());
+    this.#connections.set(label, { peer, socket, firstCall });
     socket.once('close', () => {
+      firstCall.cancel();
       this.#connections.delete(label);
       if (this.#connections.size === 0) this.#onIdle?.();
     });
@@ -93,6 +104,34 @@ export class GrpcServer {
     socket.on('error', () => undefined);
     this.#injector.injectConnection(socket);
   }
+
+  get #requestTimeout(): number {
+    return this.#options.requestTimeout ?? 10_000;
+  }
+
+  /**
+   * grpc-js calls a handler when the message is there, and waits for it as long as the client likes. A status alone
+   * would not free what was received: grpc-js keeps it with the stream, which the client can leave half open.
+   */
+  readonly #requireRequest: ServerInterceptor = ({ requestStream }, call) => {
+    const connection = this.#connections.get(call.getPeer());
+    connection?.firstCall.cancel();
+    const late = this.#options.clock.after(this.#requestTimeout, () => connection?.socket.destroy());
+    return new ServerInterceptingCall(call, {
+      start: (next) =>
+        next({
+          onReceiveMessage: (message, pass) => {
+            if (requestStream) late.cancel();
+            pass(message);
+          },
+          onReceiveHalfClose: (pass) => {
+            late.cancel();
+            pass();
+          },
+          onCancel: () => late.cancel(),
+        }),
+    });
+  };
 
   /**
    * Ends streams with `server_stopping`, lets unary calls finish, and after `grace` milliseconds closes what is left.

@@ -2,6 +2,7 @@ import { lstatSync, unlinkSync } from 'node:fs';
 import type { ListenOptions, Server } from 'node:net';
 import { connect } from 'node:net';
 import { reasonOf, SealwrightError } from '../core/errors.ts';
+import { bindForOwner } from './bind-for-owner.ts';
 
 export interface Listener {
   /** `host:port` as bound, or the path. */
@@ -13,7 +14,7 @@ export interface Listener {
 }
 
 /**
- * Starts listening and says in one sentence why not.
+ * Starts listening and says in one sentence why not. A Unix socket lets its owner alone in until somebody says otherwise.
  *
  * @throws SealwrightError `port_in_use`, `listen_refused`
  */
@@ -30,7 +31,8 @@ export async function listen(server: Server, options: ListenOptions): Promise<vo
   };
   server.once('error', onError);
   try {
-    server.listen(options, resolve);
+    if (options.path === undefined) server.listen(options, resolve);
+    else bindForOwner(() => server.listen(options, resolve));
   } catch (cause) {
     // A port out of range, a host that is no name: thrown at once rather than emitted.
     throw new SealwrightError('listen_refused', { address, reason: reasonOf(cause) }, { cause });

@@ -26,7 +26,7 @@ export async function listenUnix(options: UnixListenerOptions): Promise<Listener
   const listener = createServer((socket: Socket) => server.accept(socket, UNIX_PEER));
   listener.maxConnections = options.maxConnections ?? 1024;
   await listen(listener, { path });
-  // Between bind and this line the umask rules; the folder of a private socket is private itself (0700).
+  // It was bound for the owner alone; this only widens it, or takes away the rights to execute a socket.
   chmodSync(path, access === 'owner' ? 0o600 : 0o666);
   return { address: path, port: 0, close: () => void listener.close() };
 }

@@ -1,4 +1,4 @@
-import { NotMeasurable, type Measure } from './figure.ts';
+import type { Measure } from './figure.ts';
 
 /** A figure that can be asked for. Its module is loaded when it is: some start processes, some need a peer. */
 export interface RegisteredFigure {
@@ -9,8 +9,8 @@ export interface RegisteredFigure {
 /** Every figure by its name, in the order in which all of them are taken. */
 export const FIGURES: Readonly<Record<string, RegisteredFigure>> = {
   'http1-cpu': {
-    what: 'CPU of one proxied HTTP/1.1 request, inbound, with mTLS and one policy',
-    load: () => Promise.reject(new NotMeasurable('the sidecar has no data path yet')),
+    what: 'CPU of one HTTP/1.1 request through the inbound data path, with mTLS, one rule and XFCC',
+    load: async () => (await import('./http1-cpu.ts')).http1Cpu,
   },
   'issuance-cpu': {
     what: "CPU of one issuance, from the call's bytes to a durable certificate",

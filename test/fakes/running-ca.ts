@@ -9,7 +9,8 @@ import { IstioCertificateService, type IstioCertificateResponse } from '../../sr
 import { PROJECT } from '../structure/sources.ts';
 import { REAL_CLOCK } from '../wire/real-clock.ts';
 
-const BINARY = join(PROJECT, 'bin/sealwright.js');
+/** The command line as users start it. */
+export const BINARY = join(PROJECT, 'bin/sealwright.js');
 
 /** Runs the command line to its end in a folder. */
 export async function sealwright(

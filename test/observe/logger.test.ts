@@ -1,6 +1,8 @@
 import { strict as assert } from 'node:assert';
 import { createLogger, type LogFormat } from '../../src/observe/logger.ts';
 import { FakeClock } from '../fakes/clock.ts';
+import { signToken, testKey } from '../fakes/tokens.ts';
+import { assertHoldsNoToken } from '../token/refusals.ts';
 
 function logging(format: LogFormat): { lines: string[]; logger: ReturnType<typeof createLogger> } {
   const lines: string[] = [];
@@ -51,5 +53,26 @@ describe('the logger', () => {
       key: 'secret',
     });
     assert.ok(lines.length === 1 && !lines.join('').includes('secret'), lines.join(''));
+  });
+
+  it('takes tokens and PEM blocks out of whatever a caller has chosen, however deep, and bounds it (invariant 2)', () => {
+    const jwt = signToken(testKey('logged'), { iss: 'x', sub: 'y'.repeat(40) });
+    const pem = '-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----';
+    for (const format of ['json', 'text'] as const) {
+      const { lines, logger } = logging(format);
+      logger.error(`said ${jwt}`, {
+        reason: `iss is "https://x/?t=${jwt}"`,
+        names: [`URI:https://x/${jwt}`, { deeper: [pem] }],
+        [jwt]: 1,
+        long: 'x'.repeat(100_000),
+        told: { toJSON: () => ({ inner: jwt }) },
+        failure: new Error(jwt),
+        bytes: Buffer.from(jwt),
+        many: Array.from({ length: 10_000 }, () => 'item'),
+      });
+      const line = lines.join('');
+      assertHoldsNoToken(line, jwt);
+      assert.ok(!line.includes('c2VjcmV0') && line.length < 10_000, line.slice(0, 1_000));
+    }
   });
 });

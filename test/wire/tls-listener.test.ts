@@ -243,6 +243,58 @@ describe('the TLS listener', () => {
     for (const socket of two) socket.destroy();
   });
 
+  it('closes a connection that makes no call', async () => {
+    const { listener, authority } = await start({ server: { requestTimeout: 50 } });
+    const idle = await dial(listener.port, { ca: authority.root });
+    idle.resume();
+    await once(idle, 'close');
+  });
+
+  it('keeps a connection that has made a call', async () => {
+    const { listener, authority } = await start({ server: { requestTimeout: 300 } });
+    const used = await dial(listener.port, { ca: authority.root });
+    await callOver(used);
+    const idle = await dial(listener.port, { ca: authority.root });
+    idle.resume();
+    await once(idle, 'close');
+    assert.equal(used.closed, false);
+    await callOver(used);
+    used.destroy();
+  });
+
+  for (const [what, bytes] of [
+    ['never sends its message whole', Buffer.from([0, 0, 0, 0, 9, 1, 2])],
+    ['never ends its request', Buffer.alloc(5)],
+  ] as const) {
+    it(`closes a connection whose call ${what}, and asks no handler`, async () => {
+      const { listener, authority } = await start({ server: { requestTimeout: 100 } });
+      const socket = await dial(listener.port, { ca: authority.root });
+      const session = connectHttp2('https://localhost', { createConnection: () => socket });
+      session.on('error', () => undefined);
+      const path = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
+      const headers = { ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' };
+      const request = session.request(headers).on('error', () => undefined);
+      request.write(bytes);
+      await once(socket, 'close');
+      assert.deepEqual(calls, []);
+    });
+  }
+
+  it('leaves a stream open for as long as it likes once its first message is there', async () => {
+    const { channel, listener, authority } = await start({ server: { requestTimeout: 300 } });
+    const stream = channel().stream(ReportService.method.report);
+    const responses = stream.responses[Symbol.asyncIterator]();
+    stream.send({ sequence: 1n });
+    await responses.next();
+    const idle = await dial(listener.port, { ca: authority.root });
+    idle.resume();
+    await once(idle, 'close');
+    stream.send({ sequence: 2n });
+    assert.equal((await responses.next()).value?.received, 2n);
+    stream.cancel();
+    await assert.rejects(responses.next());
+  });
+
   it('says in one sentence that its port is taken, or that it cannot listen', async () => {
     const { listener, server, authority } = await start();
     const { chain, key } = await authority.issue({ dns: ['localhost'] });

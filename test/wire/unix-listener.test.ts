@@ -1,7 +1,9 @@
 import { strict as assert } from 'node:assert';
 import { spawnSync } from 'node:child_process';
 import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { Server } from 'node:net';
 import { join } from 'node:path';
+import { createOperatorApp, serveOperatorSocket } from '../../ca/operator/operator-server.ts';
 import { openChannel } from '../../src/wire/grpc-client.ts';
 import { GrpcServer } from '../../src/wire/grpc-server.ts';
 import { implementService } from '../../src/wire/grpc-service.ts';
@@ -42,6 +44,33 @@ describe('the Unix listener', () => {
     assert.deepEqual(peers, [{ transport: 'unix', remoteAddress: '', remotePort: 0, chain: undefined }]);
     assert.equal(statSync(path).mode & 0o777, 0o600);
     listener.close();
+  });
+
+  it('is never there for anybody but its owner, whatever the umask is', async () => {
+    const modes: number[] = [];
+    // oxlint-disable-next-line typescript/unbound-method -- called with its own `this`, and put back
+    const { listen } = Server.prototype;
+    const former = process.umask(0);
+    // What another process sees that waits for the socket: it is bound when Node's own call returns.
+    Server.prototype.listen = function (this: Server, ...args: Parameters<typeof listen>) {
+      const answer = listen.apply(this, args);
+      modes.push(statSync(path).mode & 0o077);
+      return answer;
+    } as typeof listen;
+    try {
+      for (const access of ['owner', 'everyone'] as const) (await listenUnix({ server, path, access })).close();
+      const operator = await serveOperatorSocket({
+        path,
+        app: createOperatorApp([], () => ({ name: 'x', role: 'operator' }), new RecordingLogger()),
+        logger: new RecordingLogger(),
+      });
+      await operator.close();
+      assert.equal(process.umask(), 0);
+    } finally {
+      Server.prototype.listen = listen;
+      process.umask(former);
+    }
+    assert.deepEqual(modes, [0, 0, 0]);
   });
 
   it('lets everyone in only where that was asked for', async () => {

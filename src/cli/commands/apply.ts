@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { CommandContext } from '../command.ts';
 import { readInput } from '../read-input.ts';
@@ -14,8 +13,7 @@ export function configure(command: Command, context: CommandContext): void {
   command.action(async (options: { filename: string[]; namespace?: string }) => {
     const { applyResources } = await import('../../resources/folder-edit.ts');
     const { policyValidators } = await import('../../resources/policy-resource.ts');
-    const { resources, rootNamespace } = loadSettings({ ...options }, context);
-    const folder = resolve(context.folder, resources);
+    const { resources: folder, rootNamespace } = loadSettings({ ...options }, context);
     const validators = policyValidators({ rootNamespace, strayRoot: 'warning' });
     for (const source of options.filename) {
       const text = await readInput(source, context);

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { CommandContext } from '../command.ts';
 import { packageVersion } from '../package-version.ts';
@@ -11,16 +10,8 @@ export function configure(command: Command, context: CommandContext): void {
   command.action(async (options: Record<string, unknown>) => {
     const settings = loadSettings(options, context);
     const { startCa } = await import('../../../ca/server.ts');
-    const inFolder = (path: string): string => resolve(context.folder, path);
     const stopped = untilStopped();
-    const ca = await startCa(
-      {
-        ...settings,
-        resources: inFolder(settings.resources),
-        ca: { ...settings.ca, state: inFolder(settings.ca.state) },
-      },
-      { env: context.env, version: packageVersion(), log: context.stderr },
-    );
+    const ca = await startCa(settings, { env: context.env, version: packageVersion(), log: context.stderr });
     await stopped;
     await ca.close();
   });

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { SealwrightError } from '../../core/errors.ts';
 import type { ResourceName } from '../../resources/resource.ts';
@@ -18,7 +17,7 @@ export function configure(command: Command, context: CommandContext): void {
   command.action(
     async (kind: string | undefined, name: string | undefined, options: { namespace: string; filename?: string[] }) => {
       const { deleteResource } = await import('../../resources/folder-edit.ts');
-      const folder = resolve(context.folder, loadSettings({ ...options }, context).resources);
+      const folder = loadSettings({ ...options }, context).resources;
       const { namespace, filename: files } = options;
       for (const target of await targetsOf({ kind, name, namespace, files }, context)) {
         const deleted = await deleteResource(folder, target);

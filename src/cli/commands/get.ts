@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { stringifyYaml } from '../../config/stringify-yaml.ts';
 import type { CommandContext } from '../command.ts';
@@ -18,7 +17,7 @@ export function configure(command: Command, context: CommandContext): void {
       const { getResources, requireKind } = await import('../../resources/folder-edit.ts');
       const { documentOf } = await import('../../resources/resource-document.ts');
       const { columnsOf } = await import('../render/resource-columns.ts');
-      const folder = resolve(context.folder, loadSettings({ ...options }, context).resources);
+      const folder = loadSettings({ ...options }, context).resources;
       const found = await getResources({ folder, kind, name, namespace: options.namespace });
       const documents = found.map(documentOf);
       // YAML can be applied again as it is; JSON is a list as kubectl prints it.

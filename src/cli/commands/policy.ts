@@ -1,3 +1,4 @@
+import { relative } from 'node:path';
 import type { Command } from 'commander';
 import { stringifyYaml } from '../../config/stringify-yaml.ts';
 import { formatIssue, type Issue } from '../../core/issue.ts';
@@ -20,7 +21,7 @@ export function configure(command: Command, context: CommandContext): void {
     const { readPaths } = await import('../../resources/read-folder.ts');
     const { policyValidators } = await import('../../resources/policy-resource.ts');
     const validators = policyValidators({ rootNamespace, strayRoot: 'error' });
-    const asked = paths.length === 0 ? [resources] : paths;
+    const asked = paths.length === 0 ? [shortPath(resources, context)] : paths;
     const { issues, files, snapshot } = await readPaths(asked, { validators, base: context.folder });
     context.stdout(renderIssues(issues, options.output));
     const errors = issues.filter(({ severity }) => severity === 'error').length;
@@ -49,7 +50,7 @@ export function configure(command: Command, context: CommandContext): void {
     const { renderCall } = await import('../render/explanation.ts');
     const { rootNamespace, resources } = settings;
     const validators = policyValidators({ rootNamespace, strayRoot: 'warning' });
-    const { snapshot, issues } = await readPaths([resources], { validators, base: context.folder });
+    const { snapshot, issues } = await readPaths([shortPath(resources, context)], { validators, base: context.folder });
     // An answer from half of the policies would be worse than none.
     sayIssues(
       issues.filter(({ severity }) => severity === 'error'),
@@ -66,4 +67,10 @@ function renderIssues(issues: readonly Issue[], format: ListingFormat): string {
   if (format === 'json') return `${JSON.stringify(issues, null, 2)}\n`;
   if (format === 'yaml') return stringifyYaml(issues);
   return issues.map((issue) => `${formatIssue(issue)}\n`).join('');
+}
+
+/** As a person in this folder would write it, since it is printed with each finding. */
+function shortPath(path: string, { folder }: CommandContext): string {
+  const short = relative(folder, path);
+  return short === '' || short.startsWith('..') ? path : short;
 }

@@ -236,6 +236,12 @@ describe('a call to the CA', () => {
       assert.equal(jwks.standsIn, false);
     });
 
+    it('is not handed to a stand-in because strangers keep the API server busy', async () => {
+      const { ask, review, standIn, server } = await setUp();
+      server.answer = () => Promise.reject(new SealwrightError('token_reviews_busy', {}));
+      assertNot('unavailable', 'token_reviews_busy', await ask([review, standIn], good));
+    });
+
     it('is refused by a stand-in for what the key can tell, and told to come again for a key it has not heard of', async () => {
       const { ask, review, standIn, server } = await setUp();
       server.answer = down;

@@ -6,7 +6,7 @@ import { parseJwt } from '../../../src/token/jwt.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 import { temporaryFolder } from '../../fakes/folder.ts';
 import { FakeKubernetesApi, type FakeTokenUser } from '../../fakes/kubernetes-api.ts';
-import { serviceAccountClaims, signToken } from '../../fakes/tokens.ts';
+import { encodePart, serviceAccountClaims, signToken, signWithPublicKeyAsSecret } from '../../fakes/tokens.ts';
 import { assertHoldsNoToken } from '../../token/refusals.ts';
 import { CATALOG, clusterKey, NOW, TRUST_DOMAIN } from './fixture.ts';
 
@@ -148,6 +148,47 @@ describe('authentication by TokenReview', () => {
       assert.deepEqual(api.requests, []);
     });
   }
+
+  const unsigned: [string, string][] = [
+    ['unsigned', `${encodePart({ alg: 'none' })}.${encodePart(claims)}.AA`],
+    ['signed by HMAC', signWithPublicKeyAsSecret(clusterKey, claims)],
+    ['of an unknown algorithm', `${encodePart({ alg: 'XX999' })}.${encodePart(claims)}.AA`],
+  ];
+  for (const [what, token] of unsigned) {
+    it(`tells by itself that a token is ${what}, and does not trouble the API server`, async () => {
+      api.tokens.set(token, user);
+      const outcome = await judge(token);
+      assert.ok(outcome.kind === 'refused' && outcome.code === 'token_algorithm');
+      assert.deepEqual(api.requests, []);
+    });
+  }
+
+  it('lets a bounded number of reviews wait, and tells the others to come again', async () => {
+    const answers: (() => void)[] = [];
+    const slow = {
+      review: () =>
+        new Promise<{ authenticated: false; error: string }>((resolve) => {
+          answers.push(() => resolve({ authenticated: false, error: 'no' }));
+        }),
+    };
+    const authenticator = createTokenReviewAuthenticator({
+      trustDomain: TRUST_DOMAIN,
+      reviewer: slow,
+      audiences: ['istio-ca'],
+      clock,
+      mostReviews: 2,
+    });
+    const token = signToken(clusterKey, claims);
+    const call = () => authenticator.authenticate(token, parseJwt(token));
+    const waiting = [call(), call()];
+    const third = await call();
+    assert.ok(third.kind === 'unavailable' && third.code === 'token_reviews_busy');
+    for (const answer of answers) answer();
+    for (const outcome of await Promise.all(waiting)) assert.equal(outcome.kind, 'refused');
+    const later = call();
+    answers.at(-1)?.();
+    assert.equal((await later).kind, 'refused');
+  });
 
   for (const status of [401, 403, 429, 500]) {
     it(`is unavailable when the API server answers ${status}`, async () => {

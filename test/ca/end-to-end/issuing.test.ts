@@ -241,6 +241,33 @@ describe('a running CA', () => {
     assert.ok(!all.includes('PRIVATE KEY'));
   });
 
+  it('writes no token that somebody hid in a name or a claim into its log or ledger (invariant 2)', async () => {
+    const hidden = signToken(testKey('hidden'), { iss: 'https://elsewhere', sub: 'x' });
+    const asked = [
+      extension.uris(`https://evil.example/?t=${hidden}`, ...Array<string>(50).fill('https://many.example')),
+    ];
+    await createCertificate(channel, { csr: makeCsrPem({ extensions: asked }), token });
+    const iss = `https://elsewhere/${hidden}`;
+    const nested = signToken(testKey('foreign'), serviceAccountClaims(Date.now(), { iss, sub: hidden, aud: hidden }));
+    await refusal(createCertificate(channel, { csr: makeCsrPem(), token: nested }));
+    await refusal(createCertificate(channel, { csr: makeCsrPem(), token, metadata: { ImpersonatedIdentity: hidden } }));
+    // Lines come in order: what was said of the three calls stands before what is said of the next.
+    await refusal(createCertificate(channel, { csr: 'last of all', token }));
+    const written = [JSON.stringify(ca.log)];
+    for await (const line of ca.operator.lines('/v1/ledger/export')) written.push(line);
+    const all = written.join('\n');
+    for (const part of hidden.split('.')) assert.ok(!all.includes(part.slice(0, 24)), 'a part of a token was written');
+    assert.match(all, /evil\.example.*moreNames":47/);
+  });
+
+  it('ledgers the certificates of its own servers as its own, without a request that nobody made', async () => {
+    const lines: string[] = [];
+    for await (const line of ca.operator.lines('/v1/ledger/export')) lines.push(line);
+    const own = lines.filter((line) => line.includes('"serverNames"'));
+    assert.ok(own.length >= 1);
+    for (const line of own) assert.ok(line.includes('"method":"self"') && !line.includes('csrSha256'), line);
+  });
+
   it('counts under the names that Istio has', async () => {
     const scrape = async (): Promise<(name: string) => number> => {
       const text = await (await fetch(`http://127.0.0.1:${ca.metricsPort}/metrics`)).text();
@@ -296,6 +323,34 @@ describe('a CA that asks Kubernetes about tokens', () => {
       api.behaviour = { kind: 'close' };
       const seen = await refusal(createCertificate(channel, { csr: makeCsrPem(), token: known }).then(() => undefined));
       assert.notEqual(seen.said, 'request authenticate failure');
+    } finally {
+      channel.close();
+      await ca.stop();
+      await api.close();
+    }
+  });
+});
+
+describe('a CA that asks Kubernetes and knows its keys', () => {
+  it('issues by the keys only while Kubernetes cannot be asked', async function () {
+    const folder = temporaryFolder(this);
+    const api = await FakeKubernetesApi.start();
+    const key = testKey('cluster');
+    writeFileSync(join(folder, 'jwks.json'), JSON.stringify({ keys: [key.jwk] }));
+    const issuer = 'https://kubernetes.default.svc.cluster.local';
+    const tokenReview = { enabled: true, kubeconfig: api.writeKubeconfig(folder) };
+    const settings = { ca: { auth: { issuer, jwksFile: 'jwks.json', tokenReview } } };
+    writeFileSync(join(folder, 'sealwright.yaml'), JSON.stringify(settings));
+    const ca = await RunningCa.start(folder);
+    const channel = ca.channel();
+    try {
+      // Rightly signed, and of a pod that is gone: only the API server can know.
+      const deleted = signToken(key, serviceAccountClaims(Date.now()));
+      const refused = await refusal(createCertificate(channel, { csr: makeCsrPem(), token: deleted }));
+      assert.deepEqual([refused.status, refused.reason], ['UNAUTHENTICATED', 'token_refused']);
+      api.behaviour = { kind: 'close' };
+      assert.equal((await createCertificate(channel, { csr: makeCsrPem(), token: deleted })).certChain.length, 2);
+      api.behaviour = { kind: 'answer' };
     } finally {
       channel.close();
       await ca.stop();

@@ -1,12 +1,13 @@
 import { strict as assert } from 'node:assert';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { makeCa } from '../../fakes/certificate-maker.ts';
 import { makeCsrPem } from '../../fakes/csr-maker.ts';
 import { temporaryFolder } from '../../fakes/folder.ts';
-import { createCertificate, RunningCa, sealwright } from '../../fakes/running-ca.ts';
+import { BINARY, createCertificate, RunningCa, sealwright } from '../../fakes/running-ca.ts';
 import { encodePem } from '../../../src/pki/pem.ts';
 
 const FREE = ['--ca-listen', '127.0.0.1:0', '--ca-metrics-listen', '127.0.0.1:0'];
@@ -44,6 +45,20 @@ describe('a CA that cannot start says in one sentence why', () => {
     await ca.stop();
   });
 
+  it('another CA on the same state, seen from another network', async function () {
+    if (spawnSync('unshare', ['-n', 'true']).status !== 0) this.skip();
+    const ca = await RunningCa.start(temporaryFolder(this));
+    const args = ['-n', process.execPath, BINARY, 'ca', ...FREE];
+    const { status, stderr } = spawnSync('unshare', args, { cwd: ca.folder, encoding: 'utf8' });
+    assert.equal(status, 1);
+    assert.match(stderr, /another CA is running on this state folder/);
+    // It has not taken the ledger from the one that runs.
+    const channel = ca.channel();
+    await createCertificate(channel, { csr: makeCsrPem(), token: await ca.token('a', 'b') });
+    channel.close();
+    await ca.stop();
+  });
+
   it('a state folder that is a file', async function () {
     const folder = temporaryFolder(this);
     writeFileSync(join(folder, 'ca'), '');
@@ -58,6 +73,15 @@ describe('a CA that cannot start says in one sentence why', () => {
     const { code, stderr } = await sealwright(folder, ['ca', ...FREE]);
     assert.equal(code, 2);
     assert.match(stderr, /sealwright\.yaml:4:\d+: error: .*ttl\.default/);
+  });
+
+  it('a folder of plugged-in files that is empty, and makes no CA of its own instead', async function () {
+    const folder = temporaryFolder(this);
+    mkdirSync(join(folder, 'cacerts'));
+    const { code, line } = await lastWord(folder, ['--ca-roots', 'cacerts']);
+    assert.equal(code, 1);
+    assert.match(line, /^sealwright: the folder holds no CA certificate and key .*cacerts/);
+    assert.equal(existsSync(join(folder, 'ca/ca-key.pem')), false);
   });
 
   it("a key that is not the certificate's", async function () {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Caller } from '../../../ca/authenticators/authenticator.ts';
 import { createIssuer } from '../../../ca/issuance/issuer.ts';
 import { Issuance, type Issued } from '../../../ca/issuance/issuance.ts';
+import { RefusalLedger } from '../../../ca/issuance/refusal-ledger.ts';
 import type { LedgerEntry } from '../../../ca/ledger/entry.ts';
 import { caMaterial } from '../../../ca/roots/ca-material.ts';
 import { SealwrightError, type ErrorCode } from '../../../src/core/errors.ts';
@@ -20,7 +21,7 @@ const caller: Caller = { identity, method: 'jwks', tokenAuthenticatedAt: MADE_AT
 
 /** An issuance whose ledger does what the test says with each entry. */
 function issuing(append: (entry: LedgerEntry) => Promise<{ index: number }>): {
-  issue: (csr?: string) => Promise<Issued>;
+  issue: (csr?: string, by?: Partial<Caller>) => Promise<Issued>;
   logger: RecordingLogger;
   clock: FakeClock;
 } {
@@ -40,12 +41,19 @@ function issuing(append: (entry: LedgerEntry) => Promise<{ index: number }>): {
   const issuance = new Issuance({
     issuer: () => issuer,
     ledger: { append },
+    refusals: new RefusalLedger({ append, countOnly: () => undefined, clock, logger }),
     lifetimes: { default: 86_400_000, max: 864_000_000 },
+    tokenMaxAge: 7 * 86_400_000,
     clock,
     randomBytes,
     logger,
   });
-  return { issue: (csr = makeCsrPem()) => issuance.issue({ caller, identity, csr, requestedTtl: 0 }), logger, clock };
+  return {
+    issue: (csr = makeCsrPem(), by = {}) =>
+      issuance.issue({ caller: { ...caller, ...by }, identity, csr, requestedTtl: 0 }),
+    logger,
+    clock,
+  };
 }
 
 const failsWith = (code: ErrorCode) => (error: unknown) => error instanceof SealwrightError && error.code === code;
@@ -111,6 +119,23 @@ describe('issuance', () => {
     });
     await assert.rejects(broken.issue('garbage'), failsWith('pem_invalid'));
     assert.match(broken.logger.text, /a refusal could not be ledgered/);
+  });
+
+  it('lets no certificate that was renewed by certificate outlive the proof by token', async () => {
+    const DAY = 86_400_000;
+    const { issue, clock } = issuing(async () => ({ index: 0 }));
+    const now = clock.now();
+    // The last second counts (RFC 5280 4.1.2.5).
+    const until = async (issued: Promise<Issued>): Promise<number> => (await issued).notAfter + 1_000 - now;
+    const renewedAfter = (age: number): Promise<Issued> =>
+      issue(makeCsrPem(), { method: 'svid', tokenAuthenticatedAt: now - age });
+    assert.equal(await until(renewedAfter(DAY)), DAY, 'six days are left, the default is one');
+    assert.equal(await until(renewedAfter(7 * DAY - 3_600_000)), 3_600_000);
+    assert.equal(await until(renewedAfter(7 * DAY - 10_000)), 10_000);
+    for (const age of [7 * DAY - 9_999, 7 * DAY, 8 * DAY, Number.NaN]) {
+      await assert.rejects(renewedAfter(age), failsWith('renewal_too_old'), String(age));
+    }
+    assert.equal(await until(issue(makeCsrPem(), { tokenAuthenticatedAt: now - 30 * DAY })), DAY);
   });
 
   it('issues nothing under a CA that has expired', async () => {

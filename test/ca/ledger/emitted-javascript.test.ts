@@ -9,7 +9,7 @@ import { PROJECT } from '../../structure/sources.ts';
 /** Lays the rooms out as the package holds them: JavaScript, with specifiers that end in .js. */
 function emit(folder: string): number {
   let files = 0;
-  for (const room of ['ca/ledger', 'src/core', 'src/identity']) {
+  for (const room of ['ca/ledger', 'ca/roots', 'src/core', 'src/identity']) {
     for (const name of readdirSync(join(PROJECT, room))) {
       if (!name.endsWith('.ts')) continue;
       const text = stripTypeScriptTypes(readFileSync(join(PROJECT, room, name), 'utf8'));

@@ -2,6 +2,7 @@ import { strict as assert } from 'node:assert';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { encodeEntry } from '../../../ca/ledger/entry-codec.ts';
+import type { LedgerEntry } from '../../../ca/ledger/entry.ts';
 import { LedgerWriter, type PendingEntry } from '../../../ca/ledger/ledger-writer.ts';
 import { SealwrightError, type ErrorCode } from '../../../src/core/errors.ts';
 import { temporaryFolder } from '../../fakes/folder.ts';
@@ -12,11 +13,13 @@ const withCode =
   (error: unknown): boolean =>
     error instanceof SealwrightError && error.code === code;
 
+const identityOf = (entry: LedgerEntry): string => ('identity' in entry ? String(entry.identity) : '');
+
 const refusals = (count: number): PendingEntry[] =>
   Array.from({ length: count }, () => ({
     body: encodeEntry(refusal()),
     time: 1,
-    identity: '',
+    identity: identityOf(refusal()),
     serial: '',
     issuerKeyId: '',
     notAfter: 0,

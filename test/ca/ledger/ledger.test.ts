@@ -289,6 +289,8 @@ describe('the ledger', () => {
         /added/,
       ],
       [`UPDATE entries SET leaf_hash = zeroblob(32) WHERE idx = 3`, /entry 3/],
+      [`UPDATE entries SET identity = 'spiffe://cluster.local/ns/a/sa/b' WHERE idx = 3`, /column of entry 3/],
+      [`UPDATE entries SET serial = 'ff' WHERE idx = 3`, /column of entry 3/],
       [`UPDATE heads SET size = size - 1`, /not signed/],
       [`DELETE FROM heads`, /without a tree head/],
     ];
@@ -307,6 +309,20 @@ describe('the ledger', () => {
     }
   });
 
+  it('answers with nothing that its columns alone say', async () => {
+    const ledger = await start();
+    const [one, other] = [issuance(), issuance({ identity: CHECKOUT })];
+    await ledger.append(one);
+    await ledger.append(other);
+    tell(`UPDATE entries SET serial = 'ff' WHERE idx = 0`);
+    tell(`UPDATE entries SET identity = '${String(one.identity)}' WHERE idx = 1`);
+    await assert.rejects(ledger.issuanceBySerial('ff'), withCode('ledger_altered'));
+    await assert.rejects(ledger.lastTokenAuthentication('FF'), withCode('ledger_altered'));
+    await assert.rejects(ledger.historyOf(one.identity), withCode('ledger_altered'));
+    assert.equal((await ledger.issuanceBySerial(other.serial))?.index, 1);
+    await ledger.close();
+  });
+
   it('does not start without its key, with another key, or with a key whose ledger is gone', async function () {
     const ledger = await start();
     await ledger.append(refusal());
@@ -314,7 +330,7 @@ describe('the ledger', () => {
     const key = join(folder, 'log-key.pem');
     renameSync(key, join(folder, 'kept.pem'));
     await assert.rejects(start(), withCode('ledger_log_key'));
-    writeFileSync(key, 'not a key');
+    writeFileSync(key, 'not a key', { mode: 0o600 });
     await assert.rejects(start(), withCode('ledger_log_key'));
     const elsewhere = temporaryFolder(this);
     const other = await start({
@@ -335,6 +351,7 @@ describe('the ledger', () => {
     tell('PRAGMA user_version = 2');
     await assert.rejects(start(), withCode('ledger_version'));
     folder = temporaryFolder(this);
+    writeFileSync(join(folder, 'ledger.db'), '', { mode: 0o600 });
     tell('CREATE TABLE something (else_ TEXT)');
     await assert.rejects(start(), withCode('ledger_version'));
     await assert.rejects(start({ databasePath: folder }), withCode('ledger_unwritable'));

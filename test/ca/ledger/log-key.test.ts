@@ -22,7 +22,7 @@ describe("the log's key", () => {
     const path = join(temporaryFolder(this), 'log-key.pem');
     const pem = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' });
     for (const content of [pem.toString(), pem.toString().slice(0, 80), '']) {
-      writeFileSync(path, content);
+      writeFileSync(path, content, { mode: 0o600 });
       assert.throws(
         () => readLogKey(path),
         (error) => {

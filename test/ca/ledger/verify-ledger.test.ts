@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { generateKeyPairSync } from 'node:crypto';
+import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { LedgerEntry } from '../../../ca/ledger/entry.ts';
@@ -182,6 +183,7 @@ describe('verifying a ledger', () => {
   it('finds a fork: the same size, signed twice', async () => {
     const forked = join(databasePath, '..', 'fork.db');
     tell(`VACUUM INTO '${forked}'`);
+    chmodSync(forked, 0o600);
     const fork = new LedgerWriter({ databasePath: forked, logKeyPath, now: () => 2_000_000 });
     fork.commit([pending(refusal('only in the fork'))]);
     const writer = new LedgerWriter({ databasePath, logKeyPath, now: () => 2_000_000 });

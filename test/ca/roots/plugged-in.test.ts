@@ -321,7 +321,7 @@ describe('a plugged-in CA', () => {
     it('when everybody may read its key in the folder of the CA', async () => {
       await open(good);
       chmodSync(join(folder, 'ca-key.pem'), 0o644);
-      await refused({}, 'ca_file_exposed', /ca-key\.pem.*everybody may read it.*chmod/);
+      await refused({}, 'ca_file_exposed', /ca-key\.pem.*everybody has rights.*chmod/);
     });
 
     it('when a file is a folder, a pipe or far too large', async () => {

@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
+import { makeFirstCa } from '../../../ca/roots/first-start.ts';
 import { openRoots, type RootsOptions } from '../../../ca/roots/open-roots.ts';
 import { stateFolder, type StateFolder } from '../../../ca/roots/state-folder.ts';
 import { SealwrightError, type ErrorCode } from '../../../src/core/errors.ts';
@@ -119,6 +120,25 @@ describe('a self-signed CA', () => {
     }
   });
 
+  it('stays when another process commits its own while the last step runs', async () => {
+    let raced = false;
+    const state: StateFolder = {
+      ...stateFolder,
+      removeEmpty: async (path) => {
+        if (!raced) {
+          raced = true;
+          await makeFirstCa({ ...options(folder), now: new FakeClock().now(), state: stateFolder });
+          assert.ok(existsSync(join(folder, '.first-start/ca-key.pem')));
+        }
+        await stateFolder.removeEmpty(path);
+      },
+    };
+    const { certificate } = await openRoots(options(folder, { state }));
+    assert.ok(raced);
+    assert.deepEqual((await openRoots(options(folder))).certificate, certificate);
+    assert.deepEqual(readdirSync(folder).sort(), FILES);
+  });
+
   it('refuses a key that every user may read, and a folder in which every user may write', async () => {
     await openRoots(options(folder));
     const key = join(folder, 'ca-key.pem');
@@ -131,13 +151,13 @@ describe('a self-signed CA', () => {
     assert.ok(await openRoots(options(folder)));
   });
 
-  it('warns of a key that its group may read, as volumes with fsGroup make it', async () => {
+  it('takes a key back from its group with a warning, as volumes with fsGroup make it', async () => {
     const logger = new RecordingLogger();
     await openRoots(options(folder, { logger }));
     assert.doesNotMatch(logger.text, /group/);
     chmodSync(join(folder, 'ca-key.pem'), 0o640);
     await openRoots(options(folder, { logger }));
-    assert.match(logger.text, /warn the group of the CA key may read it/);
+    assert.match(logger.text, /warn the group of the CA key had rights on it/);
   });
 
   it('never signs again once it has expired, and says both times', async () => {
