@@ -1,6 +1,7 @@
 import { ANSWERS, prepareAnswer } from '../http1/answers.ts';
 import type { Answer, Decision, Forward, HttpHandler } from '../http1/decision.ts';
 import { FieldNameSet } from '../http1/field-names.ts';
+import type { HeadEdits } from '../http1/head-writer.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { RequestRecord } from '../http1/request-record.ts';
 import type { UpstreamPool } from '../upstream/pool.ts';
@@ -16,6 +17,8 @@ export interface InboundHttpOptions {
   readonly authorizer: ConnectionAuthorizer;
   readonly upstream: UpstreamPool;
   readonly normalizePath: NormalizePath;
+  /** Sees each head as it was received, asserted fields included; says what is changed in the response. */
+  readonly onHead?: ((head: RequestHead, facts: ConnectionFacts) => HeadEdits | undefined) | undefined;
   readonly onComplete: (record: RequestRecord, facts: ConnectionFacts) => void;
 }
 
@@ -32,36 +35,42 @@ const PATH_REFUSED: Answer = Object.freeze({
  * asks authorization, and passes on with our own `x-forwarded-client-cert`.
  */
 export function createInboundHttp(options: InboundHttpOptions): HttpHandler {
-  const { facts, authorizer, upstream, normalizePath, onComplete } = options;
+  const { facts, authorizer, upstream, normalizePath, onHead, onComplete } = options;
   const { self, peer, peerCertificate } = facts;
   const authenticated = self !== undefined && peer !== undefined && peerCertificate !== undefined;
   const xfcc = authenticated ? xfccLine({ by: self, certificate: peerCertificate, peer }) : undefined;
   // The usual case is this one object for all requests of the connection.
   const plain: Forward = Object.freeze({ kind: 'forward', upstream, strip: FieldNameSet.none, add: xfcc });
 
-  const conclude = (verdict: Verdict, path: string | undefined): Forward | Answer => {
+  let usual = plain;
+
+  const conclude = (verdict: Verdict, path: string | undefined, response: HeadEdits | undefined): Forward | Answer => {
     if (!verdict.allowed) {
       const { answer = ANSWERS.denied, flags = '-', detail } = verdict;
       return { kind: 'answer', answer, flags, detail, close: false };
     }
     const { edits, timeout } = verdict;
-    if (path === undefined && edits === undefined && timeout === undefined) return plain;
+    if (path === undefined && edits === undefined && timeout === undefined) {
+      if (response !== usual.response) usual = Object.freeze({ ...plain, response });
+      return usual;
+    }
     const added = edits?.add;
     const add = added === undefined || xfcc === undefined ? (added ?? xfcc) : Buffer.concat([xfcc, added]);
-    return { kind: 'forward', upstream, strip: edits?.strip ?? FieldNameSet.none, add, path, timeout };
+    return { kind: 'forward', upstream, strip: edits?.strip ?? FieldNameSet.none, add, path, timeout, response };
   };
 
   return {
     onRequest(head: RequestHead): Decision {
+      const response = onHead?.(head, facts);
       head.drop(ASSERTED_FIELDS);
       const path = normalizePath(head.path);
       if (path === undefined) return PATH_REFUSED;
       const rewritten = path === head.path ? undefined : path;
       const verdict = authorizer.decide(head, path);
       if (verdict instanceof Promise) {
-        return { kind: 'pending', decision: verdict.then((decided) => conclude(decided, rewritten)) };
+        return { kind: 'pending', decision: verdict.then((decided) => conclude(decided, rewritten, response)) };
       }
-      return conclude(verdict, rewritten);
+      return conclude(verdict, rewritten, response);
     },
     onComplete: (record) => onComplete(record, facts),
   };

@@ -241,6 +241,7 @@ export class InboundListener {
       authorizer,
       upstream: port.upstream,
       normalizePath,
+      onHead: observer.onHead?.bind(observer),
       onComplete: (record) => observer.onRequest(record, facts),
     });
     const http = new HttpConnection({
@@ -268,7 +269,6 @@ export class InboundListener {
       return;
     }
     const { observer } = this.#services;
-    observer.onTcpOpened(facts);
     const relay = new TcpRelay({
       downstream: socket,
       upstream: opened ?? port.connect(),
@@ -277,6 +277,7 @@ export class InboundListener {
         observer.onTcpClosed(facts, result);
       },
     });
+    observer.onTcpOpened(facts, relay);
     const served: Served = { raw, facts, authorizer, relay };
     this.#served.add(served);
   }

@@ -1,6 +1,8 @@
 import type { Socket } from 'node:net';
+import type { HeadEdits } from '../http1/head-writer.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import type { RequestRecord } from '../http1/request-record.ts';
-import type { TcpRelayResult } from '../tcp/relay.ts';
+import type { TcpRelay, TcpRelayResult } from '../tcp/relay.ts';
 import type { UpstreamPool } from '../upstream/pool.ts';
 import type { ConnectionAuthorizer } from './connection-authorizer.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
@@ -38,8 +40,11 @@ export interface InboundServices {
 }
 
 export interface InboundObserver {
+  /** See `InboundHttpOptions.onHead`. */
+  onHead?(head: RequestHead, facts: ConnectionFacts): HeadEdits | undefined;
   onRequest(record: RequestRecord, facts: ConnectionFacts): void;
-  onTcpOpened(facts: ConnectionFacts): void;
+  /** `transfer` says at any time how many bytes went each way. */
+  onTcpOpened(facts: ConnectionFacts, transfer: Pick<TcpRelay, 'sent' | 'received'>): void;
   onTcpClosed(facts: ConnectionFacts, result: TcpRelayResult): void;
   /** A connection was refused before it was served. */
   onRefused(facts: ConnectionFacts, reason: string): void;

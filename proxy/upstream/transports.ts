@@ -14,13 +14,21 @@ export function plainTransport({ host, port, localAddress }: PlainTransportOptio
     destination: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
     readyEvent: 'connect',
     connect: (onread) =>
-      connect({ host, port, onread, allowHalfOpen: true, ...(localAddress === undefined ? {} : { localAddress }) }),
+      connect({
+        host,
+        port,
+        allowHalfOpen: true,
+        ...(onread === undefined ? {} : { onread }),
+        ...(localAddress === undefined ? {} : { localAddress }),
+      }),
   };
 }
 
 export interface TlsTransportOptions {
   readonly host: string;
   readonly port: number;
+  /** Address to come from. */
+  readonly localAddress?: string | undefined;
   /** SNI; a SPIFFE peer is not told by it. */
   readonly servername?: string | undefined;
   /** Asked for every new connection, so that a renewed certificate is used at once. */
@@ -32,15 +40,16 @@ export interface TlsTransportOptions {
 
 /** mTLS to a peer. OpenSSL's verdict is necessary and `verifyPeer`'s decides: names in certificates are its affair. */
 export function tlsTransport(options: TlsTransportOptions): UpstreamTransport {
-  const { host, port } = options;
+  const { host, port, localAddress } = options;
   return {
     destination: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
     readyEvent: 'secureConnect',
     connect: (onread): Socket => {
-      const settings: ConnectionOptions & { allowHalfOpen: boolean; onread: OnReadOpts } = {
+      const settings: ConnectionOptions & { allowHalfOpen: boolean; onread?: OnReadOpts; localAddress?: string } = {
         host,
         port,
-        onread,
+        ...(onread === undefined ? {} : { onread }),
+        ...(localAddress === undefined ? {} : { localAddress }),
         allowHalfOpen: true,
         secureContext: options.secureContext(),
         minVersion: 'TLSv1.2',

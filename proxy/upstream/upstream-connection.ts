@@ -23,7 +23,8 @@ const RECEIVED = Buffer.allocUnsafeSlow(64 * 1024);
 export interface UpstreamTransport {
   /** `address:port`, for logs and records. */
   readonly destination: string;
-  connect(onread: { buffer: Buffer; callback: (bytesRead: number, buffer: Uint8Array) => boolean }): Socket;
+  /** Without `onread` the socket emits `data` as any other. */
+  connect(onread?: { buffer: Buffer; callback: (bytesRead: number, buffer: Uint8Array) => boolean }): Socket;
   /** The event after which the socket may be used. */
   readonly readyEvent: 'connect' | 'secureConnect';
   /** Judges the peer once the handshake is over: why it is not the one expected, or undefined. */

@@ -25,6 +25,11 @@ export const COMMANDS: readonly CommandRow[] = [
     load: () => import('./commands/ca.ts'),
   },
   {
+    name: 'proxy',
+    summary: 'run the sidecar of one workload',
+    load: () => import('./commands/proxy.ts'),
+  },
+  {
     name: 'apply',
     summary: 'put resources into the folder that the CA watches',
     load: () => import('./commands/apply.ts'),

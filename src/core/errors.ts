@@ -793,6 +793,18 @@ export const ERRORS = {
     remedy: 'mend the resource that the reason names; the last good configuration stays in force',
     ...invalid,
   },
+  port_held: {
+    what: 'another sidecar holds this address and port',
+    remedy: 'stop it, or give this one another address or port',
+    grpc: 'ALREADY_EXISTS',
+    http: 409,
+    exit: 1,
+  },
+  workload_unset: {
+    what: 'it is not said which workload this sidecar is for',
+    remedy: 'name its WorkloadEntry with --workload <namespace>/<name>',
+    ...invalid,
+  },
 
   // --- cli
   demo_failed: {

@@ -1,17 +1,19 @@
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+import { HeldCounter, HeldHistogram, type Count, type Distribution } from './held-series.ts';
 
-/** One time series, with its labels bound: resolve it once, then count at the cost of an addition. */
-export interface Count {
-  add(amount?: number): void;
-}
+export type { Count, Distribution } from './held-series.ts';
 
 /** A counter with labels. `of` binds label values in the order of the names. */
 export interface CounterFamily {
   of(...values: string[]): Count;
+  /** Takes a series away. Whoever still counts on it is not heard any more. */
+  remove(...values: string[]): void;
 }
 
 export interface HistogramFamily {
-  of(...values: string[]): { observe(value: number): void };
+  of(...values: string[]): Distribution;
+  /** See `CounterFamily`. */
+  remove(...values: string[]): void;
 }
 
 /** A registry of metrics in Prometheus' terms: the only way in which rooms count. */
@@ -20,6 +22,8 @@ export interface Metrics {
   histogram(name: string, help: string, buckets: readonly number[], labels?: readonly string[]): HistogramFamily;
   /** A gauge that is read when somebody scrapes. Answer nothing to leave the series out. */
   gauge(name: string, help: string, read: () => number | undefined): void;
+  /** A gauge that is always 1 and says what is in its labels, such as a version. */
+  info(name: string, help: string, labels: Readonly<Record<string, string>>): void;
   /** The text exposition format. */
   render(): Promise<{ contentType: string; body: string }>;
 }
@@ -29,28 +33,12 @@ export function createMetrics(options: { readonly processMetrics: boolean }): Me
   if (options.processMetrics) collectDefaultMetrics({ register: registry });
   return {
     counter: (name, help, labels = []) => {
-      const counter = new Counter({ name, help, labelNames: [...labels], registers: [registry] });
-      return {
-        of: (...values) => {
-          const series = counter.labels(...values);
-          return { add: (amount = 1) => series.inc(amount) };
-        },
-      };
+      const family = new HeldCounter({ name, help, labels, registry });
+      return { of: (...values) => family.bind(values), remove: (...values) => family.drop(values) };
     },
     histogram: (name, help, buckets, labels = []) => {
-      const family = new Histogram({
-        name,
-        help,
-        buckets: [...buckets],
-        labelNames: [...labels],
-        registers: [registry],
-      });
-      return {
-        of: (...values) => {
-          const series = family.labels(...values);
-          return { observe: (value) => series.observe(value) };
-        },
-      };
+      const family = new HeldHistogram({ name, help, buckets, labels, registry });
+      return { of: (...values) => family.bind(values), remove: (...values) => family.drop(values) };
     },
     gauge: (name, help, read) => {
       void new Gauge({
@@ -63,6 +51,9 @@ export function createMetrics(options: { readonly processMetrics: boolean }): Me
           else this.set(value);
         },
       });
+    },
+    info: (name, help, labels) => {
+      new Gauge({ name, help, labelNames: Object.keys(labels), registers: [registry] }).set({ ...labels }, 1);
     },
     render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   };

@@ -9,8 +9,13 @@ export interface StatusAnswer {
   readonly contentType?: string;
 }
 
-/** `GET /path` to its answer. A route that throws answers 500 and is logged. */
-export type StatusRoutes = Readonly<Record<string, (request: IncomingMessage) => StatusAnswer | Promise<StatusAnswer>>>;
+/**
+ * `/path`, which is got, or `POST /path`, to its answer. A route that throws answers 500 and is logged. The body of a
+ * request is not read.
+ */
+export type StatusRoutes = Readonly<Record<string, StatusRoute>>;
+
+type StatusRoute = (request: IncomingMessage) => StatusAnswer | Promise<StatusAnswer>;
 
 export interface StatusServer {
   readonly port: number;
@@ -56,12 +61,15 @@ async function answer(
   logger: Logger,
 ): Promise<void> {
   const path = request.url?.split('?', 1)[0] ?? '';
-  const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
+  const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '');
+  const routeOf = (key: string): StatusRoute | undefined => (Object.hasOwn(routes, key) ? routes[key] : undefined);
+  const route = routeOf(method === 'GET' ? path : `${method} ${path}`);
   let result: StatusAnswer;
   try {
-    if (route === undefined) result = { status: 404, body: `not found; there is ${Object.keys(routes).join(', ')}\n` };
-    else if (request.method !== 'GET' && request.method !== 'HEAD') result = { status: 405, body: 'use GET\n' };
-    else result = await route(request);
+    if (route !== undefined) result = await route(request);
+    else if (routeOf(path) !== undefined) result = { status: 405, body: 'use GET\n' };
+    else if (routeOf(`POST ${path}`) !== undefined) result = { status: 405, body: 'use POST\n' };
+    else result = { status: 404, body: `not found; there is ${Object.keys(routes).join(', ')}\n` };
   } catch (error) {
     logger.error('a status page failed', { path, reason: reasonOf(error) });
     result = { status: 500, body: 'failed; the log says why\n' };

@@ -1,0 +1,84 @@
+import type { Answer, Decision, Forward, HttpHandler } from '../http1/decision.ts';
+import type { RequestHead } from '../http1/request-head.ts';
+import type { RequestRecord } from '../http1/request-record.ts';
+import type { ReportedService } from '../report/edge.ts';
+import type { Caller, OutboundReporter } from '../report/outbound-reporter.ts';
+import { UNKNOWN_SERVICE } from '../report/edge.ts';
+import type { Cluster } from './cluster.ts';
+import type { Endpoint } from './endpoint.ts';
+import type { OutboundPort } from './outbound-port.ts';
+import { REFUSED, type Route, type Target } from './route.ts';
+import type { Router } from './router.ts';
+
+export interface OutboundHttpOptions {
+  readonly port: () => OutboundPort | undefined;
+  readonly router: Router;
+  readonly reporter: OutboundReporter;
+  readonly caller: Caller;
+}
+
+/** Decides where the requests of one of the application's connections go. */
+export function createOutboundHttp(options: OutboundHttpOptions): HttpHandler {
+  return new OutboundHttp(options);
+}
+
+class OutboundHttp implements HttpHandler {
+  readonly #options: OutboundHttpOptions;
+  #authority: string | undefined;
+  #port: OutboundPort | undefined;
+  #target: Target | undefined;
+  /** Of the request under way. */
+  #cluster: Cluster | undefined;
+  #endpoint: Endpoint | undefined;
+  #refusedService: ReportedService = UNKNOWN_SERVICE;
+
+  constructor(options: OutboundHttpOptions) {
+    this.#options = options;
+  }
+
+  onRequest(head: RequestHead): Decision {
+    this.#cluster = undefined;
+    this.#endpoint = undefined;
+    this.#refusedService = UNKNOWN_SERVICE;
+    const target = this.#targetOf(head.authority);
+    if (target === undefined) return this.#decide(REFUSED.noHost);
+    const route = this.#options.router.route(target);
+    if (route instanceof Promise) return { kind: 'pending', decision: route.then((found) => this.#decide(found)) };
+    return this.#decide(route);
+  }
+
+  onComplete(record: RequestRecord): void {
+    const { reporter, caller } = this.#options;
+    const cluster = this.#cluster;
+    const endpoint = cluster?.at(record.upstream) ?? this.#endpoint;
+    if (cluster === undefined || endpoint === undefined) {
+      reporter.refused(record, caller, this.#refusedService);
+      return;
+    }
+    const { destination, edge, httpMetrics, tcpMetrics } = endpoint;
+    reporter.request(record, caller, { cluster: cluster.name, destination, edge, httpMetrics, tcpMetrics });
+  }
+
+  #decide(route: Route): Forward | Answer {
+    const endpoint = route.kind === 'cluster' ? route.cluster.pick() : undefined;
+    if (route.kind === 'cluster' && endpoint !== undefined) {
+      this.#cluster = route.cluster;
+      this.#endpoint = endpoint;
+      return endpoint.forward;
+    }
+    const { answer, flags, detail, service } = route.kind === 'refused' ? route : REFUSED.unhealthy;
+    this.#refusedService = service;
+    return { kind: 'answer', answer, flags, detail, close: false };
+  }
+
+  /** The same target for as long as the application asks for the same, which is nearly always. */
+  #targetOf(authority: string): Target | undefined {
+    const port = this.#options.port();
+    if (authority !== this.#authority || port !== this.#port) {
+      this.#authority = authority;
+      this.#port = port;
+      this.#target = port?.targetOf(authority);
+    }
+    return this.#target;
+  }
+}

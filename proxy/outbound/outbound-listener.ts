@@ -1,0 +1,182 @@
+import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import type { Clock } from '../../src/core/clock.ts';
+import { reasonOf } from '../../src/core/errors.ts';
+import { HttpConnection } from '../http1/http-connection.ts';
+import type { HttpEngine } from '../http1/http-engine.ts';
+import type { Detected } from '../inbound/detect-protocol.ts';
+import { Sniffer } from '../inbound/sniffer.ts';
+import type { Called, Caller, OutboundReporter } from '../report/outbound-reporter.ts';
+import { hostPort } from '../report/request-entry.ts';
+import { breakSocket, TcpRelay } from '../tcp/relay.ts';
+import type { Cluster } from './cluster.ts';
+import { connectOpaque } from './connect-opaque.ts';
+import type { Endpoint } from './endpoint.ts';
+import { createOutboundHttp } from './outbound-http.ts';
+import type { OutboundPort } from './outbound-port.ts';
+import { REFUSED, type Refused, type Target } from './route.ts';
+import type { Router } from './router.ts';
+
+export interface OutboundListenerOptions {
+  readonly clock: Clock;
+  readonly engine: HttpEngine;
+  readonly router: Router;
+  readonly reporter: OutboundReporter;
+  /** What this listener leads to at the moment; undefined where it leads nowhere any more. */
+  readonly port: () => OutboundPort | undefined;
+}
+
+/** Milliseconds after which a silent client is taken to wait for the server. */
+const SILENCE = 50;
+/** Milliseconds for the first bytes to make sense. */
+const PATIENCE = 10_000;
+/** Places that an opaque connection is tried at. */
+const MAX_ATTEMPTS = 3;
+
+/** Accepts the application's own calls. */
+export class OutboundListener {
+  readonly #options: OutboundListenerOptions;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  constructor(options: OutboundListenerOptions) {
+    this.#options = options;
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, this.#accept);
+  }
+
+  /** Listens; resolves with the port, 0 for a Unix socket, and rejects with what the system says. */
+  listen(options: Pick<ListenOptions, 'host' | 'port' | 'path'>): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(options, () => {
+        this.#server.off('error', reject);
+        const address = this.#server.address();
+        resolve(typeof address === 'object' && address !== null ? address.port : 0);
+      });
+    });
+  }
+
+  /** How many connections are open. */
+  get open(): number {
+    return this.#sockets.size;
+  }
+
+  /** Accepts no more; what is open goes on. */
+  stop(): void {
+    this.#server.close();
+  }
+
+  /** Accepts no more and breaks what is open. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+    });
+    for (const socket of this.#sockets) breakSocket(socket);
+    await closed;
+  }
+
+  readonly #accept = (socket: Socket): void => {
+    this.#sockets.add(socket);
+    socket.on('error', () => {});
+    socket.once('close', () => this.#sockets.delete(socket));
+    const caller: Caller = {
+      remote: hostPort(socket.remoteAddress ?? '', socket.remotePort ?? 0),
+      local: hostPort(socket.localAddress ?? '', socket.localPort ?? 0),
+    };
+    const port = this.#options.port();
+    if (port === undefined) breakSocket(socket);
+    else if (port.protocol === 'tcp') this.#serveOpaque(socket, caller, port, '');
+    else if (port.protocol === 'auto') this.#sniff(socket, caller, port);
+    else this.#serveHttp(socket, caller);
+  };
+
+  #sniff(socket: Socket, caller: Caller, port: OutboundPort): void {
+    const silent = port.targetOfConnection('') !== undefined;
+    const sniffer = new Sniffer({
+      socket,
+      clock: this.#options.clock,
+      silence: silent ? SILENCE : 0,
+      patience: PATIENCE,
+      onDetected: (detected: Detected) => {
+        if (detected.protocol === 'http1') this.#serveHttp(socket, caller);
+        else {
+          const name = detected.protocol === 'tls' ? detected.hello.serverName : '';
+          this.#serveOpaque(socket, caller, port, name);
+        }
+      },
+      onSilent: () => {
+        // Only one destination can be meant, so nothing is lost by calling it before the client speaks.
+        sniffer.stop();
+        this.#serveOpaque(socket, caller, port, '');
+      },
+      onGone: () => socket.destroy(),
+    });
+  }
+
+  #serveHttp(socket: Socket, caller: Caller): void {
+    const { engine, router, reporter, port } = this.#options;
+    void new HttpConnection({ socket, engine, handler: createOutboundHttp({ port, router, reporter, caller }) });
+  }
+
+  #serveOpaque(socket: Socket, caller: Caller, port: OutboundPort, serverName: string): void {
+    const target = port.targetOfConnection(serverName);
+    if (target === undefined) {
+      this.#refuse(socket, caller, REFUSED.noHost);
+      return;
+    }
+    this.#routeOpaque(socket, caller, target).catch((error: unknown) => {
+      this.#options.engine.logger.error('a connection could not be routed', { reason: reasonOf(error) });
+      breakSocket(socket);
+    });
+  }
+
+  async #routeOpaque(socket: Socket, caller: Caller, target: Target): Promise<void> {
+    const route = await this.#options.router.route(target);
+    if (socket.destroyed) return;
+    if (route.kind === 'refused') this.#refuse(socket, caller, route);
+    else this.#connect(socket, caller, route.cluster, MAX_ATTEMPTS);
+  }
+
+  #connect(socket: Socket, caller: Caller, cluster: Cluster, attempts: number): void {
+    const endpoint = cluster.pick();
+    if (endpoint === undefined) {
+      this.#refuse(socket, caller, REFUSED.unhealthy);
+      return;
+    }
+    const called = calledAt(cluster, endpoint);
+    const { clock, reporter } = this.#options;
+    const onGone = (): void => attempt.cancel();
+    const attempt = connectOpaque(endpoint.tcp, {
+      clock,
+      onReady: (upstream) => {
+        socket.off('close', onGone);
+        let closed: ReturnType<OutboundReporter['tcpOpened']> | undefined;
+        const relay = new TcpRelay({ downstream: socket, upstream, onClose: (result) => closed?.(result) });
+        closed = reporter.tcpOpened(caller, called, relay);
+      },
+      onFailed: (reason) => {
+        socket.off('close', onGone);
+        if (attempts > 1 && cluster.endpoints.length > 1) {
+          this.#connect(socket, caller, cluster, attempts - 1);
+          return;
+        }
+        reporter.tcpRefused(caller, { flags: 'UF', reason, called, service: called.edge.service });
+        breakSocket(socket);
+      },
+    });
+    socket.once('close', onGone);
+  }
+
+  #refuse(socket: Socket, caller: Caller, { flags, detail, service }: Refused): void {
+    this.#options.reporter.tcpRefused(caller, {
+      flags,
+      reason: detail,
+      called: undefined,
+      service,
+    });
+    breakSocket(socket);
+  }
+}
+
+function calledAt(cluster: Cluster, { destination, edge, httpMetrics, tcpMetrics }: Endpoint): Called {
+  return { cluster: cluster.name, destination, edge, httpMetrics, tcpMetrics };
+}

@@ -1,0 +1,105 @@
+import { prepareAnswer, type PreparedAnswer } from '../http1/answers.ts';
+import { UNKNOWN_SERVICE, type ReportedService } from '../report/edge.ts';
+import type { DestinationName } from '../agent/destination.ts';
+import type { Cluster } from './cluster.ts';
+import type { VisibleHosts } from './visible-hosts.ts';
+
+/** What an application asks for. */
+export interface Target {
+  readonly name: DestinationName;
+  /** Ports of the service that may be meant, the likeliest first. */
+  readonly ports: readonly number[];
+  /** Whether a service's only port is meant where it has none of them: the listener's own number is a local matter. */
+  readonly anyPort: boolean;
+  /** What the listener may reach. */
+  readonly visible: VisibleHosts;
+  /** Whether the listener leads out of the mesh, where the mesh allows that. */
+  readonly open: boolean;
+}
+
+export type Route = Routed | Refused;
+
+export interface Routed {
+  readonly kind: 'cluster';
+  readonly cluster: Cluster;
+}
+
+/** Nobody is called. */
+export interface Refused {
+  readonly kind: 'refused';
+  readonly answer: PreparedAnswer;
+  /** Envoy's response flags and details. */
+  readonly flags: string;
+  readonly detail: string;
+  /** What the metrics say was called. */
+  readonly service: ReportedService;
+}
+
+interface Refusal {
+  readonly status: 404 | 502 | 503;
+  readonly flags: string;
+  readonly detail: string;
+  readonly body: string;
+  readonly service?: ReportedService;
+}
+
+export function refuse({ status, flags, detail, body, service = UNKNOWN_SERVICE }: Refusal): Refused {
+  return Object.freeze({ kind: 'refused', answer: prepareAnswer({ status, body }), flags, detail, service });
+}
+
+/** Envoy's cluster for what nothing may reach, by which Istio's dashboards know it. */
+const BLACK_HOLE: ReportedService = Object.freeze({ ...UNKNOWN_SERVICE, name: 'BlackHoleCluster' });
+
+export const REFUSED = {
+  unconfigured: refuse({
+    status: 503,
+    flags: 'NC',
+    detail: 'no_configuration',
+    body: 'the sidecar has no configuration yet',
+  }),
+  noCertificate: refuse({
+    status: 503,
+    flags: 'UF',
+    detail: 'no_certificate',
+    body: 'the sidecar has no certificate yet',
+  }),
+  notVisible: refuse({
+    status: 404,
+    flags: 'NR',
+    detail: 'route_not_found',
+    body: 'no route: the Sidecar resource does not let this listener reach the host',
+    service: BLACK_HOLE,
+  }),
+  noPort: refuse({
+    status: 404,
+    flags: 'NR',
+    detail: 'route_not_found{port}',
+    body: 'no route: the service has no such port',
+  }),
+  outside: refuse({
+    status: 502,
+    flags: '-',
+    detail: 'direct_response',
+    body: 'the host is not in the mesh, and outboundTrafficPolicy is REGISTRY_ONLY',
+    service: BLACK_HOLE,
+  }),
+  noHost: refuse({
+    status: 404,
+    flags: 'NR',
+    detail: 'route_not_found{host}',
+    body: 'no route: the request names no host',
+  }),
+  loop: refuse({
+    status: 502,
+    flags: 'NR',
+    detail: 'route_not_found{loop}',
+    body: 'no route: the destination is this sidecar itself',
+  }),
+  noAddress: refuse({
+    status: 503,
+    flags: 'DF',
+    detail: 'dns_resolution_failure',
+    body: 'the host is not in the mesh, and its name has no address',
+  }),
+  unhealthy: refuse({ status: 503, flags: 'UH', detail: 'no_healthy_upstream', body: 'no healthy upstream' }),
+} as const;

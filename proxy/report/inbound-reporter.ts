@@ -1,0 +1,209 @@
+import type { Clock } from '../../src/core/clock.ts';
+import type { Count, CounterFamily, Metrics } from '../../src/observe/metrics.ts';
+import type { AddressBook, Workload } from '../agent/destination.ts';
+import type { SidecarConfig, SidecarConfigSource } from '../agent/sidecar-config.ts';
+import type { HeadEdits } from '../http1/head-writer.ts';
+import type { RequestHead } from '../http1/request-head.ts';
+import type { RequestRecord } from '../http1/request-record.ts';
+import type { ConnectionFacts } from '../inbound/connection-facts.ts';
+import type { InboundObserver } from '../inbound/inbound-services.ts';
+import type { TcpRelayResult } from '../tcp/relay.ts';
+import { EMPTY_ENTRY, type AccessEntry } from './access-entry.ts';
+import type { AccessLog } from './access-log.ts';
+import { reportedService, UNKNOWN_SERVICE, type Edge, type ReportedService } from './edge.ts';
+import { createWorkloadFinder, nameInboundPeer, type FindWorkload } from './inbound-peer.ts';
+import type { HttpEdgeMetrics, IstioMetrics } from './istio-metrics.ts';
+import { METADATA_FIELD, METADATA_FIELDS, metadataLines } from './peer-metadata.ts';
+import { reportedWorkload, UNKNOWN_WORKLOAD } from './reported-workload.ts';
+import { hasFailed, hostPort, requestEntry } from './request-entry.ts';
+import type { TcpTally, Transfer } from './tcp-tally.ts';
+
+export interface InboundReporterOptions {
+  readonly clock: Clock;
+  readonly config: Pick<SidecarConfigSource, 'current'>;
+  readonly book: AddressBook;
+  readonly istio: IstioMetrics;
+  readonly tally: TcpTally;
+  readonly accessLog: AccessLog;
+  readonly metrics: Metrics;
+}
+
+/** What is kept of one connection for its reports. */
+interface Reported {
+  /** Of the configuration that the names were made from. */
+  revision: number;
+  /** What the peer said of itself in its first request. */
+  metadata: string | undefined;
+  /** Wall milliseconds of the first report. */
+  readonly since: number;
+  http: HttpEdgeMetrics | undefined;
+  closed: ((final: Transfer, flags?: string) => void) | undefined;
+}
+
+/** Reports what arrives, as `reporter="destination"`: metrics and access log. */
+export class InboundReporter implements InboundObserver {
+  readonly #options: InboundReporterOptions;
+  readonly #workloadAt: FindWorkload;
+  readonly #connections = new WeakMap<ConnectionFacts, Reported>();
+  readonly #refusals: CounterFamily;
+  readonly #serverFirst: Count;
+  #metadataOf: { readonly workload: Workload; readonly edits: HeadEdits } | undefined;
+
+  constructor(options: InboundReporterOptions) {
+    this.#options = options;
+    this.#workloadAt = createWorkloadFinder(options.book);
+    const { metrics } = options;
+    this.#refusals = metrics.counter(
+      'sealwright_inbound_refused_total',
+      'Connections refused before they were served.',
+      ['reason'],
+    );
+    const help = 'Connections on which the client waited for the server to speak; protocol: tcp saves the wait.';
+    this.#serverFirst = metrics.counter('sealwright_inbound_server_first_total', help).of();
+  }
+
+  /** Takes note of what the peer says of itself; a peer that says it is told the same of us. */
+  onHead(head: RequestHead, facts: ConnectionFacts): HeadEdits | undefined {
+    if (facts.peer === undefined) return undefined;
+    const metadata = head.get(METADATA_FIELD);
+    if (metadata === undefined) return undefined;
+    const reported = this.#reportedOf(facts);
+    if (reported.metadata === undefined) {
+      reported.metadata = metadata;
+      reported.http = undefined;
+    }
+    const workload = this.#options.config.current()?.workload;
+    if (workload === undefined) return undefined;
+    if (this.#metadataOf?.workload !== workload) {
+      // The application's own claims would be taken for ours.
+      this.#metadataOf = { workload, edits: Object.freeze({ strip: METADATA_FIELDS, add: metadataLines(workload) }) };
+    }
+    return this.#metadataOf.edits;
+  }
+
+  onRequest(record: RequestRecord, facts: ConnectionFacts): void {
+    const reported = this.#reportedOf(facts);
+    const current = this.#options.config.current();
+    if (reported.http === undefined || reported.revision !== current?.revision) {
+      reported.revision = current?.revision ?? 0;
+      reported.http = this.#options.istio.http(this.#edge(facts, current, reported.metadata));
+    }
+    reported.http.count({
+      protocol: 'http',
+      grpcStatus: '',
+      status: record.status,
+      flags: record.flags,
+      duration: record.duration,
+      requestBytes: record.requestBodyBytes,
+      responseBytes: record.responseBodyBytes,
+    });
+    const { accessLog, clock } = this.#options;
+    if (!accessLog.wants({ failed: hasFailed(record) })) return;
+    accessLog.write(withConnection(requestEntry(record, clock.now()), facts));
+  }
+
+  onTcpOpened(facts: ConnectionFacts, transfer: Transfer): void {
+    const edge = this.#edge(facts, this.#options.config.current(), undefined);
+    this.#reportedOf(facts).closed = this.#options.tally.opened(this.#options.istio.tcp(edge), transfer);
+  }
+
+  onTcpClosed(facts: ConnectionFacts, result: TcpRelayResult): void {
+    const { since, closed } = this.#reportedOf(facts);
+    closed?.(result);
+    const { accessLog, clock } = this.#options;
+    if (!accessLog.wants({ failed: result.reason !== '' })) return;
+    accessLog.write(
+      withConnection(
+        {
+          ...EMPTY_ENTRY,
+          startTime: since,
+          duration: clock.now() - since,
+          bytesReceived: result.received,
+          bytesSent: result.sent,
+          connectionTerminationDetails: result.reason,
+        },
+        facts,
+      ),
+    );
+  }
+
+  onRefused(facts: ConnectionFacts, reason: string): void {
+    const denied = reason.startsWith('rbac_access_denied');
+    this.#refusals.of(refusalKind(reason)).add();
+    const { accessLog, clock, config, istio } = this.#options;
+    if (denied) {
+      // As ztunnel counts what policy refuses: the edge is there, and marked.
+      const tcp = istio.tcp(this.#edge(facts, config.current(), undefined));
+      tcp.opened('DENY');
+      tcp.closed('DENY');
+    }
+    if (!accessLog.wants({ failed: true })) return;
+    const entry = { ...EMPTY_ENTRY, startTime: clock.now(), connectionTerminationDetails: reason };
+    accessLog.write(withConnection(entry, facts));
+  }
+
+  onServerFirst(): void {
+    this.#serverFirst.add();
+  }
+
+  #reportedOf(facts: ConnectionFacts): Reported {
+    let reported = this.#connections.get(facts);
+    if (reported === undefined) {
+      reported = {
+        since: this.#options.clock.now(),
+        revision: 0,
+        metadata: undefined,
+        http: undefined,
+        closed: undefined,
+      };
+      this.#connections.set(facts, reported);
+    }
+    return reported;
+  }
+
+  #edge(facts: ConnectionFacts, config: SidecarConfig | undefined, metadata: string | undefined): Edge {
+    const own = config?.workload;
+    return {
+      reporter: 'destination',
+      source: nameInboundPeer(facts, { workloadAt: this.#workloadAt, metadata }),
+      sourcePrincipal: facts.peer,
+      destination: own === undefined ? UNKNOWN_WORKLOAD : reportedWorkload(own),
+      destinationPrincipal: facts.self,
+      service: own === undefined ? UNKNOWN_SERVICE : serviceBehind(own, facts.destinationPort),
+    };
+  }
+}
+
+/**
+ * The service that a port of a workload stands for: the first by name where there are several, since the host that a
+ * caller names is its own choice (Istio's host header fallback is off inbound for the same reason).
+ */
+function serviceBehind({ services }: Workload, port: number): ReportedService {
+  const keys = [...services].filter(([, ports]) => [...ports.values()].includes(port)).map(([key]) => key);
+  const [first] = keys.toSorted();
+  if (first === undefined) return UNKNOWN_SERVICE;
+  const slash = first.indexOf('/');
+  return reportedService(first.slice(0, slash), first.slice(slash + 1));
+}
+
+function withConnection(entry: AccessEntry, facts: ConnectionFacts): AccessEntry {
+  return {
+    ...entry,
+    upstreamCluster: `inbound|${facts.destinationPort}||`,
+    downstreamLocalAddress: hostPort(facts.destinationAddress, facts.destinationPort),
+    downstreamRemoteAddress: hostPort(facts.remoteAddress, facts.remotePort),
+    requestedServerName: facts.serverName,
+    routeName: entry.method === '' ? '' : 'default',
+    sourcePrincipal: facts.peer ?? '',
+    destinationPrincipal: facts.self ?? '',
+  };
+}
+
+/** Reasons hold what a peer sent; a label may not. */
+function refusalKind(reason: string): string {
+  if (reason.startsWith('rbac_access_denied')) return 'policy';
+  if (reason.startsWith('plaintext')) return 'plaintext';
+  if (reason.startsWith('nothing is served')) return 'no_listener';
+  if (reason.startsWith('no_configuration') || reason.startsWith('there is no certificate')) return 'not_ready';
+  return 'tls';
+}

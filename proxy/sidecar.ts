@@ -1,0 +1,267 @@
+import { connect } from 'node:net';
+import type { Clock } from '../src/core/clock.ts';
+import type { SealwrightError } from '../src/core/errors.ts';
+import type { Logger } from '../src/core/logger.ts';
+import type { Metrics } from '../src/observe/metrics.ts';
+import type { AddressBook } from './agent/destination.ts';
+import type {
+  ApplicationEndpoint,
+  InboundListenerConfig,
+  OutboundListenerConfig,
+  SidecarConfig,
+  SidecarConfigSource,
+} from './agent/sidecar-config.ts';
+import { normalizeTarget } from './authorize/normalize-target.ts';
+import { createPolicyAuthorizer } from './authorize/policy-authorizer.ts';
+import { createHttpEngine, type HttpEngine } from './http1/http-engine.ts';
+import { InboundListener } from './inbound/inbound-listener.ts';
+import type { InboundPort, InboundServices } from './inbound/inbound-services.ts';
+import type { IdentitySource } from './inbound/identity-source.ts';
+import { keyOf, ListenerSet, type Listening, type Place } from './listen/listener-set.ts';
+import { egressPort, proxyPort, type OutboundPort } from './outbound/outbound-port.ts';
+import { OutboundListener } from './outbound/outbound-listener.ts';
+import { Router } from './outbound/router.ts';
+import { UpstreamPools } from './outbound/upstream-pools.ts';
+import type { Lookup } from './outbound/lookup-cache.ts';
+import type { AccessLog } from './report/access-log.ts';
+import { InboundReporter } from './report/inbound-reporter.ts';
+import { createIstioMetrics } from './report/istio-metrics.ts';
+import { OutboundReporter } from './report/outbound-reporter.ts';
+import { TcpTally } from './report/tcp-tally.ts';
+import { Deadlines } from './tcp/deadlines.ts';
+import { plainTransport } from './upstream/transports.ts';
+import type { UpstreamTransport } from './upstream/upstream-connection.ts';
+import { createPeerVerifier } from './verify-peer.ts';
+
+export interface SidecarOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly config: SidecarConfigSource;
+  readonly identity: IdentitySource;
+  readonly book: AddressBook;
+  readonly accessLog: AccessLog;
+  /** Resolves names outside the mesh. */
+  readonly lookup: Lookup;
+  /** Where the HTTP proxy port is; without a host at the configuration's local address. */
+  readonly proxy: { readonly host: string | undefined; readonly port: number };
+}
+
+type InboundPlace = InboundListenerConfig;
+/** An egress listener, or the HTTP proxy port. */
+type OutboundPlace = Place & { readonly leads: OutboundPort };
+
+/**
+ * The data plane of one workload: listeners for others and for the application, kept as the configuration asks for.
+ * Everything that it needs of the world is given to it.
+ */
+export class Sidecar {
+  readonly #options: SidecarOptions;
+  readonly #deadlines: Deadlines;
+  readonly #engine: HttpEngine;
+  readonly #tally: TcpTally;
+  readonly #pools: UpstreamPools;
+  readonly #applications: UpstreamPools;
+  readonly #inbound: ListenerSet<InboundPlace>;
+  readonly #outbound: ListenerSet<OutboundPlace>;
+  readonly #inboundListeners = new Set<InboundListener>();
+  readonly #ports = new WeakMap<InboundListenerConfig, InboundPort>();
+  readonly #egress = new WeakMap<OutboundListenerConfig, OutboundPort>();
+  #proxyPort: { readonly hosts: SidecarConfig['outboundHosts']; readonly leads: OutboundPort } | undefined;
+  #applied: Promise<void>;
+  #stopListening: () => void;
+  #draining = false;
+
+  constructor(options: SidecarOptions) {
+    this.#options = options;
+    const { clock, logger, config, identity, book, metrics, accessLog, lookup } = options;
+    this.#deadlines = new Deadlines(clock);
+    this.#engine = createHttpEngine({ clock, logger, deadlines: this.#deadlines });
+    this.#tally = new TcpTally(clock);
+    this.#pools = new UpstreamPools(this.#deadlines);
+    this.#applications = new UpstreamPools(this.#deadlines);
+    const istio = createIstioMetrics({ metrics });
+    const peers = createPeerVerifier(config, clock);
+    const authorizer = createPolicyAuthorizer(config);
+    const services: Omit<InboundServices, 'route'> = {
+      authorizer: (facts) => authorizer.forConnection(facts),
+      // Without a configuration nothing is let in, and so no path is judged.
+      normalizePath: (path) => normalizeTarget(path, config.current()?.mesh.pathNormalization ?? 'BASE'),
+      verifyPeer: peers.verify,
+      peerRefused: ({ peerCertificate }) =>
+        peerCertificate === undefined ? undefined : peers.refused(peerCertificate),
+      identity,
+      observer: new InboundReporter({ clock, config, book, istio, tally: this.#tally, accessLog, metrics }),
+    };
+    this.#inbound = new ListenerSet({
+      name: 'inbound',
+      clock,
+      logger,
+      create: (key, place) => this.#createInbound(key, place, services),
+    });
+    const router = new Router({
+      clock,
+      config,
+      identity,
+      book,
+      pools: this.#pools,
+      verifyPeer: peers.verify,
+      lookup,
+      istio,
+      isOwn: (address, port) => this.#outbound.has(address, port),
+    });
+    const reporter = new OutboundReporter({ clock, config, istio, tally: this.#tally, accessLog });
+    this.#outbound = new ListenerSet({
+      name: 'outbound',
+      clock,
+      logger,
+      create: (key, { address, port }) => {
+        const leads = (): OutboundPort | undefined => this.#outbound.wanted(key)?.leads;
+        const engine = this.#engine;
+        return listeningOutbound(new OutboundListener({ clock, engine, router, reporter, port: leads }), address, port);
+      },
+    });
+    this.#stopListening = config.onChange((next) => {
+      this.#applied = this.#apply(next);
+    });
+    const current = config.current();
+    this.#applied = current === undefined ? Promise.resolve() : this.#apply(current);
+  }
+
+  /** Resolves when the listeners of the configuration in force were opened, or could not be. */
+  get applied(): Promise<void> {
+    return this.#applied;
+  }
+
+  /** Listeners that could not be opened. */
+  get problems(): readonly SealwrightError[] {
+    return [...this.#inbound.problems, ...this.#outbound.problems];
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** Open connections, each way. */
+  get open(): { readonly inbound: number; readonly outbound: number } {
+    return { inbound: this.#inbound.open, outbound: this.#outbound.open };
+  }
+
+  /** Where it really listens for a place that was asked for, which matters where port 0 was. */
+  portOf(direction: 'inbound' | 'outbound', place: Place): number | undefined {
+    return (direction === 'inbound' ? this.#inbound : this.#outbound).portOf(keyOf(place));
+  }
+
+  /**
+   * Accepts no more from others: requests under way are answered with `connection: close`. The application's own calls
+   * go on. Resolves when no inbound listener is open; connections may be.
+   */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    await this.#inbound.retire();
+  }
+
+  /** Breaks what others still have open. */
+  async endInbound(): Promise<void> {
+    await this.#inbound.close();
+  }
+
+  /** Ends everything, inbound first. */
+  async close(): Promise<void> {
+    this.#stopListening();
+    await this.#inbound.close();
+    await this.#outbound.close();
+    this.#pools.renew();
+    this.#applications.renew();
+    this.#tally.close();
+    this.#deadlines.close();
+    this.#options.accessLog.flush();
+  }
+
+  async #apply(config: SidecarConfig): Promise<void> {
+    await Promise.all([this.#inbound.apply(config.inbound), this.#outbound.apply(this.#outboundPlaces(config))]);
+    // After the new configuration is in force, so that nothing slips in between by the old one.
+    for (const listener of this.#inboundListeners) listener.recheck();
+  }
+
+  #outboundPlaces({ outbound, outboundHosts, localAddress }: SidecarConfig): OutboundPlace[] {
+    const { host = localAddress, port } = this.#options.proxy;
+    if (this.#proxyPort?.hosts !== outboundHosts) {
+      this.#proxyPort = { hosts: outboundHosts, leads: proxyPort(outboundHosts) };
+    }
+    const egress = outbound.map((listener): OutboundPlace => {
+      let leads = this.#egress.get(listener);
+      if (leads === undefined) {
+        leads = egressPort(listener);
+        this.#egress.set(listener, leads);
+      }
+      return { address: listener.address, port: listener.port, leads };
+    });
+    return [...egress, { address: host, port, leads: this.#proxyPort.leads }];
+  }
+
+  #createInbound(key: string, place: InboundPlace, services: Omit<InboundServices, 'route'>): Listening {
+    const { clock } = this.#options;
+    let last = place;
+    const route = (): InboundPort | undefined => {
+      // One that is retired serves what is open as it did; it accepts nothing new.
+      last = this.#inbound.wanted(key) ?? last;
+      return this.#inboundPort(last);
+    };
+    const listener = new InboundListener({ clock, engine: this.#engine, services: { ...services, route } });
+    this.#inboundListeners.add(listener);
+    return {
+      listen: async () => (await listener.listen({ host: place.address, port: place.port })).port,
+      retire: () => {
+        void listener.drain().then(() => this.#inboundListeners.delete(listener));
+      },
+      close: () => listener.close(),
+      get open() {
+        return listener.open;
+      },
+    };
+  }
+
+  #inboundPort(config: InboundListenerConfig): InboundPort | undefined {
+    const { endpoint } = config;
+    // An endpoint that leads back to a listener of ours would never end.
+    if (endpoint.kind === 'tcp' && this.#inbound.has(endpoint.host, endpoint.port)) return undefined;
+    let port = this.#ports.get(config);
+    if (port === undefined) {
+      const transport = applicationTransport(endpoint);
+      port = Object.freeze({
+        mode: config.mode,
+        protocol: config.protocol,
+        address: config.address,
+        port: config.port,
+        upstream: this.#applications.get(transport.destination, transport),
+        connect: () => transport.connect(),
+      });
+      this.#ports.set(config, port);
+    }
+    return port;
+  }
+}
+
+/** How the application is reached. */
+function applicationTransport(endpoint: ApplicationEndpoint): UpstreamTransport {
+  if (endpoint.kind === 'tcp') return plainTransport({ host: endpoint.host, port: endpoint.port });
+  const path = endpoint.path.startsWith('@') ? `\0${endpoint.path.slice(1)}` : endpoint.path;
+  return {
+    destination: endpoint.path,
+    readyEvent: 'connect',
+    connect: (onread) => connect({ path, allowHalfOpen: true, ...(onread === undefined ? {} : { onread }) }),
+  };
+}
+
+function listeningOutbound(listener: OutboundListener, address: string, port: number): Listening {
+  const unix = address.startsWith('unix://') ? address.slice('unix://'.length) : undefined;
+  return {
+    listen: () => listener.listen(unix === undefined ? { host: address, port } : { path: unix }),
+    retire: () => listener.stop(),
+    close: () => listener.close(),
+    get open() {
+      return listener.open;
+    },
+  };
+}

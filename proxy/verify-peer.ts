@@ -1,0 +1,65 @@
+import { reasonOf, SealwrightError } from '../src/core/errors.ts';
+import { verifySvid } from '../src/pki/verify-svid.ts';
+import type { SidecarConfig, SidecarConfigSource } from './agent/sidecar-config.ts';
+import type { PeerVerdict, VerifyPeer } from './inbound/identity-source.ts';
+
+export interface PeerVerifier {
+  readonly verify: VerifyPeer;
+  /**
+   * Why a peer that was verified once is not accepted by the bundle in force, or undefined.
+   *
+   * @param leaf the very buffer that stood first in the chain
+   */
+  refused(leaf: Buffer): string | undefined;
+}
+
+/** How a peer was judged when it came. */
+interface Judged {
+  readonly chain: readonly Buffer[];
+  /** Wall milliseconds. */
+  readonly at: number;
+  /** The roots that it was last accepted by. */
+  rootsPem: string;
+}
+
+/** Judges peers against the bundles in force, each against that of its own trust domain. */
+export function createPeerVerifier(
+  config: Pick<SidecarConfigSource, 'current'>,
+  clock: { readonly now: () => number },
+): PeerVerifier {
+  // By the leaf: it lives as long as the connection that holds it.
+  const judged = new WeakMap<Buffer, Judged>();
+  return {
+    verify: (chain) => {
+      const current = config.current();
+      if (current === undefined) return { reason: 'there is no trust bundle yet' };
+      const at = clock.now();
+      const verdict = judge(chain, current, at);
+      const [leaf] = chain;
+      if (leaf !== undefined && 'identity' in verdict) judged.set(leaf, { chain, at, rootsPem: current.rootsPem });
+      return verdict;
+    },
+    refused: (leaf) => {
+      const current = config.current();
+      const before = judged.get(leaf);
+      if (current === undefined || before === undefined || before.rootsPem === current.rootsPem) return undefined;
+      // By the time of its handshake: a connection may outlive the certificates that it was opened with, and only a
+      // root that was taken away ends it (invariant 9).
+      const verdict = judge(before.chain, current, before.at);
+      if ('reason' in verdict) return verdict.reason;
+      before.rootsPem = current.rootsPem;
+      return undefined;
+    },
+  };
+}
+
+function judge(chain: readonly Buffer[], config: SidecarConfig, now: number): PeerVerdict {
+  try {
+    const { identity } = verifySvid(chain, (trustDomain) => config.bundleOf(trustDomain), now);
+    return { identity: identity.toString() };
+  } catch (error) {
+    if (!(error instanceof SealwrightError)) return { reason: reasonOf(error) };
+    const { rule, reason } = error.fields;
+    return { reason: `${String(reason ?? error.message)}${rule === undefined ? '' : ` (${String(rule)})`}` };
+  }
+}

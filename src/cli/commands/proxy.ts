@@ -1,0 +1,42 @@
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { CommandContext } from '../command.ts';
+import { packageVersion } from '../package-version.ts';
+import { addSettingsOptions, loadSettings } from '../settings-options.ts';
+import { untilStopped } from '../until-stopped.ts';
+
+/** `sealwright proxy`: runs the sidecar of one workload until SIGTERM, Ctrl-C or `/quitquitquit`. */
+export function configure(command: Command, context: CommandContext): void {
+  addSettingsOptions(command, 'proxy');
+  command.action(async (options: Record<string, unknown>) => {
+    const settings = loadSettings(options, context);
+    const { startProxy } = await import('../../../proxy/server.ts');
+    const inFolder = (path: string): string => resolve(context.folder, path);
+    const stopped = untilStopped();
+    const { proxy } = settings;
+    const state = inFolder(proxy.state ?? join('workloads', proxy.workload ?? ''));
+    const running = await startProxy(
+      {
+        ...settings,
+        proxy: {
+          ...proxy,
+          state,
+          caRoot: inFolder(proxy.caRoot),
+          tokenFile: inFolder(proxy.tokenFile ?? join(state, 'token')),
+        },
+      },
+      {
+        env: context.env,
+        version: packageVersion(),
+        log: context.stderr,
+        accessLog: (lines) => {
+          context.stdout(lines);
+          return true;
+        },
+        onAccessLogDrain: () => undefined,
+      },
+    );
+    await Promise.race([stopped, running.ended]);
+    await running.stop();
+  });
+}

@@ -1,0 +1,103 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { LogRecord, RunningCa } from '../fakes/running-ca.ts';
+import { PROJECT } from '../structure/sources.ts';
+
+const BINARY = join(PROJECT, 'bin/sealwright.js');
+
+export interface RunningProxyOptions {
+  readonly ca: RunningCa;
+  /** `namespace/name` of its WorkloadEntry; its service account has the same name. */
+  readonly workload: string;
+  readonly flags?: readonly string[];
+}
+
+/** `sealwright proxy` as a process of its own, beside a running CA. */
+export class RunningProxy {
+  readonly log: LogRecord[] = [];
+  readonly access: LogRecord[] = [];
+  readonly said: string[] = [];
+  readonly #child: ChildProcess;
+  readonly #watchers = new Set<() => void>();
+  readonly closed: Promise<number | null>;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    const read = (stream: NodeJS.ReadableStream, records: LogRecord[]): void => {
+      createInterface({ input: stream }).on('line', (line) => {
+        this.said.push(line);
+        if (line.startsWith('{')) records.push(JSON.parse(line) as LogRecord);
+        for (const watcher of this.#watchers) watcher();
+      });
+    };
+    if (child.stderr !== null) read(child.stderr, this.log);
+    if (child.stdout !== null) read(child.stdout, this.access);
+    this.closed = once(child, 'close').then(([code]) => code as number | null);
+    child.once('close', () => {
+      for (const watcher of this.#watchers) watcher();
+    });
+  }
+
+  /** Puts a token where it looks for it and starts it; it may not serve yet. */
+  static async spawn({ ca, workload, flags = [] }: RunningProxyOptions): Promise<RunningProxy> {
+    const [namespace = '', name = ''] = workload.split('/');
+    const folder = join(ca.folder, 'workloads', namespace, name);
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    writeFileSync(join(folder, 'token'), await ca.token(namespace, name), { mode: 0o600 });
+    return RunningProxy.spawnAgain({ folder: ca.folder, port: ca.port, workload, flags });
+  }
+
+  /** With what is there already, whether a CA runs or not. */
+  static spawnAgain(options: {
+    readonly folder: string;
+    readonly port: number;
+    readonly workload: string;
+    readonly flags?: readonly string[];
+  }): RunningProxy {
+    const { folder, port, workload, flags = [] } = options;
+    const all = ['--workload', workload, '--ca-address', `127.0.0.1:${port}`, '--ca-name', 'localhost', ...flags];
+    return new RunningProxy(
+      spawn(process.execPath, [BINARY, 'proxy', ...all], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] }),
+    );
+  }
+
+  static async start(options: RunningProxyOptions): Promise<RunningProxy> {
+    const proxy = await RunningProxy.spawn(options);
+    await proxy.logged('the sidecar serves');
+    return proxy;
+  }
+
+  /** Waits for a line of the log; those that were written already count. */
+  async logged(message: string): Promise<LogRecord> {
+    let over = false;
+    void this.closed.then(() => (over = true));
+    for (;;) {
+      const found = this.log.find((record) => record['message'] === message);
+      if (found !== undefined) return found;
+      if (over) throw new Error(`it ended: ${this.said.join('\n')}`);
+      await this.#next();
+    }
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) this.#child.kill(signal);
+    return this.closed;
+  }
+
+  #next(): Promise<void> {
+    return new Promise((resolve) => {
+      const watcher = (): void => {
+        this.#watchers.delete(watcher);
+        resolve();
+      };
+      this.#watchers.add(watcher);
+    });
+  }
+}
