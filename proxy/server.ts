@@ -1,4 +1,5 @@
 import { lookup } from 'node:dns/promises';
+import { readFile } from 'node:fs/promises';
 import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import type { Settings } from '../src/config/settings-table.ts';
@@ -11,6 +12,7 @@ import { createMetrics, type Metrics } from '../src/observe/metrics.ts';
 import { serveStatus, type StatusRoutes, type StatusServer } from '../src/observe/status-server.ts';
 import { SidecarAgent } from './agent/sidecar-agent.ts';
 import type { SidecarConfig } from './agent/sidecar-config.ts';
+import { exposedPorts } from './inbound/exposed-application.ts';
 import { lockPort } from './listen/port-lock.ts';
 import { createMeshIdentity } from './mesh-identity.ts';
 import { AccessLog } from './report/access-log.ts';
@@ -40,6 +42,9 @@ export interface ProxyProcess {
   /** Drains what others sent, leaves the application's own calls alone meanwhile, then ends. */
   stop(): Promise<void>;
 }
+
+/** Milliseconds between two looks at where the application listens: it may start long after its sidecar. */
+const EXPOSURE_CHECK = 60_000;
 
 /** Milliseconds between two looks at whether all connections have closed. */
 const IDLE_CHECK = 50;
@@ -181,6 +186,7 @@ class RunningProxy implements ProxyProcess {
     if (problem !== undefined) throw problem;
     if (!known) await this.#serve(statusAddress(config));
     this.#listening = true;
+    this.#watchExposure(new Set());
     logger.info('the sidecar serves', {
       inbound: config.inbound.map(({ address, port }) => `${address}:${port}`),
       outbound: config.outbound.map(({ address, port }) => `${address}:${port}`),
@@ -256,6 +262,24 @@ class RunningProxy implements ProxyProcess {
       });
     }
     clearInterval(this.#alive);
+  }
+
+  /** Warns of an application that can be reached around its sidecar, once for each port. */
+  #watchExposure(warned: Set<number>): void {
+    const { agent, clock, logger } = this.#parts;
+    if (this.#stopping !== undefined || process.platform !== 'linux') return;
+    const endpoints = (agent.current()?.inbound ?? []).map(({ endpoint }) => endpoint);
+    const ports = new Set(endpoints.flatMap((endpoint) => (endpoint.kind === 'tcp' ? [endpoint.port] : [])));
+    Promise.all(['tcp', 'tcp6'].map((name) => readFile(`/proc/net/${name}`, 'utf8').catch(() => '')))
+      .then((tables) => {
+        for (const { port } of exposedPorts(tables.join('\n'), ports)) {
+          if (warned.has(port)) continue;
+          warned.add(port);
+          logger.warn('the application can be reached around its sidecar: let it listen on 127.0.0.1', { port });
+        }
+        return clock.after(EXPOSURE_CHECK, () => this.#watchExposure(warned));
+      })
+      .catch((error: unknown) => logger.error('the check failed', { reason: reasonOf(error) }));
   }
 
   /** Waits until no connection is open either way, but not for ever. */
