@@ -10,6 +10,8 @@ export function configure(command: Command, context: CommandContext): void {
   addSettingsOptions(command, 'proxy');
   command.action(async (options: Record<string, unknown>) => {
     const settings = loadSettings(options, context);
+    const { keepYoungGenerationSmall } = await import('../../../proxy/young-generation.ts');
+    keepYoungGenerationSmall();
     const { startProxy } = await import('../../../proxy/server.ts');
     const inFolder = (path: string): string => resolve(context.folder, path);
     const stopped = untilStopped();

@@ -1,14 +1,6 @@
-// Our inbound side with mTLS, rules and XFCC in a process of its own, so that its CPU time is its own.
-import { createHttpEngine } from '../../../proxy/http1/http-engine.ts';
-import { InboundListener } from '../../../proxy/inbound/inbound-listener.ts';
-import type { Verdict } from '../../../proxy/inbound/connection-authorizer.ts';
-import { Deadlines } from '../../../proxy/tcp/deadlines.ts';
-import { UpstreamPool } from '../../../proxy/upstream/pool.ts';
-import { plainTransport } from '../../../proxy/upstream/transports.ts';
-import { connect } from 'node:net';
-import { X509Certificate } from 'node:crypto';
-import { createClock } from '../../../src/core/clock.ts';
-import { RecordingLogger } from '../../fakes/logger.ts';
+// The whole sidecar, inbound side, in a process of its own, so that its CPU time is its own: mTLS, compiled policies,
+// XFCC, path normalization and all of Istio's metrics. The access log is on for errors, as by default.
+import { keepYoungGenerationSmall } from '../../../proxy/young-generation.ts';
 
 interface Order {
   readonly upstreamPort: number;
@@ -21,59 +13,67 @@ interface Order {
   readonly allowed: string;
 }
 
-const ALLOWED: Verdict = Object.freeze({ allowed: true });
-const DENIED: Verdict = Object.freeze({ allowed: false, detail: 'rbac_access_denied_matched_policy[none]' });
-
-process.once('message', (order: Order) => {
+async function serve({ upstreamPort, identity, allowed }: Order): Promise<number> {
+  // In the order in which `sealwright proxy` does it.
+  keepYoungGenerationSmall();
+  const { AccessLog } = await import('../../../proxy/report/access-log.ts');
+  const { Sidecar } = await import('../../../proxy/sidecar.ts');
+  const { createClock } = await import('../../../src/core/clock.ts');
+  const { createMetrics } = await import('../../../src/observe/metrics.ts');
+  const { RecordingLogger } = await import('../../fakes/logger.ts');
+  const world = await import('../../proxy/sidecar-world.ts');
   const clock = createClock({
     now: () => Date.now(),
     elapsed: () => performance.now(),
     setTimeout,
     clearTimeout: (handle) => clearTimeout(handle),
   });
-  const deadlines = new Deadlines(clock);
-  const engine = createHttpEngine({ clock, logger: new RecordingLogger(), deadlines });
-  const upstream = new UpstreamPool({
-    transport: plainTransport({ host: '127.0.0.1', port: order.upstreamPort }),
-    deadlines,
-  });
-  let bytes = 0;
-  const listener = new InboundListener({
-    clock,
-    engine,
-    services: {
-      route: () => ({
-        mode: 'STRICT',
-        protocol: 'http',
-        address: '127.0.0.1',
-        port: order.upstreamPort,
-        upstream,
-        connect: () => connect({ port: order.upstreamPort, host: '127.0.0.1', allowHalfOpen: true }),
-      }),
-      // The same rule as in the peer's configuration: one principal, one method, one path prefix.
-      authorizer: (facts) => ({
-        decide: (head, path) =>
-          facts.peer === order.allowed && head.method === 'GET' && path.startsWith('/api/') ? ALLOWED : DENIED,
-        decideConnection: () => DENIED,
-      }),
-      normalizePath: (path) => path,
-      verifyPeer: ([leaf]) => {
-        const name = leaf === undefined ? undefined : new X509Certificate(leaf).subjectAltName;
-        return name?.startsWith('URI:') === true ? { identity: name.slice(4) } : { reason: 'no SPIFFE ID' };
-      },
-      identity: { current: () => ({ ...order.identity, version: '1' }), onChange: () => () => {} },
-      observer: {
-        onRequest: (record) => {
-          bytes += record.responseBodyBytes;
-        },
-        onTcpOpened: () => {},
-        onTcpClosed: () => {},
-        onRefused: (_facts, reason) => process.stderr.write(`refused: ${reason} after ${bytes} bytes\n`),
+  const metrics = createMetrics({ processMetrics: true });
+  const key = 'shop/catalog.shop.svc.cluster.local';
+  const config = world.sidecarConfig({
+    workload: world.workload({ name: 'catalog', labels: { app: 'catalog' }, services: { [key]: { 80: 0 } } }),
+    rootsPem: identity.rootsPem,
+    inbound: [{ applicationPort: upstreamPort, mode: 'STRICT' }],
+    // The same rule as in the peer's configuration: one principal, one method, one path prefix.
+    policies: {
+      allowed: {
+        rules: [
+          {
+            from: [{ source: { principals: [allowed.slice('spiffe://'.length)] } }],
+            to: [{ operation: { methods: ['GET'], paths: ['/api/*'] } }],
+          },
+        ],
       },
     },
   });
-  listener.listen({ host: '127.0.0.1', port: 0 }).then(
-    ({ port }) => process.send?.({ port }),
+  const sidecar = new Sidecar({
+    clock,
+    logger: new RecordingLogger(),
+    metrics,
+    config: new world.TestConfig(config),
+    identity: new world.TestIdentitySource(identity),
+    book: new world.TestBook(),
+    accessLog: new AccessLog({
+      mode: 'errors',
+      format: 'json',
+      clock,
+      write: (lines) => process.stderr.write(lines),
+      onDrain: (listener) => process.stderr.on('drain', listener),
+      dropped: { add: () => {} },
+    }),
+    lookup: async () => [],
+    proxy: { host: '127.0.0.1', port: 0 },
+  });
+  await sidecar.applied;
+  const [inbound] = config.inbound;
+  const port = inbound === undefined ? undefined : sidecar.portOf('inbound', inbound);
+  if (port === undefined) throw new Error(sidecar.problems.join('; '));
+  return port;
+}
+
+process.once('message', (order: Order) => {
+  serve(order).then(
+    (port) => process.send?.({ port }),
     (error: unknown) => process.send?.({ error: String(error) }),
   );
 });
