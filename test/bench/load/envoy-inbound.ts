@@ -5,11 +5,13 @@ export interface EnvoyInboundOptions {
   readonly chainFile: string;
   readonly rootsFile: string;
   readonly allowed: string;
+  /** Where it listens; at a free port of loopback unless said otherwise. */
+  readonly listen?: { readonly address: string; readonly port: number };
 }
 
 /** As JSON, which Envoy reads as it reads YAML. Ports are 0: the listener's is asked from the admin interface. */
 export function envoyInbound(options: EnvoyInboundOptions): string {
-  const { upstreamPort, keyFile, chainFile, rootsFile, allowed } = options;
+  const { upstreamPort, keyFile, chainFile, rootsFile, allowed, listen = { address: '127.0.0.1', port: 0 } } = options;
   const type = (name: string): string => `type.googleapis.com/${name}`;
   const address = (port: number): object => ({ socket_address: { address: '127.0.0.1', port_value: port } });
   const rbac = {
@@ -70,7 +72,7 @@ export function envoyInbound(options: EnvoyInboundOptions): string {
       listeners: [
         {
           name: 'inbound',
-          address: address(0),
+          address: { socket_address: { address: listen.address, port_value: listen.port } },
           filter_chains: [
             {
               filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }],
