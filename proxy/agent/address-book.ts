@@ -97,7 +97,7 @@ export class OnDemandBook implements AddressBook {
     const touched = new Set<Entry>();
     for (const name of names) {
       for (const entry of this.#byName.get(name) ?? []) {
-        entry.unanswered.delete(name);
+        if (this.#isAnswer(entry, name)) entry.unanswered.delete(name);
         touched.add(entry);
       }
     }
@@ -191,6 +191,15 @@ export class OnDemandBook implements AddressBook {
     }
     this.#options.unsubscribe(unwanted);
     return gone.length > 0;
+  }
+
+  /**
+   * Workloads go by the names of all services that they are behind, and may come with another one of these. Whoever
+   * asked for a host is answered by its service, or by nothing being there.
+   */
+  #isAnswer({ host }: Entry, name: string): boolean {
+    const { held } = this.#options;
+    return isAddress(host) || held.services(name).length > 0 || held.workloads(name).length === 0;
   }
 
   /** Looks up anew what an entry stands for; true where that is something else now. */

@@ -61,6 +61,23 @@ describe('the address book', () => {
     assert.deepEqual(asked, [`*/${HOST}`]);
   });
 
+  it('waits for the service itself where a push about another one brought the workloads that both have', async () => {
+    const resolved = book.resolve({ host: HOST });
+    const other = 'other.shop.internal';
+    push([
+      pushedService({ hostname: other }),
+      prices('a', '127.0.1.3', { services: { [KEY]: { 80: 8080 }, [`shop/${other}`]: { 80: 8081 } } }),
+    ]);
+    assert.equal(book.peek({ host: HOST }), undefined);
+    push([pushedService({ hostname: HOST })]);
+    const destination = await resolved;
+    assert.ok(destination.kind === 'service');
+    assert.deepEqual(
+      destination.workloads.map(({ uid }) => uid),
+      [uidOf('a')],
+    );
+  });
+
   it('asks for a name without a dot in the own namespace too', () => {
     void book.resolve({ host: 'prices' });
     assert.deepEqual(asked, ['shop/prices', '*/prices']);
