@@ -25,6 +25,7 @@ export interface PeerIdentity {
 
 export interface CatalogMeshOptions {
   readonly folder: string;
+  /** Where plaintext is let in, there is no policy either: what is not forwarded then, nobody but the engine held up. */
   readonly mode?: 'STRICT' | 'PERMISSIVE';
   readonly caFlags?: readonly string[];
   /** Further YAML documents, given the network's first three numbers. */
@@ -226,7 +227,10 @@ apiVersion: security.istio.io/v1
 kind: PeerAuthentication
 metadata: { name: mode, namespace: shop }
 spec: { mtls: { mode: ${mode} } }
----
+${mode === 'STRICT' ? READERS : ''}`;
+}
+
+const READERS = `---
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: { name: readers, namespace: shop }
@@ -238,4 +242,3 @@ spec:
     - from: [{ source: { principals: ["cluster.local/ns/shop/sa/front"] } }]
       to: [{ operation: { ports: ["9000"] } }]
 `;
-}
