@@ -136,14 +136,12 @@ async function callDirectly(mesh: CatalogMesh, own: PeerIdentity, secureContext:
 /** Messages on one opaque connection for the whole time. */
 async function keepEchoing(mesh: CatalogMesh, tally: Tally, more: () => boolean): Promise<void> {
   const socket = connect(9100, mesh.frontAddress);
-  let dropped = 0;
   socket.on('error', () => {});
-  socket.once('close', () => (dropped = 1));
-  while (more() && dropped === 0) {
+  while (more() && !socket.closed) {
     tally.sent += 1;
     await echo(socket).catch((error: unknown) => tally.failed.push(String(error)));
   }
-  tally.dropped += dropped;
+  if (socket.closed) tally.dropped += 1;
   socket.destroy();
 }
 
