@@ -4,10 +4,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import { eventually } from '../fakes/eventually.ts';
 import { TestMesh, type TestIdentity } from '../fakes/mesh-certificates.ts';
 import { RawClient, RawServer } from '../fakes/raw-peer.ts';
-import { sidecarConfig, TestBook, workload, service, type ConfigFields } from './sidecar-world.ts';
+import { service, sidecarConfig, TestBook, workload, type ConfigFields } from './sidecar-world.ts';
 import { TestSidecar, type TestSidecarOptions } from './test-sidecar.ts';
 
 const CATALOG = 'spiffe://cluster.local/ns/shop/sa/catalog';
@@ -18,12 +19,14 @@ const UPGRADE = 'GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: 
 describe('a sidecar among hostile peers', () => {
   let mesh: TestMesh;
   let catalog: TestIdentity;
+  let front: TestIdentity;
   let application: RawServer;
   const stops: (() => Promise<unknown> | void)[] = [];
 
   before(async () => {
     mesh = await TestMesh.create();
     catalog = await mesh.issue(CATALOG);
+    front = await mesh.issue('spiffe://cluster.local/ns/shop/sa/front');
   });
 
   beforeEach(async () => {
@@ -52,6 +55,16 @@ describe('a sidecar among hostile peers', () => {
   const client = async (port: number): Promise<RawClient> => {
     const raw = await RawClient.connect(port);
     stops.push(() => raw.close());
+    return raw;
+  };
+
+  const secureClient = async (port: number): Promise<RawClient> => {
+    const { keyPem: key, chainPem: cert } = front;
+    const checkServerIdentity = (): undefined => undefined;
+    const socket = connectTls({ host: '127.0.0.1', port, key, cert, ca: mesh.rootPem, checkServerIdentity });
+    const raw = new RawClient(socket);
+    stops.push(() => raw.close());
+    await once(socket, 'secureConnect');
     return raw;
   };
 
@@ -162,5 +175,69 @@ describe('a sidecar among hostile peers', () => {
         assert.ok(!raw.received.text.includes('200 OK'), raw.received.text);
       });
     }
+  });
+
+  it('serves no plaintext at a port that is gone, once the mode is STRICT (invariant 4)', async () => {
+    answerAll();
+    const sidecar = await start({ config: config(), identity: catalog });
+    const raw = await client(sidecar.inboundPort());
+    raw.send(UPGRADE);
+    const upstream = await application.connection(0);
+    await upstream.received.untilText('\r\n\r\n');
+    const gone = sidecarConfig({ workload: workload({ name: 'catalog' }), rootsPem: mesh.rootPem });
+    await sidecar.reconfigure({ ...gone, mtlsMode: () => 'STRICT' });
+    await raw.received.untilClosed();
+  });
+
+  it('ends what peers of a trust domain have open that is not an alias any more (invariant 8)', async () => {
+    answerAll();
+    const sidecar = await start({ config: config({ mode: 'STRICT' }), identity: catalog });
+    const raw = await secureClient(sidecar.inboundPort());
+    raw.send(GET);
+    await raw.received.untilText('ok');
+    await sidecar.reconfigure({ ...config({ mode: 'STRICT' }), bundleOf: () => undefined });
+    await raw.received.untilClosed();
+  });
+
+  it("lends its identity to nobody: no application of a configuration is the sidecar's own port", async () => {
+    answerAll();
+    const sidecar = await start({
+      config: config(),
+      identity: catalog,
+      lookup: async () => ['127.0.0.1'],
+    });
+    sidecar.book.otherwise = { kind: 'outside' };
+    await sidecar.reconfigure(
+      config({ name: 'other', endpoint: { kind: 'tcp', host: '127.0.0.2', port: sidecar.proxyPort } }),
+    );
+    const raw = new RawClient(connect({ port: sidecar.inboundPort(), host: '127.0.0.1' }));
+    stops.push(() => raw.close());
+    raw.send(`GET / HTTP/1.1\r\nHost: outside.example:${application.port}\r\n\r\n`);
+    await raw.received.until(({ ended, closed }) => ended || closed);
+    assert.ok(!raw.received.text.includes('200 OK'), raw.received.text);
+  });
+
+  it('refuses a call where its own certificate cannot be used, and lives on (invariant 5)', async () => {
+    const other = await mesh.issue('spiffe://cluster.local/ns/shop/sa/other');
+    const book = new TestBook();
+    const host = 'catalog.shop.svc.cluster.local';
+    const peer = workload({ name: 'catalog', services: { [`shop/${host}`]: { 80: application.port } } });
+    book.set(host, { kind: 'service', service: service(host, [80]), workloads: [peer] });
+    const sidecar = await start({
+      config: sidecarConfig({ workload: workload({ name: 'front' }), rootsPem: mesh.rootPem, outbound: [{}] }),
+      identity: catalog,
+      book,
+    });
+    const call = async (): Promise<string> => {
+      const raw = await client(sidecar.outboundPort());
+      raw.send(`GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+      await raw.received.until(({ ended, closed }) => ended || closed);
+      return raw.received.text;
+    };
+    application.onConnection = ({ socket }) => socket.destroy();
+    assert.match(await call(), /^HTTP\/1.1 503 /);
+    sidecar.identity.set({ ...catalog, keyPem: other.keyPem });
+    assert.match(await call(), /^HTTP\/1.1 50[03] /);
+    assert.match(await call(), /^HTTP\/1.1 50[03] /);
   });
 });
