@@ -204,8 +204,11 @@ export class Sidecar {
     const { clock } = this.#options;
     let last = place;
     const route = (): InboundPort | undefined => {
-      // One that is retired serves what is open as it did; it accepts nothing new.
-      last = this.#inbound.wanted(key) ?? last;
+      const wanted = this.#inbound.wanted(key);
+      // One that is retired serves what is open as it did, unless the mode has changed; it accepts nothing new.
+      const mode = wanted?.mode ?? this.#options.config.current()?.mtlsMode(last.port) ?? 'STRICT';
+      if (wanted !== undefined) last = wanted;
+      else if (mode !== last.mode) last = Object.freeze({ ...last, mode });
       return this.#inboundPort(last);
     };
     const listener = new InboundListener({ clock, engine: this.#engine, services: { ...services, route } });
@@ -224,8 +227,10 @@ export class Sidecar {
 
   #inboundPort(config: InboundListenerConfig): InboundPort | undefined {
     const { endpoint } = config;
-    // An endpoint that leads back to a listener of ours would never end.
-    if (endpoint.kind === 'tcp' && this.#inbound.has(endpoint.host, endpoint.port)) return undefined;
+    // An endpoint that leads back to where others come in would never end, and one where the application goes out
+    // would let others speak with our identity.
+    const own = [this.#inbound, this.#outbound] as const;
+    if (endpoint.kind === 'tcp' && own.some((set) => set.has(endpoint.host, endpoint.port))) return undefined;
     let port = this.#ports.get(config);
     if (port === undefined) {
       const transport = applicationTransport(endpoint);

@@ -18,8 +18,8 @@ interface Judged {
   readonly chain: readonly Buffer[];
   /** Wall milliseconds. */
   readonly at: number;
-  /** The roots that it was last accepted by. */
-  rootsPem: string;
+  /** What it was last accepted by: another object once roots or trust domains change. */
+  bundleOf: SidecarConfig['bundleOf'];
 }
 
 /** Judges peers against the bundles in force, each against that of its own trust domain. */
@@ -36,18 +36,18 @@ export function createPeerVerifier(
       const at = clock.now();
       const verdict = judge(chain, current, at);
       const [leaf] = chain;
-      if (leaf !== undefined && 'identity' in verdict) judged.set(leaf, { chain, at, rootsPem: current.rootsPem });
+      if (leaf !== undefined && 'identity' in verdict) judged.set(leaf, { chain, at, bundleOf: current.bundleOf });
       return verdict;
     },
     refused: (leaf) => {
       const current = config.current();
       const before = judged.get(leaf);
-      if (current === undefined || before === undefined || before.rootsPem === current.rootsPem) return undefined;
+      if (current === undefined || before === undefined || before.bundleOf === current.bundleOf) return undefined;
       // By the time of its handshake: a connection may outlive the certificates that it was opened with, and only a
-      // root that was taken away ends it (invariant 9).
+      // root or a trust domain that was taken away ends it (invariant 9).
       const verdict = judge(before.chain, current, before.at);
       if ('reason' in verdict) return verdict.reason;
-      before.rootsPem = current.rootsPem;
+      before.bundleOf = current.bundleOf;
       return undefined;
     },
   };

@@ -22,6 +22,7 @@ export interface InboundListenerOptions {
   readonly patience?: number;
 }
 
+const NO_PLAINTEXT = 'plaintext is not accepted any more';
 const DEFAULT_SILENCE = 50;
 const DEFAULT_PATIENCE = 10_000;
 
@@ -101,9 +102,8 @@ export class InboundListener {
    */
   recheck(): void {
     for (const served of this.#served) {
-      const port = this.#services.route(served.raw);
-      if (port === undefined || (port.mode === 'STRICT' && served.facts.peer === undefined)) {
-        this.#abort(served, 'plaintext is not accepted any more');
+      if (this.#portNow(served) === undefined) {
+        this.#abort(served, NO_PLAINTEXT);
         continue;
       }
       const refusal = served.facts.peer === undefined ? undefined : this.#services.peerRefused?.(served.facts);
@@ -179,6 +179,12 @@ export class InboundListener {
     }
   }
 
+  /** What is served at this moment, which a client that took its time may not have been accepted for (invariant 4). */
+  #portNow({ raw, facts }: Pick<Accepted, 'raw' | 'facts'>): InboundPort | undefined {
+    const port = this.#services.route(raw);
+    return port?.mode === 'STRICT' && facts.peer === undefined ? undefined : port;
+  }
+
   #sniff(socket: Socket, port: InboundPort, facts: ConnectionFacts, secured: boolean, raw: Socket = socket): void {
     const connection: Accepted = { raw, socket, port, facts };
     let probe: ServerFirstProbe | undefined;
@@ -192,18 +198,30 @@ export class InboundListener {
         const upstream = probe?.take();
         if (!secured && detected.protocol === 'tls') {
           probe?.cancel();
-          this.#onForeignOrMeshTls(connection, detected);
+          this.#onForeignOrMeshTls({ ...connection, port: this.#services.route(raw) ?? port }, detected);
           return;
         }
-        this.#serve(connection, detected, upstream);
+        const now = this.#portNow(connection);
+        if (now !== undefined) {
+          this.#serve({ ...connection, port: now }, detected, upstream);
+          return;
+        }
+        upstream?.destroy();
+        this.#refuse(socket, facts, NO_PLAINTEXT);
       },
       onSilent: () => {
         // The client may be slow, so nothing is decided yet: whoever speaks first decides.
+        if (this.#portNow(connection) === undefined) return;
         if (!this.#services.authorizer(facts).decideConnection().allowed) return;
         this.#services.observer.onServerFirst?.(facts);
         probe = new ServerFirstProbe(port.connect(), (upstream) => {
           sniffer.stop();
-          this.#serveTcp(connection, upstream);
+          if (this.#portNow(connection) !== undefined) {
+            this.#serveTcp(connection, upstream);
+            return;
+          }
+          upstream.destroy();
+          this.#refuse(socket, facts, NO_PLAINTEXT);
         });
       },
       onGone: () => {
@@ -217,7 +235,8 @@ export class InboundListener {
     const { socket, port } = connection;
     const mesh = detected.hello.alpn.some((protocol) => MESH_ALPN.has(protocol));
     // The application may do TLS of its own: what does not ask for the mesh is not ours to open.
-    if (port.mode === 'PERMISSIVE' && mesh) this.#terminate(socket, port, detected.hello.serverName);
+    if (port.mode === 'STRICT' || (port.mode === 'PERMISSIVE' && mesh))
+      this.#terminate(socket, port, detected.hello.serverName);
     else this.#serveTcp({ ...connection, facts: { ...connection.facts, serverName: detected.hello.serverName } });
   }
 

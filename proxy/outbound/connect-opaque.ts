@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../../src/core/clock.ts';
+import { reasonOf } from '../../src/core/errors.ts';
 import type { UpstreamTransport } from '../upstream/upstream-connection.ts';
 
 /** Istio's default connect timeout, TCP and TLS together. */
@@ -23,7 +24,13 @@ export function connectOpaque(
     readonly onFailed: (reason: string) => void;
   },
 ): OpaqueAttempt {
-  const socket = transport.connect();
+  let socket: Socket;
+  try {
+    socket = transport.connect();
+  } catch (error) {
+    queueMicrotask(() => onFailed(reasonOf(error)));
+    return { cancel: () => {} };
+  }
   let over = false;
   const end = (): void => {
     over = true;

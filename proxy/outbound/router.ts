@@ -223,5 +223,5 @@ function portOf({ ports }: Service, { ports: asked, anyPort }: Target): number |
 }
 
 function sameTrust(a: SidecarConfig, b: SidecarConfig): boolean {
-  return a.rootsPem === b.rootsPem && a.workload.identity.equals(b.workload.identity);
+  return a.bundleOf === b.bundleOf && a.workload.identity.equals(b.workload.identity);
 }

@@ -1,18 +1,29 @@
 import type { AccessEntry } from './access-entry.ts';
-import { redactTarget } from './redact-target.ts';
+import { redactTarget, redactTokens } from './redact-target.ts';
 
 export type AccessLogFormat = 'json' | 'text';
 
 /** One line, its line break included. Whatever a peer sent, it stays one line. */
 export function formatAccessEntry(entry: AccessEntry, format: AccessLogFormat): string {
-  return format === 'json' ? asJson(entry) : asText(entry);
+  const shown = { ...entry, path: cut(redactTarget(entry.path)) };
+  for (const field of CHOSEN_BY_PEERS) shown[field] = cut(redactTokens(entry[field]));
+  return format === 'json' ? asJson(shown) : asText(shown);
+}
+
+const CHOSEN_BY_PEERS = ['forwardedFor', 'userAgent', 'requestId', 'authority', 'requestedServerName'] as const;
+
+/** Characters of one field: who sends 60 KiB with each request that is denied must not fill the disk by it. */
+const LONGEST_FIELD = 4_096;
+
+function cut(text: string): string {
+  return text.length <= LONGEST_FIELD ? text : text.slice(0, LONGEST_FIELD);
 }
 
 function asJson(entry: AccessEntry): string {
   const line = {
     start_time: new Date(entry.startTime).toISOString(),
     method: orNull(entry.method),
-    path: orNull(redactTarget(entry.path)),
+    path: orNull(entry.path),
     protocol: orNull(entry.protocol),
     response_code: entry.responseCode,
     response_flags: entry.responseFlags,
@@ -37,12 +48,13 @@ function asJson(entry: AccessEntry): string {
     source_principal: orNull(entry.sourcePrincipal),
     destination_principal: orNull(entry.destinationPrincipal),
   };
-  return `${JSON.stringify(line)}\n`;
+  // JSON escapes nothing above the space, and a terminal may obey what is above DEL.
+  return `${escaped(JSON.stringify(line))}\n`;
 }
 
 /** Istio's EnvoyTextLogFormat, field by field. */
 function asText(entry: AccessEntry): string {
-  const request = [entry.method, redactTarget(entry.path), entry.protocol].map(orDash).join(' ');
+  const request = [entry.method, entry.path, entry.protocol].map(orDash).join(' ');
   const time = entry.upstreamServiceTime === undefined ? '-' : Math.round(entry.upstreamServiceTime);
   const parts = [
     `[${new Date(entry.startTime).toISOString()}]`,

@@ -84,8 +84,11 @@ export class TcpRelay {
   }
 }
 
-/** Closes without an orderly end: a reset, or TLS without its close_notify. */
+/**
+ * Closes without an orderly end: a reset, or TLS without its close_notify. A Unix socket has neither, and Node throws
+ * where one is to be reset; it has no port, nor has what was never connected.
+ */
 export function breakSocket(socket: Socket): void {
-  if ('encrypted' in socket) socket.destroy();
+  if ('encrypted' in socket || socket.localPort === undefined) socket.destroy();
   else socket.resetAndDestroy();
 }

@@ -1,3 +1,4 @@
+import { reasonOf } from '../../src/core/errors.ts';
 import { cancelDeadline, type DeadlineQueue, type Deadlines } from '../tcp/deadlines.ts';
 import { UpstreamConnection, type ConnectionOwner, type UpstreamTransport } from './upstream-connection.ts';
 
@@ -164,8 +165,15 @@ export class UpstreamPool implements ConnectionOwner {
   }
 
   #open(): void {
+    let connection: UpstreamConnection;
+    try {
+      connection = new UpstreamConnection(this, this.#transport);
+    } catch (error) {
+      // Not even tried, as with a certificate that OpenSSL does not take.
+      this.#next()?.onUpstreamFailure('UF', reasonOf(error));
+      return;
+    }
     this.#connecting += 1;
-    const connection = new UpstreamConnection(this, this.#transport);
     this.#all.add(connection);
     this.#connectDeadlines.add(connection.deadline);
   }

@@ -70,6 +70,27 @@ describe('the access log', () => {
     );
   });
 
+  it('costs little, whatever a peer sent', () => {
+    const long = 60_000;
+    const began = performance.now();
+    for (const piece of ['eyJ', 'eyJaaaaa.', 'eyJaaaaaaaaa.', '?token=', '?token=eyJ', '%0a']) {
+      const sent = `/${piece.repeat(long / piece.length)}`;
+      const line = formatAccessEntry({ ...ENTRY, path: sent, userAgent: sent, requestId: sent }, 'json');
+      assert.ok(line.length < 20_000, `${line.length} characters`);
+    }
+    // One of them took five seconds before.
+    assert.ok(performance.now() - began < 1_000);
+  });
+
+  it('obeys nobody in a terminal', () => {
+    const sent = '\u009b2J\u007f\u0085';
+    for (const format of ['json', 'text'] as const) {
+      const line = formatAccessEntry({ ...ENTRY, userAgent: sent, authority: sent }, format);
+      // eslint-disable-next-line no-control-regex -- control characters are what must not be there
+      assert.doesNotMatch(line.slice(0, -1), /[\u0000-\u001f\u007f-\u009f]/);
+    }
+  });
+
   it('is one line, whatever a peer sent', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.constantFrom<'json' | 'text'>('json', 'text'), (sent, format) => {
@@ -89,6 +110,9 @@ describe('the access log', () => {
     assert.equal(redactTarget(`/verify/${jwt}/now`), '/verify/[redacted]/now');
     assert.equal(redactTarget('/a?Token=x;api_key=y'), '/a?Token=[redacted];api_key=[redacted]');
     assert.equal(redactTarget('/tokens/7?page=2'), '/tokens/7?page=2');
+    for (const field of ['userAgent', 'requestId', 'forwardedFor', 'authority'] as const) {
+      assert.ok(!formatAccessEntry({ ...ENTRY, [field]: `x ${jwt}` }, 'json').includes(jwt), field);
+    }
     assert.doesNotMatch(formatAccessEntry({ ...ENTRY, path: `/?jwt=${jwt}` }, 'json'), /eyJ/);
   });
 
