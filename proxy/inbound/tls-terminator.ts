@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { createServer, type SecureContextOptions, type TLSSocket } from 'node:tls';
 import { reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
-import { peerChain } from '../upstream/transports.ts';
+import { chainReader, sentChain } from '../../src/wire/peer-chain.ts';
 import type { IdentityMaterial, IdentitySource, VerifyPeer } from './identity-source.ts';
 
 /** By these names Istio's sidecars say that they speak mesh mTLS; ours say the same. */
@@ -72,6 +72,7 @@ export function createTlsTerminator({ identity, verifyPeer, http2, logger }: Tls
     // Not `istio-peer-exchange`: choosing it would promise the exchange of metadata.
     ALPNProtocols: [...(http2 ? ['h2'] : []), 'http/1.1', 'http/1.0', 'istio'],
   });
+  const chainOf = chainReader(server, sentChain);
   server.on('secureConnection', (socket) => {
     const key = addressKey(socket);
     const entry = waiting.get(key);
@@ -84,7 +85,7 @@ export function createTlsTerminator({ identity, verifyPeer, http2, logger }: Tls
       socket.destroy();
       return;
     }
-    const chain = peerChain(socket);
+    const chain = chainOf(socket);
     const certificate = chain[0];
     if (certificate === undefined) {
       refuse('the peer sent no certificate');

@@ -1,5 +1,6 @@
 import { connect, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions, type SecureContext, type TLSSocket } from 'node:tls';
+import { sentChain } from '../../src/wire/peer-chain.ts';
 import type { UpstreamTransport } from './upstream-connection.ts';
 
 export interface PlainTransportOptions {
@@ -61,18 +62,6 @@ export function tlsTransport(options: TlsTransportOptions): UpstreamTransport {
       };
       return connectTls(settings);
     },
-    check: (socket) => options.verifyPeer(peerChain(socket as TLSSocket)),
+    check: (socket) => options.verifyPeer(sentChain(socket as TLSSocket)),
   };
-}
-
-/** The chain that the peer sent, leaf first, as DER. */
-export function peerChain(socket: TLSSocket): Buffer[] {
-  const chain: Buffer[] = [];
-  let certificate = socket.getPeerX509Certificate();
-  // Ten is more than any path length in use; a chain that loops must end.
-  while (certificate !== undefined && chain.length < 10) {
-    chain.push(certificate.raw);
-    certificate = certificate.issuerCertificate;
-  }
-  return chain;
 }

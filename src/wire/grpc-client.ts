@@ -183,7 +183,8 @@ function channelOver(client: Client, { address, clock }: Pick<ChannelOptions, 'a
       );
       const onAbort = (): void => call.cancel();
       settings.signal?.addEventListener('abort', onAbort, { once: true });
-      call.once('close', () => settings.signal?.removeEventListener('abort', onAbort));
+      // Not 'close': Node 24 leaves a stream open whose reading side alone has ended.
+      call.once('status', () => settings.signal?.removeEventListener('abort', onAbort));
       if (settings.signal?.aborted === true) call.cancel();
       return streamOver(call, method, address);
     },
@@ -200,6 +201,9 @@ function streamOver<I extends DescMessage, O extends DescMessage>(
   address: string,
 ): ClientStream<MessageInitShape<I>, MessageShape<O>> {
   let failure: SealwrightError | undefined;
+  // What the server said last ends both directions, whatever state Node's stream is in by then.
+  let over = false;
+  call.once('status', () => (over = true));
   // Kept also for an error that comes while nobody iterates; without a listener it would end the process.
   call.on('error', (error: ServiceError) => (failure ??= failureOf(error, address)));
   const responses = async function* (): AsyncGenerator<MessageShape<O>> {
@@ -216,16 +220,16 @@ function streamOver<I extends DescMessage, O extends DescMessage>(
   };
   return {
     responses: responses(),
-    send: (request) => !call.writableEnded && !call.destroyed && call.write(writeMessage(method.input, request)),
+    send: (request) =>
+      !over && !call.writableEnded && !call.destroyed && call.write(writeMessage(method.input, request)),
     drained: async () => {
-      if (call.destroyed || !call.writableNeedDrain) return;
+      if (over || call.destroyed || !call.writableNeedDrain) return;
       const { promise, resolve } = Promise.withResolvers<void>();
-      call.once('drain', resolve);
-      call.once('close', resolve);
-      call.once('error', () => resolve());
+      const resume = (): void => resolve();
+      const events = ['drain', 'status', 'close'] as const;
+      for (const event of events) call.once(event, resume);
       await promise;
-      call.off('drain', resolve);
-      call.off('close', resolve);
+      for (const event of events) call.off(event, resume);
     },
     end: () => call.end(),
     cancel: () => call.cancel(),

@@ -19,9 +19,8 @@ export interface ServerPeer {
 /** No sensible chain is longer; the bound also ends a walk round issuers that name each other. */
 const LONGEST_CHAIN = 16;
 
-/** The chain of an authorized connection. */
-export function authorizedChain(socket: TLSSocket): readonly Buffer[] {
-  if (!socket.authorized) return [];
+/** The chain that OpenSSL built, up to the root. Says nothing until the connection is authorized. */
+export function builtChain(socket: TLSSocket): readonly Buffer[] {
   const chain: Buffer[] = [];
   let certificate: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
   while (certificate?.raw !== undefined && chain.length < LONGEST_CHAIN) {

@@ -7,7 +7,8 @@ import { reasonOf, SealwrightError } from '../core/errors.ts';
 import type { GrpcServer } from './grpc-server.ts';
 import type { Listener } from './listen.ts';
 import { listen } from './listen.ts';
-import { authorizedChain, connectionKey, tlsPeer } from './server-peer.ts';
+import { chainReader } from './peer-chain.ts';
+import { builtChain, connectionKey, tlsPeer } from './server-peer.ts';
 
 /** Everything as PEM. */
 export interface ServerTls {
@@ -78,6 +79,7 @@ export async function listenTls(options: TlsListenerOptions): Promise<TlsListene
     ALPNProtocols: ['h2'],
     handshakeTimeout: options.handshakeTimeout ?? 10_000,
   });
+  const chainOf = chainReader(tlsServer, builtChain);
 
   const refuse = (socket: Socket, why: RefusedConnection, reason: string): void => {
     onRefused?.(why, { remoteAddress: socket.remoteAddress ?? '', reason });
@@ -93,12 +95,12 @@ export async function listenTls(options: TlsListenerOptions): Promise<TlsListene
     if (socket.alpnProtocol !== 'h2') return refuse(socket, 'no_http2', String(socket.alpnProtocol));
     // Tickets are off (see secureContextOf); a resumption would skip the judgement of the certificate.
     if (socket.isSessionReused()) return refuse(socket, 'handshake_failed', 'resumed session');
-    const gaveCertificate = socket.getPeerX509Certificate() !== undefined;
+    const chain = chainOf(socket);
+    const gaveCertificate = chain.length > 0;
     if (gaveCertificate && !socket.authorized) {
       return refuse(socket, 'certificate_unauthorized', reasonOf(socket.authorizationError));
     }
-    const chain = gaveCertificate ? authorizedChain(socket) : undefined;
-    server.accept(socket, tlsPeer(socket, chain));
+    server.accept(socket, tlsPeer(socket, gaveCertificate ? chain : undefined));
   };
   tlsServer.on('secureConnection', admit);
   tlsServer.on('tlsClientError', (error, socket) => refuse(socket, 'handshake_failed', reasonOf(error)));

@@ -17,14 +17,16 @@ export interface TestIdentity {
 /** A root of a mesh that exists for one test. */
 export class TestMesh {
   readonly rootPem: string;
-  readonly #root: x509.X509Certificate;
+  readonly #signer: x509.X509Certificate;
   readonly #keys: webcrypto.CryptoKeyPair;
+  readonly #between: string;
   #serial = 1;
 
-  private constructor(root: x509.X509Certificate, keys: webcrypto.CryptoKeyPair) {
-    this.#root = root;
+  private constructor(signer: x509.X509Certificate, keys: webcrypto.CryptoKeyPair, root = signer) {
+    this.#signer = signer;
     this.#keys = keys;
     this.rootPem = root.toString('pem');
+    this.#between = signer === root ? '' : `\n${signer.toString('pem')}`;
   }
 
   static async create(trustDomain = 'cluster.local'): Promise<TestMesh> {
@@ -46,6 +48,29 @@ export class TestMesh {
     return new TestMesh(root, keys);
   }
 
+  /** The same mesh, whose certificates are signed by an intermediate and bring it along. */
+  async intermediate(): Promise<TestMesh> {
+    const keys = await newKeys();
+    this.#serial += 1;
+    const certificate = await x509.X509CertificateGenerator.create({
+      serialNumber: this.#serial.toString(16).padStart(4, '0'),
+      subject: `${this.#signer.subject}, CN=intermediate`,
+      issuer: this.#signer.subject,
+      notBefore: new Date(Date.now() - DAY),
+      notAfter: new Date(Date.now() + DAY),
+      publicKey: keys.publicKey as never,
+      signingKey: this.#keys.privateKey as never,
+      signingAlgorithm: ALGORITHM,
+      extensions: [
+        new x509.BasicConstraintsExtension(true, undefined, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+        await x509.AuthorityKeyIdentifierExtension.create(this.#keys.publicKey),
+        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      ],
+    });
+    return new TestMesh(certificate, keys, new x509.X509Certificate(this.rootPem));
+  }
+
   /** A certificate for `identity`, valid around now. */
   async issue(identity: string, { notAfter = Date.now() + DAY }: { notAfter?: number } = {}): Promise<TestIdentity> {
     const keys = await newKeys();
@@ -53,7 +78,7 @@ export class TestMesh {
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: this.#serial.toString(16).padStart(4, '0'),
       subject: '',
-      issuer: this.#root.subject,
+      issuer: this.#signer.subject,
       notBefore: new Date(Math.min(Date.now(), notAfter) - DAY),
       notAfter: new Date(notAfter),
       publicKey: keys.publicKey as never,
@@ -71,7 +96,7 @@ export class TestMesh {
     return {
       identity,
       keyPem: `-----BEGIN PRIVATE KEY-----\n${pkcs8.toString('base64').replaceAll(/(.{64})/g, '$1\n')}\n-----END PRIVATE KEY-----\n`,
-      chainPem: certificate.toString('pem'),
+      chainPem: `${certificate.toString('pem')}${this.#between}`,
       rootsPem: this.rootPem,
       leaf: Buffer.from(certificate.rawData),
     };

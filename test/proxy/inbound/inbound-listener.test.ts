@@ -312,6 +312,17 @@ describe('the inbound listener', () => {
       assert.ok(chains[0]?.[0]?.equals(client.leaf));
     });
 
+    it('gives it the intermediates that the peer brought along', async () => {
+      const between = await mesh.intermediate();
+      const chains: number[] = [];
+      verifyPeer = (chain) => {
+        chains.push(chain.length);
+        return uriOf(chain);
+      };
+      assert.match(await exchange(await secure({}, await between.issue(CLIENT))), /Hash=/);
+      assert.deepEqual(chains, [2]);
+    });
+
     it('takes any TLS for the mesh, whatever its ALPN', async () => {
       await exchange(await secure({ ALPNProtocols: ['http/1.1'] }));
     });
