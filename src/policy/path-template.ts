@@ -1,8 +1,8 @@
 /**
  * Path templates: `{*}` is one segment that is not empty, `{**}` is any text, `/` included, and the last operator.
  *
- * Envoy turns them into regular expressions whose operators take RFC 3986 pchar without `*` only. Ours take any
- * character: a path with an odd character in it must not get past a DENY.
+ * Envoy turns them into regular expressions whose operators take RFC 3986 pchar only. Ours take any character: a path
+ * with an odd character in it (`/a/[x]`) must not get past a DENY.
  */
 const ONE = '{*}';
 const ANY = '{**}';

@@ -61,7 +61,9 @@ export class RunningEnvoy {
     const ended = once(child, 'close');
     const admin = await Promise.race([addressIn(adminFile), ended.then(() => undefined)]);
     if (admin === undefined) throw new Error(`Envoy ended: ${said}`);
-    return new RunningEnvoy({ process: child, admin, said: () => said });
+    const running = new RunningEnvoy({ process: child, admin, said: () => said });
+    await running.#live();
+    return running;
   }
 
   /** Where a listener of the configuration really listens. */
@@ -73,6 +75,16 @@ export class RunningEnvoy {
       await sleep(50);
     }
     throw new Error(`Envoy did not open its listener: ${this.#said()}`);
+  }
+
+  /** The admin interface answers before listeners take anybody. */
+  async #live(): Promise<void> {
+    for (let tries = 0; tries < 600; tries += 1) {
+      if ((await this.ask('/ready').catch(() => '')).trim() === 'LIVE') return;
+      await sleep(50);
+    }
+    await this.stop();
+    throw new Error(`Envoy does not become live: ${this.#said()}`);
   }
 
   /** One page of the admin interface. */
