@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
 import { isIPv4 } from 'node:net';
@@ -97,6 +98,7 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     book: agent.book,
     lookup: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
     proxy: proxy.outbound,
+    randomBytes,
     accessLog: new AccessLog({
       mode: proxy.accessLog,
       format: proxy.accessLogFormat,

@@ -14,6 +14,7 @@ import type {
 import { normalizeTarget } from './authorize/normalize-target.ts';
 import { createPolicyAuthorizer } from './authorize/policy-authorizer.ts';
 import { createHttpEngine, type HttpEngine } from './http1/http-engine.ts';
+import { RequestIds } from './http1/request-ids.ts';
 import { InboundListener } from './inbound/inbound-listener.ts';
 import type { InboundPort, InboundServices } from './inbound/inbound-services.ts';
 import type { IdentitySource } from './inbound/identity-source.ts';
@@ -41,6 +42,7 @@ export interface SidecarOptions {
   readonly identity: IdentitySource;
   readonly book: AddressBook;
   readonly accessLog: AccessLog;
+  readonly randomBytes: (size: number) => Buffer;
   /** Resolves names outside the mesh. */
   readonly lookup: Lookup;
   /** Where the HTTP proxy port is; without a host at the configuration's local address. */
@@ -75,6 +77,7 @@ export class Sidecar {
   constructor(options: SidecarOptions) {
     this.#options = options;
     const { clock, logger, config, identity, book, metrics, accessLog, lookup } = options;
+    const requestIds = new RequestIds(options.randomBytes);
     this.#deadlines = new Deadlines(clock);
     this.#engine = createHttpEngine({ clock, logger, deadlines: this.#deadlines });
     this.#tally = new TcpTally(clock);
@@ -87,6 +90,7 @@ export class Sidecar {
       authorizer: (facts) => authorizer.forConnection(facts),
       // Without a configuration nothing is let in, and so no path is judged.
       normalizePath: (path) => normalizeTarget(path, config.current()?.mesh.pathNormalization ?? 'BASE'),
+      requestIds,
       verifyPeer: peers.verify,
       peerRefused: ({ peerCertificate }) =>
         peerCertificate === undefined ? undefined : peers.refused(peerCertificate),
@@ -118,7 +122,8 @@ export class Sidecar {
       create: (key, { address, port }) => {
         const leads = (): OutboundPort | undefined => this.#outbound.wanted(key)?.leads;
         const engine = this.#engine;
-        return listeningOutbound(new OutboundListener({ clock, engine, router, reporter, port: leads }), address, port);
+        const listener = new OutboundListener({ clock, engine, router, reporter, requestIds, port: leads });
+        return listeningOutbound(listener, address, port);
       },
     });
     this.#stopListening = config.onChange((next) => {

@@ -170,6 +170,24 @@ describe('the sidecar', () => {
       assert.equal(here?.['destination_principal'], CATALOG);
     });
 
+    it('names each call alike in both logs and at the application', async () => {
+      const catalog = await start({ config: catalogConfig(), identity: identities.catalog, accessLog: 'all' });
+      const book = bookTo(catalog.inboundPort());
+      const front = await start({ config: frontConfig(), identity: identities.front, book, accessLog: 'all' });
+      await call(front.outboundPort());
+      await call(front.outboundPort(), { headers: { host: 'catalog', 'x-request-id': 'from-the-application' } });
+      await eventually(() => catalog.log().length === 2);
+      const names = seen.map(({ headers }) => headers['x-request-id']);
+      assert.match(String(names[0]), /^[0-9a-f-]{36}$/);
+      assert.equal(names[1], 'from-the-application');
+      for (const sidecar of [catalog, front]) {
+        assert.deepEqual(
+          sidecar.log().map((line) => line['request_id']),
+          names,
+        );
+      }
+    });
+
     it('normalizes what it judges, and passes on what it judged (invariant 7)', async () => {
       const policies = { admin: { action: 'DENY', rules: [{ to: [{ operation: { paths: ['/admin'] } }] }] } };
       const catalog = await startCatalog({ policies });

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { createClock } from '../../src/core/clock.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
 import type { SidecarConfig } from '../../proxy/agent/sidecar-config.ts';
@@ -57,6 +58,7 @@ export class TestSidecar {
       identity: this.identity,
       book: this.book,
       accessLog: this.#accessLog,
+      randomBytes,
       lookup: lookup ?? (async () => []),
       proxy: { host: '127.0.0.2', port: 0 },
     });

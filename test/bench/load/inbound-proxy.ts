@@ -1,5 +1,6 @@
 // The whole sidecar, inbound side, in a process of its own, so that its CPU time is its own: mTLS, compiled policies,
 // XFCC, path normalization and all of Istio's metrics. The access log is on for errors, as by default.
+import { randomBytes } from 'node:crypto';
 import { keepYoungGenerationSmall } from '../../../proxy/young-generation.ts';
 
 interface Order {
@@ -62,6 +63,7 @@ async function serve({ upstreamPort, identity, allowed }: Order): Promise<number
       dropped: { add: () => {} },
     }),
     lookup: async () => [],
+    randomBytes,
     proxy: { host: '127.0.0.1', port: 0 },
   });
   await sidecar.applied;
