@@ -13,6 +13,7 @@ import type {
 } from './agent/sidecar-config.ts';
 import { normalizeTarget } from './authorize/normalize-target.ts';
 import { createPolicyAuthorizer } from './authorize/policy-authorizer.ts';
+import type { DecisionLog } from './decisions/decision-log.ts';
 import { createHttpEngine, type HttpEngine } from './http1/http-engine.ts';
 import { RequestIds } from './http1/request-ids.ts';
 import { InboundListener } from './inbound/inbound-listener.ts';
@@ -42,6 +43,8 @@ export interface SidecarOptions {
   readonly identity: IdentitySource;
   readonly book: AddressBook;
   readonly accessLog: AccessLog;
+  /** Keeps what policy decided of requests; without it nothing is kept. */
+  readonly decisions?: DecisionLog | undefined;
   readonly randomBytes: (size: number) => Buffer;
   /** Resolves names outside the mesh. */
   readonly lookup: Lookup;
@@ -76,7 +79,7 @@ export class Sidecar {
 
   constructor(options: SidecarOptions) {
     this.#options = options;
-    const { clock, logger, config, identity, book, metrics, accessLog, lookup } = options;
+    const { clock, logger, config, identity, book, metrics, accessLog, decisions, lookup } = options;
     const requestIds = new RequestIds(options.randomBytes);
     this.#deadlines = new Deadlines(clock);
     this.#engine = createHttpEngine({ clock, logger, deadlines: this.#deadlines });
@@ -85,7 +88,7 @@ export class Sidecar {
     this.#applications = new UpstreamPools(this.#deadlines);
     const istio = createIstioMetrics({ metrics });
     const peers = createPeerVerifier(config, clock);
-    const authorizer = createPolicyAuthorizer(config);
+    const authorizer = createPolicyAuthorizer(config, decisions);
     const services: Omit<InboundServices, 'route'> = {
       authorizer: (facts) => authorizer.forConnection(facts),
       // Without a configuration nothing is let in, and so no path is judged.
@@ -95,7 +98,7 @@ export class Sidecar {
       peerRefused: ({ peerCertificate }) =>
         peerCertificate === undefined ? undefined : peers.refused(peerCertificate),
       identity,
-      observer: new InboundReporter({ clock, config, book, istio, tally: this.#tally, accessLog, metrics }),
+      observer: new InboundReporter({ clock, config, book, istio, tally: this.#tally, accessLog, decisions, metrics }),
     };
     this.#inbound = new ListenerSet({
       name: 'inbound',

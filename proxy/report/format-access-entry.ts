@@ -36,6 +36,7 @@ function asJson(entry: AccessEntry): string {
     route_name: orNull(entry.routeName),
     source_principal: orNull(entry.sourcePrincipal),
     destination_principal: orNull(entry.destinationPrincipal),
+    ...(entry.denial === '' ? {} : { denial: entry.denial }),
   };
   return `${JSON.stringify(line)}\n`;
 }
@@ -67,6 +68,8 @@ function asText(entry: AccessEntry): string {
     bare(entry.downstreamRemoteAddress),
     bare(entry.requestedServerName),
     bare(entry.routeName),
+    // Behind Istio's own fields, and only where there is one: readers of those find them where they were.
+    ...(entry.denial === '' ? [] : [quoted(entry.denial)]),
   ];
   return `${parts.join(' ')}\n`;
 }

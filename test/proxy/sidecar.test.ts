@@ -188,6 +188,29 @@ describe('the sidecar', () => {
       }
     });
 
+    it('says in its log why it denied, tells the caller only the name, and explains by that name later', async () => {
+      const only = { rules: [{ to: [{ operation: { methods: ['GET'] } }] }] };
+      const catalog = await startCatalog({ policies: { only } });
+      const front = await startFront(bookTo(catalog.inboundPort()));
+      const answer = await call(front.outboundPort(), { method: 'POST', path: '/books?access_token=s3cret' });
+      assert.equal(answer.status, 403);
+      const id = String(answer.headers['x-request-id']);
+      assert.doesNotMatch(JSON.stringify(answer), /only|rbac_access_denied|methods/);
+      await eventually(() => catalog.log().length === 1);
+      const [line] = catalog.log();
+      assert.deepEqual(
+        [line?.['request_id'], line?.['denial']],
+        [
+          id,
+          'no ALLOW rule matched; nearest was ALLOW policy shop/only rule 0: to[0].operation.methods must be "GET", was "POST"',
+        ],
+      );
+      const [told] = catalog.decisions.find(id);
+      assert.deepEqual([told?.call.from, told?.call.path, told?.verdict.allow], [FRONT, '/books', false]);
+      assert.doesNotMatch(JSON.stringify(told), /s3cret/);
+      assert.deepEqual(front.decisions.find(id), []);
+    });
+
     it('normalizes what it judges, and passes on what it judged (invariant 7)', async () => {
       const policies = { admin: { action: 'DENY', rules: [{ to: [{ operation: { paths: ['/admin'] } }] }] } };
       const catalog = await startCatalog({ policies });

@@ -18,6 +18,7 @@ async function serve({ upstreamPort, identity, allowed }: Order): Promise<number
   // In the order in which `sealwright proxy` does it.
   keepYoungGenerationSmall();
   const { AccessLog } = await import('../../../proxy/report/access-log.ts');
+  const { DecisionLog } = await import('../../../proxy/decisions/decision-log.ts');
   const { Sidecar } = await import('../../../proxy/sidecar.ts');
   const { createClock } = await import('../../../src/core/clock.ts');
   const { createMetrics } = await import('../../../src/observe/metrics.ts');
@@ -64,6 +65,7 @@ async function serve({ upstreamPort, identity, allowed }: Order): Promise<number
     }),
     lookup: async () => [],
     randomBytes,
+    decisions: new DecisionLog({ clock, capacity: 4_096 }),
     proxy: { host: '127.0.0.1', port: 0 },
   });
   await sidecar.applied;
