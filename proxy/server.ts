@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
 import { isIPv4 } from 'node:net';
@@ -12,11 +13,13 @@ import { createMetrics, type Metrics } from '../src/observe/metrics.ts';
 import { serveStatus, type StatusRoutes, type StatusServer } from '../src/observe/status-server.ts';
 import { SidecarAgent } from './agent/sidecar-agent.ts';
 import type { SidecarConfig } from './agent/sidecar-config.ts';
+import { DecisionLog } from './decisions/decision-log.ts';
 import { exposedPorts } from './inbound/exposed-application.ts';
 import { lockPort } from './listen/port-lock.ts';
 import { createMeshIdentity } from './mesh-identity.ts';
 import { AccessLog } from './report/access-log.ts';
 import { Sidecar } from './sidecar.ts';
+import { serveExplainSocket } from './status/explain-socket.ts';
 import { reasonsNotReady } from './status/readiness.ts';
 import { exposeSidecar } from './status/sidecar-metrics.ts';
 import { readyRoutes, statusRoutes, type StatusParts } from './status/status-routes.ts';
@@ -88,6 +91,7 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     random: Math.random,
     logger,
   });
+  const decisions = proxy.decisionLog === 0 ? undefined : new DecisionLog({ clock, capacity: proxy.decisionLog });
   const sidecar = new Sidecar({
     clock,
     logger,
@@ -97,6 +101,8 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     book: agent.book,
     lookup: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
     proxy: proxy.outbound,
+    decisions,
+    randomBytes,
     accessLog: new AccessLog({
       mode: proxy.accessLog,
       format: proxy.accessLogFormat,
@@ -108,11 +114,15 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
   });
   exposeSidecar(metrics, { agent, sidecar, clock, version });
 
-  return new RunningProxy({ settings, agent, sidecar, metrics, clock, logger, version, onCluster: isOnCluster(env) });
+  const onCluster = isOnCluster(env);
+  return new RunningProxy({ settings, folder, agent, sidecar, decisions, metrics, clock, logger, version, onCluster });
 }
 
 interface RunningParts {
   readonly settings: Settings;
+  /** The workload's own. */
+  readonly folder: string;
+  readonly decisions: DecisionLog | undefined;
   readonly agent: SidecarAgent;
   readonly sidecar: Sidecar;
   readonly metrics: Metrics;
@@ -177,6 +187,7 @@ class RunningProxy implements ProxyProcess {
   async #begin(): Promise<void> {
     const { settings, onCluster, sidecar, logger } = this.#parts;
     const { status, ready } = settings.proxy;
+    await this.#serveExplanations();
     const known = onCluster || (status.host !== undefined && ready.host !== undefined);
     if (known) await this.#serve('::');
     const config = await this.#firstConfig();
@@ -192,6 +203,17 @@ class RunningProxy implements ProxyProcess {
       outbound: config.outbound.map(({ address, port }) => `${address}:${port}`),
       status: this.statusPort,
     });
+  }
+
+  async #serveExplanations(): Promise<void> {
+    const { decisions, folder, logger } = this.#parts;
+    if (decisions === undefined) return;
+    const socket = await serveExplainSocket({
+      path: join(folder, 'explain.sock'),
+      find: (id) => decisions.find(id),
+      logger,
+    });
+    this.#releases.push(() => socket.close());
   }
 
   #firstConfig(): Promise<SidecarConfig> {

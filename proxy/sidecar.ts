@@ -13,7 +13,9 @@ import type {
 } from './agent/sidecar-config.ts';
 import { normalizeTarget } from './authorize/normalize-target.ts';
 import { createPolicyAuthorizer } from './authorize/policy-authorizer.ts';
+import type { DecisionLog } from './decisions/decision-log.ts';
 import { createHttpEngine, type HttpEngine } from './http1/http-engine.ts';
+import { RequestIds } from './http1/request-ids.ts';
 import { InboundListener } from './inbound/inbound-listener.ts';
 import type { InboundPort, InboundServices } from './inbound/inbound-services.ts';
 import type { IdentitySource } from './inbound/identity-source.ts';
@@ -41,6 +43,9 @@ export interface SidecarOptions {
   readonly identity: IdentitySource;
   readonly book: AddressBook;
   readonly accessLog: AccessLog;
+  /** Keeps what policy decided of requests; without it nothing is kept. */
+  readonly decisions?: DecisionLog | undefined;
+  readonly randomBytes: (size: number) => Buffer;
   /** Resolves names outside the mesh. */
   readonly lookup: Lookup;
   /** Where the HTTP proxy port is; without a host at the configuration's local address. */
@@ -74,7 +79,8 @@ export class Sidecar {
 
   constructor(options: SidecarOptions) {
     this.#options = options;
-    const { clock, logger, config, identity, book, metrics, accessLog, lookup } = options;
+    const { clock, logger, config, identity, book, metrics, accessLog, decisions, lookup } = options;
+    const requestIds = new RequestIds(options.randomBytes);
     this.#deadlines = new Deadlines(clock);
     this.#engine = createHttpEngine({ clock, logger, deadlines: this.#deadlines });
     this.#tally = new TcpTally(clock);
@@ -82,16 +88,17 @@ export class Sidecar {
     this.#applications = new UpstreamPools(this.#deadlines);
     const istio = createIstioMetrics({ metrics });
     const peers = createPeerVerifier(config, clock);
-    const authorizer = createPolicyAuthorizer(config);
+    const authorizer = createPolicyAuthorizer(config, decisions);
     const services: Omit<InboundServices, 'route'> = {
       authorizer: (facts) => authorizer.forConnection(facts),
       // Without a configuration nothing is let in, and so no path is judged.
       normalizePath: (path) => normalizeTarget(path, config.current()?.mesh.pathNormalization ?? 'BASE'),
+      requestIds,
       verifyPeer: peers.verify,
       peerRefused: ({ peerCertificate }) =>
         peerCertificate === undefined ? undefined : peers.refused(peerCertificate),
       identity,
-      observer: new InboundReporter({ clock, config, book, istio, tally: this.#tally, accessLog, metrics }),
+      observer: new InboundReporter({ clock, config, book, istio, tally: this.#tally, accessLog, decisions, metrics }),
     };
     this.#inbound = new ListenerSet({
       name: 'inbound',
@@ -118,7 +125,8 @@ export class Sidecar {
       create: (key, { address, port }) => {
         const leads = (): OutboundPort | undefined => this.#outbound.wanted(key)?.leads;
         const engine = this.#engine;
-        return listeningOutbound(new OutboundListener({ clock, engine, router, reporter, port: leads }), address, port);
+        const listener = new OutboundListener({ clock, engine, router, reporter, requestIds, port: leads });
+        return listeningOutbound(listener, address, port);
       },
     });
     this.#stopListening = config.onChange((next) => {

@@ -35,6 +35,11 @@ const PROTOCOLS: Readonly<Record<string, PortProtocol>> = {
   'kubernetes.io/wss': TLS,
 };
 
+/** Whether what is spoken there is told from the first bytes. */
+export function isSniffed({ facts }: PortProtocol): boolean {
+  return facts === ApplicationProtocol.UNSPECIFIED;
+}
+
 /** A protocol as a resource names it; one that is not known is told from the first bytes. */
 export function protocolOf(name: string): PortProtocol {
   const key = name.toLowerCase();

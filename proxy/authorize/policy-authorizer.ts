@@ -4,6 +4,7 @@ import type { ConnectionFacts as PolicyFacts } from '../../src/policy/facts.ts';
 import { parseIpAddress } from '../../src/policy/ip-address.ts';
 import type { Verdict as PolicyVerdict } from '../../src/policy/verdict.ts';
 import type { SidecarConfig, SidecarConfigSource } from '../agent/sidecar-config.ts';
+import type { DecisionLog, Judged } from '../decisions/decision-log.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { Allowed, ConnectionAuthorizer, Denied, Verdict } from '../inbound/connection-authorizer.ts';
 import type { ConnectionFacts } from '../inbound/connection-facts.ts';
@@ -23,7 +24,10 @@ export interface PolicyAuthorizer {
 }
 
 /** Judges by the compiled policies of the configuration in force, and by the new ones as soon as that changes. */
-export function createPolicyAuthorizer(config: Pick<SidecarConfigSource, 'current'>): PolicyAuthorizer {
+export function createPolicyAuthorizer(
+  config: Pick<SidecarConfigSource, 'current'>,
+  decisions?: Pick<DecisionLog, 'note'>,
+): PolicyAuthorizer {
   // Denials as the data path takes them: one for each verdict, since verdicts are made when policies are compiled.
   const denials = new WeakMap<PolicyVerdict, Denied>();
   const answerOf = (verdict: PolicyVerdict): Verdict => {
@@ -44,7 +48,7 @@ export function createPolicyAuthorizer(config: Pick<SidecarConfigSource, 'curren
     return proxiesOf.proxies;
   };
   return {
-    forConnection: (facts) => new PolicyConnectionAuthorizer({ facts, config, answerOf, trustedProxies }),
+    forConnection: (facts) => new PolicyConnectionAuthorizer({ facts, config, answerOf, trustedProxies, decisions }),
   };
 }
 
@@ -53,11 +57,15 @@ interface Parts {
   readonly config: Pick<SidecarConfigSource, 'current'>;
   readonly answerOf: (verdict: PolicyVerdict) => Verdict;
   readonly trustedProxies: (config: SidecarConfig) => TrustedProxies;
+  /** Keeps what was decided, for those who ask later. */
+  readonly decisions: Pick<DecisionLog, 'note'> | undefined;
 }
 
 /** What the policies of one configuration say of one connection. */
 interface Bound {
   readonly config: SidecarConfig;
+  /** What is noted beside each decision. */
+  readonly judged: Judged;
   readonly http: ConnectionDecision;
   readonly tcp: ConnectionDecision;
   readonly request: JudgedRequest;
@@ -77,7 +85,10 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
     const bound = this.#bind();
     if ('allowed' in bound) return bound;
     this.#upgrade = head.upgrade === undefined ? undefined : { head, path };
-    return this.#parts.answerOf(bound.http.constant ?? bound.http.decide(bound.request.show(head, path)));
+    const request = bound.request.show(head, path);
+    const verdict = bound.http.constant ?? bound.http.decide(request);
+    this.#parts.decisions?.note(head, request, bound.judged, verdict);
+    return this.#parts.answerOf(verdict);
   }
 
   decideConnection(): Verdict {
@@ -103,6 +114,7 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
     const trusted = policyFacts.remoteIp === 'per-request' ? proxies : undefined;
     this.#bound = {
       config: current,
+      judged: { policies: current.policies.http, connection: policyFacts },
       http: current.policies.http.forConnection(policyFacts),
       tcp: current.policies.tcp.forConnection(policyFacts),
       request: new JudgedRequest(facts.peer === undefined ? 'http' : 'https', trusted),

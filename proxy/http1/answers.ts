@@ -92,8 +92,19 @@ export function answerFor({ status }: Problem): PreparedAnswer {
 /** The bytes to send. To HEAD the body is announced and not sent (RFC 9110 9.3.2). */
 export function renderAnswer(
   answer: PreparedAnswer,
-  { method, close, date }: { readonly method: string; readonly close: boolean; readonly date: string },
+  {
+    method,
+    close,
+    date,
+    add,
+  }: {
+    readonly method: string;
+    readonly close: boolean;
+    readonly date: string;
+    readonly add?: Buffer | undefined;
+  },
 ): Buffer {
   const tail = Buffer.from(`date: ${date}\r\n${close ? 'connection: close\r\n' : ''}\r\n`, 'latin1');
-  return Buffer.concat(method === 'HEAD' ? [answer.head, tail] : [answer.head, tail, answer.body]);
+  const head = add === undefined ? [answer.head, tail] : [answer.head, add, tail];
+  return Buffer.concat(method === 'HEAD' ? head : [...head, answer.body]);
 }

@@ -14,6 +14,8 @@ export const FIELD = {
   expect: 9,
   /** Looks like a framing field to a lax reader (`Content_Length`) and is none: refused. */
   lookalike: 10,
+  /** The one field that the engine reads and nobody else's framing depends on: it names the request in logs. */
+  requestId: 11,
 } as const;
 
 /** Says which of the engine's own fields the name from `start` to `end` is. */
@@ -31,6 +33,8 @@ export function recognise(bytes: Uint8Array, start: number, end: number): number
     case 10:
       if (equalsIgnoringCase(bytes, start, end, 'connection')) return FIELD.connection;
       return equalsIgnoringCase(bytes, start, end, 'keep-alive') ? FIELD.keepAlive : FIELD.other;
+    case 12:
+      return equalsIgnoringCase(bytes, start, end, 'x-request-id') ? FIELD.requestId : FIELD.other;
     case 14:
       if (equalsIgnoringCase(bytes, start, end, 'content-length')) return FIELD.contentLength;
       return equalsFolded(bytes, start, end, 'content-length') ? FIELD.lookalike : FIELD.other;

@@ -19,7 +19,8 @@ const CONNECTION_CLOSE = Buffer.from('Connection: close\r\n', 'latin1');
 /** Room that the written request head needs at most, in bytes. */
 export function requestHeadRoom(head: RequestHead, edits: HeadEdits, path: string | undefined): number {
   // A path of one byte may have stood for none (`OPTIONS http://host`).
-  return head.end - head.start + (edits.add?.length ?? 0) + (path === undefined ? 1 : path.length) + HOP_BYTES;
+  const added = (edits.add?.length ?? 0) + (head.ownRequestId?.length ?? 0);
+  return head.end - head.start + added + (path === undefined ? 1 : path.length) + HOP_BYTES;
 }
 
 /**
@@ -42,6 +43,7 @@ export function writeRequestHead(
     end += head.bytes.copy(out, end, head.targetEnd, head.fieldsStart);
   }
   end = writeFields(head, edits, out, end);
+  if (head.ownRequestId !== undefined) end += head.ownRequestId.copy(out, end);
   if (head.upgrade !== undefined) end += CONNECTION_UPGRADE.copy(out, end);
   return end + LAST_LINE.copy(out, end);
 }

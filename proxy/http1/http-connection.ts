@@ -314,7 +314,7 @@ export class HttpConnection implements ExchangeClient, Expiring {
     this.#answer(answerFor(problem), { flags: 'DPE', detail: problem.detail, close: true });
   }
 
-  #answer(answer: PreparedAnswer, { flags, detail, close }: { flags: string; detail: string; close: boolean }): void {
+  #answer(answer: PreparedAnswer, { flags, detail, close, add }: Omit<Answer, 'kind' | 'answer'>): void {
     // A body that came with its head is read to its end; for a longer one the connection is not worth keeping.
     if (!close && !this.#body.done && this.#input !== undefined) {
       const end = this.#body.consume(this.#input, this.#inputFrom, this.#input.length, DISCARD);
@@ -323,7 +323,7 @@ export class HttpConnection implements ExchangeClient, Expiring {
     }
     const last = close || this.closing || !this.#body.done;
     const method = this.#record.request?.method ?? '';
-    this.socket.write(renderAnswer(answer, { method, close: last, date: this.#engine.date() }));
+    this.socket.write(renderAnswer(answer, { method, close: last, date: this.#engine.date(), add }));
     this.#record.status = answer.status;
     this.#complete(flags, detail);
     if (last) this.#linger();

@@ -6,6 +6,10 @@ export type Framing = 'none' | 'length' | 'chunked' | 'until-close';
 /** Methods that are compared instead of copied out of the head, in the order of their use. */
 const COMMON_METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS'] as const;
 
+/** Bytes of `x-request-id: `, and of a line's end. */
+const REQUEST_ID_NAME = 14;
+const LINE_END = 2;
+
 /** The head of a request. Valid until the exchange is over; see `MessageHead`. */
 export class RequestHead extends MessageHead {
   methodStart = 0;
@@ -28,6 +32,13 @@ export class RequestHead extends MessageHead {
   expectsContinue = false;
   /** Host and port as the client wrote them; empty only in HTTP/1.0. */
   hostField = -1;
+  /** The field that names the request; -1 where there is none, -2 where there are several. */
+  requestIdField = -1;
+  /**
+   * An `x-request-id` of our own, as the line that is passed on, CRLF included. Its bytes may be overwritten for the
+   * next request of the connection.
+   */
+  ownRequestId: Buffer | undefined;
 
   #method: string | undefined;
   #path: string | undefined;
@@ -46,6 +57,18 @@ export class RequestHead extends MessageHead {
     return this.hostField < 0 ? '' : this.value(this.hostField);
   }
 
+  /** What names the request in logs, as it is passed on; empty where nothing does. */
+  get requestId(): string {
+    if (this.ownRequestId !== undefined)
+      return this.ownRequestId.toString('latin1', REQUEST_ID_NAME, this.ownRequestId.length - LINE_END);
+    return this.requestIdField < 0 ? '' : this.value(this.requestIdField);
+  }
+
+  override get(name: string): string | undefined {
+    if (this.ownRequestId !== undefined && name === 'x-request-id') return this.requestId;
+    return super.get(name);
+  }
+
   override clear(): void {
     super.clear();
     this.#method = undefined;
@@ -56,6 +79,8 @@ export class RequestHead extends MessageHead {
     this.keepAlive = true;
     this.expectsContinue = false;
     this.hostField = -1;
+    this.requestIdField = -1;
+    this.ownRequestId = undefined;
   }
 
   shiftStartLine(distance: number): void {

@@ -27,6 +27,9 @@ export function checkRequest(head: RequestHead, upgrades: readonly string[]): Pr
     switch (head.kinds[field] ?? FIELD.other) {
       case FIELD.other:
         break;
+      case FIELD.requestId:
+        head.requestIdField = head.requestIdField === -1 ? field : -2;
+        break;
       case FIELD.host:
         // Two Host fields are refused even if they agree (RFC 9112 3.2).
         if (head.hostField >= 0) return PROBLEM.hostRepeated;

@@ -3,6 +3,7 @@ import type { Answer, Decision, Forward, HttpHandler } from '../http1/decision.t
 import { FieldNameSet } from '../http1/field-names.ts';
 import type { HeadEdits } from '../http1/head-writer.ts';
 import type { RequestHead } from '../http1/request-head.ts';
+import type { RequestIds } from '../http1/request-ids.ts';
 import type { RequestRecord } from '../http1/request-record.ts';
 import type { UpstreamPool } from '../upstream/pool.ts';
 import type { ConnectionAuthorizer, Verdict } from './connection-authorizer.ts';
@@ -17,6 +18,7 @@ export interface InboundHttpOptions {
   readonly authorizer: ConnectionAuthorizer;
   readonly upstream: UpstreamPool;
   readonly normalizePath: NormalizePath;
+  readonly requestIds: RequestIds;
   /** Sees each head as it was received, asserted fields included; says what is changed in the response. */
   readonly onHead?: ((head: RequestHead, facts: ConnectionFacts) => HeadEdits | undefined) | undefined;
   readonly onComplete: (record: RequestRecord, facts: ConnectionFacts) => void;
@@ -35,7 +37,7 @@ const PATH_REFUSED: Answer = Object.freeze({
  * asks authorization, and passes on with our own `x-forwarded-client-cert`.
  */
 export function createInboundHttp(options: InboundHttpOptions): HttpHandler {
-  const { facts, authorizer, upstream, normalizePath, onHead, onComplete } = options;
+  const { facts, authorizer, upstream, normalizePath, requestIds, onHead, onComplete } = options;
   const { self, peer, peerCertificate } = facts;
   const authenticated = self !== undefined && peer !== undefined && peerCertificate !== undefined;
   const xfcc = authenticated ? xfccLine({ by: self, certificate: peerCertificate, peer }) : undefined;
@@ -43,11 +45,17 @@ export function createInboundHttp(options: InboundHttpOptions): HttpHandler {
   const plain: Forward = Object.freeze({ kind: 'forward', upstream, strip: FieldNameSet.none, add: xfcc });
 
   let usual = plain;
+  let ownId: Buffer | undefined;
 
-  const conclude = (verdict: Verdict, path: string | undefined, response: HeadEdits | undefined): Forward | Answer => {
+  const conclude = (
+    head: RequestHead,
+    verdict: Verdict,
+    { path, response }: { path: string | undefined; response: HeadEdits | undefined },
+  ): Forward | Answer => {
     if (!verdict.allowed) {
       const { answer = ANSWERS.denied, flags = '-', detail } = verdict;
-      return { kind: 'answer', answer, flags, detail, close: false };
+      // All that the caller learns: by which name the reason stands in our log.
+      return { kind: 'answer', answer, flags, detail, add: requestIdLine(head), close: false };
     }
     const { edits, timeout } = verdict;
     if (path === undefined && edits === undefined && timeout === undefined) {
@@ -63,15 +71,23 @@ export function createInboundHttp(options: InboundHttpOptions): HttpHandler {
     onRequest(head: RequestHead): Decision {
       const response = onHead?.(head, facts);
       head.drop(ASSERTED_FIELDS);
+      // As Envoy has it for callers that are its own and for strangers: a peer of the mesh names its request, a stranger
+      // must not choose the name that it will be looked up by.
+      if (!authenticated || !requestIds.isNamed(head)) requestIds.give(head, (ownId ??= requestIds.line()));
       const path = normalizePath(head.path);
-      if (path === undefined) return PATH_REFUSED;
+      if (path === undefined) return { ...PATH_REFUSED, add: requestIdLine(head) };
       const rewritten = path === head.path ? undefined : path;
       const verdict = authorizer.decide(head, path);
       if (verdict instanceof Promise) {
-        return { kind: 'pending', decision: verdict.then((decided) => conclude(decided, rewritten, response)) };
+        const decision = verdict.then((decided) => conclude(head, decided, { path: rewritten, response }));
+        return { kind: 'pending', decision };
       }
-      return conclude(verdict, rewritten, response);
+      return conclude(head, verdict, { path: rewritten, response });
     },
     onComplete: (record) => onComplete(record, facts),
   };
+}
+
+function requestIdLine(head: RequestHead): Buffer {
+  return Buffer.from(`x-request-id: ${head.requestId}\r\n`, 'latin1');
 }

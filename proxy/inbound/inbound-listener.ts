@@ -254,12 +254,13 @@ export class InboundListener {
 
   #serveHttp1({ raw, socket, port, facts }: Accepted): void {
     const authorizer = this.#services.authorizer(facts);
-    const { normalizePath, observer } = this.#services;
+    const { normalizePath, requestIds, observer } = this.#services;
     const handler = createInboundHttp({
       facts,
       authorizer,
       upstream: port.upstream,
       normalizePath,
+      requestIds,
       onHead: observer.onHead?.bind(observer),
       onComplete: (record) => observer.onRequest(record, facts),
     });

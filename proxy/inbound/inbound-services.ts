@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { HeadEdits } from '../http1/head-writer.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { RequestRecord } from '../http1/request-record.ts';
+import type { RequestIds } from '../http1/request-ids.ts';
 import type { TcpRelay, TcpRelayResult } from '../tcp/relay.ts';
 import type { UpstreamPool } from '../upstream/pool.ts';
 import type { ConnectionAuthorizer } from './connection-authorizer.ts';
@@ -30,6 +31,7 @@ export interface InboundServices {
   route(socket: Socket): InboundPort | undefined;
   authorizer(facts: ConnectionFacts): ConnectionAuthorizer;
   readonly normalizePath: NormalizePath;
+  readonly requestIds: RequestIds;
   readonly verifyPeer: VerifyPeer;
   /** Why a peer that was verified once is not accepted any more (revoked, bundle changed); asked by `recheck`. */
   peerRefused?(facts: ConnectionFacts): string | undefined;

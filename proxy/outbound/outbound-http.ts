@@ -1,5 +1,6 @@
 import type { Answer, Decision, Forward, HttpHandler } from '../http1/decision.ts';
 import type { RequestHead } from '../http1/request-head.ts';
+import type { RequestIds } from '../http1/request-ids.ts';
 import type { RequestRecord } from '../http1/request-record.ts';
 import type { ReportedService } from '../report/edge.ts';
 import type { Caller, OutboundReporter } from '../report/outbound-reporter.ts';
@@ -13,6 +14,7 @@ import type { Router } from './router.ts';
 export interface OutboundHttpOptions {
   readonly port: () => OutboundPort | undefined;
   readonly router: Router;
+  readonly requestIds: RequestIds;
   readonly reporter: OutboundReporter;
   readonly caller: Caller;
 }
@@ -31,6 +33,7 @@ class OutboundHttp implements HttpHandler {
   #cluster: Cluster | undefined;
   #endpoint: Endpoint | undefined;
   #refusedService: ReportedService = UNKNOWN_SERVICE;
+  #ownId: Buffer | undefined;
 
   constructor(options: OutboundHttpOptions) {
     this.#options = options;
@@ -40,6 +43,8 @@ class OutboundHttp implements HttpHandler {
     this.#cluster = undefined;
     this.#endpoint = undefined;
     this.#refusedService = UNKNOWN_SERVICE;
+    // The application's own name for it goes on as it is.
+    if (head.requestIdField === -1) this.#name(head);
     const target = this.#targetOf(head.authority);
     if (target === undefined) return this.#decide(REFUSED.noHost);
     const route = this.#options.router.route(target);
@@ -69,6 +74,11 @@ class OutboundHttp implements HttpHandler {
     const { answer, flags, detail, service } = route.kind === 'refused' ? route : REFUSED.unhealthy;
     this.#refusedService = service;
     return { kind: 'answer', answer, flags, detail, close: false };
+  }
+
+  #name(head: RequestHead): void {
+    const { requestIds } = this.#options;
+    requestIds.give(head, (this.#ownId ??= requestIds.line()));
   }
 
   /** The same target for as long as the application asks for the same, which is nearly always. */

@@ -3,6 +3,7 @@ import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf } from '../../src/core/errors.ts';
 import { HttpConnection } from '../http1/http-connection.ts';
 import type { HttpEngine } from '../http1/http-engine.ts';
+import type { RequestIds } from '../http1/request-ids.ts';
 import type { Detected } from '../inbound/detect-protocol.ts';
 import { Sniffer } from '../inbound/sniffer.ts';
 import type { Called, Caller, OutboundReporter } from '../report/outbound-reporter.ts';
@@ -21,6 +22,7 @@ export interface OutboundListenerOptions {
   readonly engine: HttpEngine;
   readonly router: Router;
   readonly reporter: OutboundReporter;
+  readonly requestIds: RequestIds;
   /** What this listener leads to at the moment; undefined where it leads nowhere any more. */
   readonly port: () => OutboundPort | undefined;
 }
@@ -113,8 +115,9 @@ export class OutboundListener {
   }
 
   #serveHttp(socket: Socket, caller: Caller): void {
-    const { engine, router, reporter, port } = this.#options;
-    void new HttpConnection({ socket, engine, handler: createOutboundHttp({ port, router, reporter, caller }) });
+    const { engine, router, reporter, requestIds, port } = this.#options;
+    const handler = createOutboundHttp({ port, router, reporter, requestIds, caller });
+    void new HttpConnection({ socket, engine, handler });
   }
 
   #serveOpaque(socket: Socket, caller: Caller, port: OutboundPort, serverName: string): void {

@@ -33,6 +33,8 @@ export interface AccessEntry {
   readonly routeName: string;
   readonly sourcePrincipal: string;
   readonly destinationPrincipal: string;
+  /** Why policy denied it: policy, rule and field. */
+  readonly denial: string;
 }
 
 /** What is the same for all lines of a connection, or not known; to be spread. */
@@ -63,4 +65,5 @@ export const EMPTY_ENTRY: AccessEntry = Object.freeze({
   routeName: '',
   sourcePrincipal: '',
   destinationPrincipal: '',
+  denial: '',
 });

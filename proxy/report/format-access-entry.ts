@@ -47,6 +47,7 @@ function asJson(entry: AccessEntry): string {
     route_name: orNull(entry.routeName),
     source_principal: orNull(entry.sourcePrincipal),
     destination_principal: orNull(entry.destinationPrincipal),
+    ...(entry.denial === '' ? {} : { denial: entry.denial }),
   };
   // JSON escapes nothing above the space, and a terminal may obey what is above DEL.
   return `${escaped(JSON.stringify(line))}\n`;
@@ -79,6 +80,8 @@ function asText(entry: AccessEntry): string {
     bare(entry.downstreamRemoteAddress),
     bare(entry.requestedServerName),
     bare(entry.routeName),
+    // Behind Istio's own fields, and only where there is one: readers of those find them where they were.
+    ...(entry.denial === '' ? [] : [quoted(entry.denial)]),
   ];
   return `${parts.join(' ')}\n`;
 }

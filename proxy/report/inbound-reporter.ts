@@ -2,6 +2,7 @@ import type { Clock } from '../../src/core/clock.ts';
 import type { Count, CounterFamily, Metrics } from '../../src/observe/metrics.ts';
 import type { AddressBook, Workload } from '../agent/destination.ts';
 import type { SidecarConfig, SidecarConfigSource } from '../agent/sidecar-config.ts';
+import type { DecisionLog } from '../decisions/decision-log.ts';
 import type { HeadEdits } from '../http1/head-writer.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { RequestRecord } from '../http1/request-record.ts';
@@ -25,6 +26,8 @@ export interface InboundReporterOptions {
   readonly istio: IstioMetrics;
   readonly tally: TcpTally;
   readonly accessLog: AccessLog;
+  /** Says why a request was denied. */
+  readonly decisions?: Pick<DecisionLog, 'denial'> | undefined;
   readonly metrics: Metrics;
 }
 
@@ -99,7 +102,10 @@ export class InboundReporter implements InboundObserver {
     });
     const { accessLog, clock } = this.#options;
     if (!accessLog.wants({ failed: hasFailed(record) })) return;
-    accessLog.write(withConnection(requestEntry(record, clock.now()), facts));
+    const entry = requestEntry(record, clock.now());
+    const denied = record.detail.startsWith('rbac_access_denied');
+    const denial = denied ? (this.#options.decisions?.denial(entry.requestId) ?? '') : '';
+    accessLog.write(withConnection({ ...entry, denial }, facts));
   }
 
   onTcpOpened(facts: ConnectionFacts, transfer: Transfer): void {

@@ -8,74 +8,29 @@ import type { Explanation } from '../policy/explain.ts';
 import type { RequestFacts } from '../policy/facts.ts';
 import { parseIpAddress, type IpAddress } from '../policy/ip-address.ts';
 import { normalizePath, splitTarget } from '../policy/path-normalization.ts';
-import { parsePort } from '../policy/port.ts';
 import { meshOf } from '../resources/mesh.ts';
 import { readAuthorizationPolicy, readPeerAuthentication } from '../resources/policy-resource.ts';
 import type { ResourceSnapshot } from '../resources/resource-store.ts';
 import { parseSidecar } from '../resources/sidecar.ts';
 import { parseWorkloadEntry } from '../resources/workload-entry.ts';
 import { modelOf, type PlacedWorkload } from '../../ca/distribution/mesh-model.ts';
-import { isHttp, protocolOf, type PortProtocol } from '../../ca/distribution/protocol.ts';
+import { isHttp, isSniffed, protocolOf, type PortProtocol } from '../../ca/distribution/protocol.ts';
 import { sidecarFor } from '../../ca/distribution/applicable.ts';
-import { parseIdentityArgument } from './identity-argument.ts';
-
-/** A call as it is asked about on the command line. */
-export interface ExplainOptions {
-  readonly to: string;
-  readonly from?: string;
-  readonly port?: string;
-  readonly method?: string;
-  readonly path?: string;
-  readonly header?: readonly string[];
-  readonly sourceIp?: string;
-}
-
-/** One call that somebody asks about. */
-export interface CallQuestion {
-  readonly to: { readonly namespace: string; readonly name: string };
-  /** Absent for a caller in plaintext. */
-  readonly from: SpiffeId | undefined;
-  readonly port: number | undefined;
-  readonly method: string | undefined;
-  readonly path: string | undefined;
-  readonly headers: ReadonlyMap<string, string>;
-  readonly sourceIp: IpAddress | undefined;
-}
+import { createTrustedProxies } from '../../proxy/authorize/trusted-proxies.ts';
+import { invalid, type CallQuestion } from './explain-question.ts';
 
 /** What would become of a call, and why. Plain values, to be shown. */
 export interface ExplainedCall {
   readonly allowed: boolean;
-  /** Whether mTLS already refuses it: then no policy is asked. */
-  readonly refusedByMtls: boolean;
+  /** Why the handshake already ends it, before any policy is asked. */
+  readonly refusedByMtls: string | undefined;
   readonly call: Readonly<Record<string, string | number | undefined>>;
   readonly mtls: EffectiveMtlsMode;
   readonly explanation: Explanation;
+  /** What was assumed, and what a reader may not expect. */
+  readonly notes: readonly string[];
   /** Where each rule of each policy was written, by `namespace/name` of the policy. */
   readonly places: Readonly<Record<string, readonly string[]>>;
-}
-
-/** @throws SealwrightError `argument_invalid`, `spiffe_id_invalid`, `workload_name_invalid` */
-export function readQuestion(options: ExplainOptions, trustDomain: string): CallQuestion {
-  const [namespace = '', name = '', ...more] = options.to.split('/');
-  if (namespace === '' || name === '' || more.length > 0) throw invalid('--to', options.to, 'namespace/name');
-  const port = options.port === undefined ? undefined : parsePort(options.port);
-  if (options.port !== undefined && port === undefined) throw invalid('--port', options.port, 'a port');
-  const sourceIp = options.sourceIp === undefined ? undefined : parseIpAddress(options.sourceIp);
-  if (options.sourceIp !== undefined && sourceIp === undefined) {
-    throw invalid('--source-ip', options.sourceIp, 'an IP address');
-  }
-  const headers = new Map<string, string>();
-  for (const header of options.header ?? []) {
-    const colon = header.indexOf(':');
-    const field = header.slice(0, Math.max(0, colon)).trim().toLowerCase();
-    if (field === '') throw invalid('--header', header, 'name:value');
-    const value = header.slice(colon + 1).trim();
-    const before = headers.get(field);
-    headers.set(field, before === undefined ? value : `${before},${value}`);
-  }
-  const from = options.from === undefined ? undefined : parseIdentityArgument(options.from, trustDomain);
-  const { method, path } = options;
-  return { to: { namespace, name }, from, port, method, path, headers, sourceIp };
 }
 
 interface Mesh {
@@ -94,13 +49,13 @@ export function explainCall(question: CallQuestion, mesh: Mesh): ExplainedCall {
   const target = findWorkload(question.to, mesh);
   const { workload } = target;
   const listener = listenerOf(question.port, target, mesh);
-  const asksHttp = question.method !== undefined || question.path !== undefined || question.headers.size > 0;
-  const protocol = asksHttp || isHttp(listener.protocol) ? 'http' : 'tcp';
+  const protocol = protocolAsked(question, listener.protocol);
   const resources = snapshot.list('AuthorizationPolicy');
-  const { trustDomainAliases, pathNormalization } = meshOf(snapshot, rootNamespace);
+  const { trustDomainAliases, pathNormalization, trustedProxies } = meshOf(snapshot, rootNamespace);
+  const trustDomains = { trustDomain: parseTrustDomain(settings.trustDomain), aliases: trustDomainAliases };
   const compiled = compilePolicies({
     policies: resources.flatMap((resource) => readAuthorizationPolicy(resource).policy ?? []),
-    trustDomains: { trustDomain: parseTrustDomain(settings.trustDomain), aliases: trustDomainAliases },
+    trustDomains,
     workload,
     rootNamespace,
     protocol,
@@ -108,25 +63,34 @@ export function explainCall(question: CallQuestion, mesh: Mesh): ExplainedCall {
   const sourceIp = question.sourceIp ?? addressOfCaller(question.from, snapshot) ?? LOOPBACK;
   const path = normalizePath(splitTarget(question.path ?? '/').path, pathNormalization);
   if (typeof path !== 'string') throw invalid('--path', question.path, 'a path that a sidecar does not refuse (400)');
+  const mtls = effectiveMtlsMode({
+    policies: snapshot.list('PeerAuthentication').flatMap((resource) => readPeerAuthentication(resource).policy ?? []),
+    workload,
+    rootNamespace,
+    port: listener.port,
+  });
+  // Where TLS is not opened, nobody proves who they are.
+  const identity = mtls.mode === 'DISABLE' ? undefined : question.from;
+  const proxies = createTrustedProxies(trustedProxies);
+  const forwarded = proxies.trusts({ address: sourceIp, identity: identity?.toString() })
+    ? proxies.clientOf(question.headers.get('x-forwarded-for'))
+    : undefined;
+  const remoteIp = question.remoteIp ?? (protocol === 'http' ? forwarded : undefined) ?? sourceIp;
   const request = protocol === 'http' ? requestOf(question, path) : undefined;
   const explanation = compiled.explain(
     {
-      identity: question.from,
+      identity,
       sourceIp,
-      remoteIp: sourceIp,
+      remoteIp,
       destinationIp: parseIpAddress(workload.addresses[0] ?? '') ?? LOOPBACK,
       destinationPort: listener.port,
-      sni: undefined,
+      sni: question.sni,
     },
     request,
   );
-  const policies = snapshot
-    .list('PeerAuthentication')
-    .flatMap((resource) => readPeerAuthentication(resource).policy ?? []);
-  const mtls = effectiveMtlsMode({ policies, workload, rootNamespace, port: listener.port });
-  const refusedByMtls = mtls.mode === 'STRICT' && question.from === undefined;
+  const refusedByMtls = refusalOf(question.from, mtls, trustDomains);
   return {
-    allowed: explanation.verdict.allow && !refusedByMtls,
+    allowed: explanation.verdict.allow && refusedByMtls === undefined,
     refusedByMtls,
     call: {
       from: question.from?.toString() ?? 'nobody (plaintext)',
@@ -135,10 +99,14 @@ export function explainCall(question: CallQuestion, mesh: Mesh): ExplainedCall {
       protocol,
       method: request?.method,
       path: request?.path,
+      host: request?.host,
       sourceIp: sourceIp.text,
+      remoteIp: remoteIp === sourceIp ? undefined : remoteIp.text,
+      sni: question.sni,
     },
     mtls,
     explanation,
+    notes: notesOf(question, { mtls, protocol }),
     places: Object.fromEntries(
       resources.map((resource) => {
         const rules = resource.spec['rules'];
@@ -151,6 +119,50 @@ export function explainCall(question: CallQuestion, mesh: Mesh): ExplainedCall {
       }),
     ),
   };
+}
+
+/** A port that is declared as TCP is judged as TCP, whatever is asked; one that says nothing, as what is asked. */
+function protocolAsked(question: CallQuestion, declared: PortProtocol): 'http' | 'tcp' {
+  if (isHttp(declared)) return 'http';
+  return isSniffed(declared) && asksHttp(question) ? 'http' : 'tcp';
+}
+
+function asksHttp({ method, path, headers, claims }: CallQuestion): boolean {
+  return method !== undefined || path !== undefined || headers.size > 0 || claims !== undefined;
+}
+
+function refusalOf(
+  from: SpiffeId | undefined,
+  { mode }: EffectiveMtlsMode,
+  { trustDomain, aliases }: { readonly trustDomain: string; readonly aliases: readonly string[] },
+): string | undefined {
+  if (mode === 'DISABLE') return undefined;
+  if (from === undefined) {
+    return mode === 'STRICT'
+      ? 'the port is STRICT and the caller presents no certificate; no policy is asked'
+      : undefined;
+  }
+  if (from.trustDomain === trustDomain || aliases.includes(from.trustDomain)) return undefined;
+  return `no certificate of the trust domain ${from.trustDomain} is accepted here; no policy is asked`;
+}
+
+function notesOf(
+  question: CallQuestion,
+  { mtls, protocol }: { readonly mtls: EffectiveMtlsMode; readonly protocol: 'http' | 'tcp' },
+): string[] {
+  const notes: string[] = [];
+  if (question.claims !== undefined) {
+    notes.push('the claims of --jwt were taken as verified: neither signature nor times nor issuer were looked at');
+  }
+  if (protocol === 'tcp' && asksHttp(question)) {
+    notes.push(
+      'the port is declared as TCP: nothing of HTTP is read there, so method, path, headers and JWT were left out',
+    );
+  }
+  if (mtls.mode === 'DISABLE' && question.from !== undefined) {
+    notes.push('the port is DISABLE: it opens no TLS, so the caller proves no identity');
+  }
+  return notes;
 }
 
 const LOOPBACK: IpAddress = Object.freeze({ family: 4, words: [0x7f000001], text: '127.0.0.1' });
@@ -187,12 +199,14 @@ function listenerOf(port: number | undefined, target: PlacedWorkload, { snapshot
   throw new SealwrightError('argument_invalid', { argument: '--port', expected: `one of the workload's: ${known}` });
 }
 
-function requestOf({ method = 'GET', path: sent = '/', headers }: CallQuestion, path: string): RequestFacts {
+function requestOf({ method = 'GET', path: sent = '/', headers, claims }: CallQuestion, path: string): RequestFacts {
+  const target = path + splitTarget(sent).query;
   return {
     method,
     path,
     host: headers.get('host'),
-    header: (name) => (name === ':path' ? sent : name === ':scheme' ? 'http' : headers.get(name)),
+    header: (name) => (name === ':path' ? target : name === ':scheme' ? 'http' : headers.get(name)),
+    jwt: claims === undefined ? undefined : { claims },
   };
 }
 
@@ -205,8 +219,4 @@ function addressOfCaller(identity: SpiffeId | undefined, snapshot: ResourceSnaps
   });
   const own = entries.filter(({ serviceAccount }) => serviceAccount === account.serviceAccount);
   return own.length === 1 ? parseIpAddress(own[0]?.address ?? '') : undefined;
-}
-
-function invalid(argument: string, got: string | undefined, expected: string): SealwrightError {
-  return new SealwrightError('argument_invalid', { argument, got: got?.slice(0, 200), expected });
 }

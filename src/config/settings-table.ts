@@ -269,6 +269,13 @@ export const SETTINGS = {
       commands: proxy,
       alsoVariables: ['TERMINATION_DRAIN_DURATION'],
     }),
+    decisionLog: integerSetting({
+      default: '4096',
+      min: 0,
+      max: 1_000_000,
+      purpose: 'How many decisions about requests are kept in memory for `policy explain --id`; 0 keeps none.',
+      commands: proxy,
+    }),
     concurrency: integerSetting({
       default: '1',
       min: 1,

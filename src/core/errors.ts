@@ -841,6 +841,14 @@ export const ERRORS = {
     remedy: 'see --help of the command',
     ...invalid,
   },
+  decision_not_found: {
+    what: 'no sidecar of this folder knows a request with this id',
+    remedy:
+      'run it in the folder that holds workloads/, soon after the request: only the last ones are kept (proxy.decisionLog)',
+    grpc: 'NOT_FOUND',
+    http: 404,
+    exit: 1,
+  },
   init_not_empty: {
     what: 'the folder holds a sealwright.yaml already',
     remedy: 'choose another folder, or go on with this one: nothing in it was changed',

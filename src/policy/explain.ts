@@ -1,5 +1,5 @@
 import type { AppliedPolicy, PassedPolicy } from './applied-policy.ts';
-import type { Action } from './authorization-policy.ts';
+import type { Action, Condition } from './authorization-policy.ts';
 import type { Clause, CompiledCondition, CompiledRule } from './compiled-rule.ts';
 import type { ConnectionFacts, RequestFacts } from './facts.ts';
 import type { ResourceName } from './resource-document.ts';
@@ -9,6 +9,8 @@ import { NO_ALLOW_MATCHED, NO_POLICY, type Verdict } from './verdict.ts';
 export interface AskedCondition {
   /** Below the rule, such as `from[0].source.principals`. */
   readonly field: string;
+  /** What is compared, such as `source.principal` or `request.headers[x-role]`. */
+  readonly attribute: string;
   /** As written. */
   readonly wanted: readonly string[];
   /** Whether none of them was wanted. */
@@ -127,8 +129,14 @@ function holds({ compiled }: CompiledCondition, facts: Facts): boolean {
 }
 
 function askedOf(asked: CompiledCondition, facts: Facts): AskedCondition {
-  const { field, values, negated } = asked.condition;
-  return { field, wanted: values, negated, got: read(asked, facts) };
+  const { field, attribute, values, negated } = asked.condition;
+  return { field, attribute: attributeText(attribute), wanted: values, negated, got: read(asked, facts) };
+}
+
+function attributeText(attribute: Condition['attribute']): string {
+  if (attribute.name === 'request.headers') return `${attribute.name}[${attribute.header}]`;
+  if (attribute.name === 'request.auth.claims') return `${attribute.name}[${attribute.claim.join('][')}]`;
+  return attribute.name;
 }
 
 function read({ compiled }: CompiledCondition, facts: Facts): string | undefined {

@@ -10,6 +10,10 @@ export function headerReader(name: string): (facts: RequestFacts) => string | un
 /** Headers that carry credentials by their name. */
 const SECRET = /authori[sz]ation|cookie|token|secret|password|api-?key|signature/;
 
+export function isSecretHeader(name: string): boolean {
+  return SECRET.test(name);
+}
+
 /** A header's value for people to read: credentials are not shown (invariant 2). */
 export function safeHeader(name: string, value: string | undefined): string | undefined {
   return value !== undefined && SECRET.test(name) ? '[redacted]' : value;

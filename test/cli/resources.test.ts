@@ -1,7 +1,16 @@
 import { strict as assert } from 'node:assert';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DecisionLog } from '../../proxy/decisions/decision-log.ts';
+import { serveExplainSocket } from '../../proxy/status/explain-socket.ts';
+import { parseTrustDomain } from '../../src/identity/trust-domain.ts';
+import { compilePolicies } from '../../src/policy/compile-policies.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
+import { RecordingLogger } from '../fakes/logger.ts';
+import { realClock } from '../fakes/real-clock.ts';
+import { policy } from '../policy/documents.ts';
+import { connection, request } from '../policy/facts.ts';
+import { headOf } from '../proxy/http1/head-of.ts';
 import { runCommand } from './command-run.ts';
 
 const POLICY = `# who may read
@@ -90,7 +99,12 @@ describe('resources on the command line', () => {
     [['policy', 'validate', 'nowhere.yaml'], /nowhere\.yaml/, 2],
     [['policy', 'explain', '--to', 'catalog'], /namespace\/name/, 2],
     [['policy', 'explain', '--to', 'shop/ghost'], /no such resource/, 1],
-    [['policy', 'explain'], /required option '--to/, 2],
+    [['policy', 'explain'], /--to|--id/, 2],
+    [['policy', 'explain', '--to', 'shop/catalog', '--header', 'novalue'], /name=value/, 2],
+    [['policy', 'explain', '--to', 'shop/catalog', '--expect', 'maybe'], /allow or deny/, 2],
+    [['policy', 'explain', '--id', 'a b'], /x-request-id/, 2],
+    [['policy', 'explain', '--id', 'a', '--workload', '../..'], /namespace\/name/, 2],
+    [['policy', 'explain', '--id', 'unknown'], /no sidecar of this folder knows/, 1],
   ];
   for (const [args, said, code] of wrong) {
     it(`say what is wrong with "${args.join(' ')}"`, async () => {
@@ -220,6 +234,122 @@ describe('resources on the command line', () => {
       const json = JSON.parse(await explain('--method', 'GET', '-o', 'json')) as { allowed: boolean };
       assert.equal(json.allowed, false);
       assert.match(await explain('--from', 'shop/orders', '--method', 'GET'), /^ALLOWED/m);
+    });
+
+    it('judge a caller by an address as plaintext, and the client behind it apart', async () => {
+      const blocks =
+        'from: [{ source: { ipBlocks: [10.0.0.0/8], remoteIpBlocks: [192.0.2.7] } }]\n      to: [{ operation: { methods: [GET] } }]';
+      writeFileSync(
+        join(folder, 'resources/read.yaml'),
+        POLICY.replace('to: [{ operation: { methods: [GET] } }]', blocks),
+      );
+      assert.match(await explain('--from', '10.1.2.3', '--method', 'GET', '--remote-ip', '192.0.2.7'), /^ALLOWED/m);
+      const text = await explain('--from', '10.1.2.3', '--method', 'GET');
+      assert.match(text, /^nobody \(plaintext\) -> shop\/catalog/);
+      assert.match(text, /remoteIpBlocks: wanted "192\.0\.2\.7", got "10\.1\.2\.3"/);
+    });
+
+    it('take host, header, SNI and the claims of a token, and say that these were believed', async () => {
+      const when = [
+        '      when:',
+        '        - { key: "request.headers[x-role]", values: [admin] }',
+        '        - { key: "request.auth.claims[groups]", values: [staff] }',
+        '        - { key: connection.sni, values: [catalog.example] }',
+      ].join('\n');
+      writeFileSync(
+        join(folder, 'resources/read.yaml'),
+        POLICY.replace('methods: [GET] } }]', `hosts: [catalog.example] } }]\n${when}`),
+      );
+      const all = ['--host', 'Catalog.example', '--header', 'X-Role=admin', '--sni', 'catalog.example'];
+      const text = await explain(...all, '--jwt', '{"groups":["staff"]}');
+      assert.match(text, /^ALLOWED/m);
+      assert.match(text, /^note: the claims of --jwt were taken as verified/m);
+      const claims = Buffer.from('{"iss":"i","sub":"s","groups":["guests"]}').toString('base64url');
+      writeFileSync(
+        join(folder, 'token.jwt'),
+        `${Buffer.from('{"alg":"RS256"}').toString('base64url')}.${claims}.c2ln\n`,
+      );
+      const denied = await explain(...all, '--jwt', 'token.jwt');
+      assert.match(denied, /when\[1\]\.values \(request\.auth\.claims\[groups\]\): wanted "staff", got "guests"/);
+      writeFileSync(join(folder, 'token.jwt'), 'eyJh-s3cret');
+      const { code, stderr } = await sealwright('policy', 'explain', '--to', 'shop/catalog', '--jwt', 'token.jwt');
+      assert.equal(code, 2);
+      assert.doesNotMatch(stderr, /s3cret/);
+    });
+
+    it('know what a caller says of itself for nothing (invariant 6)', async () => {
+      const when = '      when: [{ key: "request.headers[x-forwarded-client-cert]", values: ["*"] }]';
+      writeFileSync(
+        join(folder, 'resources/read.yaml'),
+        POLICY.replace('methods: [GET] } }]', `methods: [GET] } }]\n${when}`),
+      );
+      assert.match(await explain('--header', 'X-Forwarded-Client-Cert=URI=spiffe://a'), /^DENIED/m);
+    });
+
+    it('say that a certificate of another trust domain gets nobody in', async () => {
+      assert.match(
+        await explain('--from', 'spiffe://elsewhere.example/ns/shop/sa/orders', '--method', 'GET'),
+        /^DENIED: no certificate of the trust domain elsewhere\.example is accepted here/m,
+      );
+    });
+
+    it('say nothing of HTTP at a port that is declared as TCP', async () => {
+      writeFileSync(join(folder, 'resources/workload.yaml'), WORKLOAD.replaceAll('http', 'tcp'));
+      const text = await explain('--from', 'shop/orders', '--method', 'GET');
+      assert.match(text, /\(tcp\)$/m);
+      assert.match(text, /^note: the port is declared as TCP/m);
+      assert.match(text, /shop\/read ALLOW: did not match\n {4}rule 0: never matches here; .*methods cannot be told/);
+    });
+
+    it('end with 0 whatever the answer is, and with 1 where another was expected', async () => {
+      const outcome = async (method: string, ...more: string[]): Promise<number> =>
+        (await sealwright('policy', 'explain', '--to', 'shop/catalog:8080', '--method', method, ...more)).code;
+      assert.deepEqual([await outcome('GET'), await outcome('POST')], [0, 0]);
+      assert.deepEqual([await outcome('GET', '--expect', 'allow'), await outcome('GET', '--expect', 'deny')], [0, 1]);
+      assert.deepEqual([await outcome('POST', '--expect', 'deny'), await outcome('POST', '--expect', 'allow')], [0, 1]);
+    });
+
+    it('ask the sidecars of the folder about a request that was made', async () => {
+      const path = join(folder, 'workloads/shop/catalog/explain.sock');
+      mkdirSync(join(path, '..'), { recursive: true });
+      mkdirSync(join(folder, 'workloads/shop/stopped'), { recursive: true });
+      const log = new DecisionLog({ clock: realClock, capacity: 8 });
+      const socket = await serveExplainSocket({ path, find: (id) => log.find(id), logger: new RecordingLogger() });
+      try {
+        const policies = compilePolicies({
+          policies: [policy({ rules: [{ to: [{ operation: { methods: ['GET'] } }] }] })],
+          trustDomains: { trustDomain: parseTrustDomain('cluster.local'), aliases: [] },
+          workload: { namespace: 'shop', labels: {} },
+          rootNamespace: 'sealwright-system',
+          protocol: 'http',
+        });
+        const caller = connection({ principal: 'cluster.local/ns/shop/sa/orders' });
+        const facts = request({ method: 'POST', path: '/items' });
+        const verdict = policies.forConnection(caller).decide(facts);
+        log.note(
+          headOf(['POST /items HTTP/1.1', 'Host: h', 'x-request-id: r-1']),
+          facts,
+          { policies, connection: caller },
+          verdict,
+        );
+        for (const more of [[], ['--workload', 'shop/catalog']]) {
+          const { code, stdout, stderr } = await sealwright('policy', 'explain', '--id', 'r-1', ...more);
+          assert.equal(code, 0, stderr);
+          assert.match(stdout, /^request r-1 at 20/);
+          assert.match(
+            stdout,
+            /^spiffe:\/\/cluster\.local\/ns\/shop\/sa\/orders \(10\.0\.0\.1\) -> shop\/catalog port 8080 POST \/items$/m,
+          );
+          assert.match(stdout, /^DENIED: an ALLOW policy applies and no ALLOW rule matched$/m);
+          assert.match(stdout, /rule 0: to\[0\]\.operation\.methods: wanted "GET", got "POST"/);
+          assert.equal(/not asked: shop\/stopped/.test(stderr), more.length === 0);
+        }
+        const { stdout } = await sealwright('policy', 'explain', '--id', 'r-1', '-o', 'json');
+        const [found] = JSON.parse(stdout) as { workload: string; decision: { verdict: { allow: boolean } } }[];
+        assert.deepEqual([found?.workload, found?.decision.verdict.allow], ['shop/catalog', false]);
+      } finally {
+        await socket.close();
+      }
     });
 
     it('answer nothing from a folder that holds an error', async () => {

@@ -170,6 +170,47 @@ describe('the sidecar', () => {
       assert.equal(here?.['destination_principal'], CATALOG);
     });
 
+    it('names each call alike in both logs and at the application', async () => {
+      const catalog = await start({ config: catalogConfig(), identity: identities.catalog, accessLog: 'all' });
+      const book = bookTo(catalog.inboundPort());
+      const front = await start({ config: frontConfig(), identity: identities.front, book, accessLog: 'all' });
+      await call(front.outboundPort());
+      await call(front.outboundPort(), { headers: { host: 'catalog', 'x-request-id': 'from-the-application' } });
+      await eventually(() => catalog.log().length === 2);
+      const names = seen.map(({ headers }) => headers['x-request-id']);
+      assert.match(String(names[0]), /^[0-9a-f-]{36}$/);
+      assert.equal(names[1], 'from-the-application');
+      for (const sidecar of [catalog, front]) {
+        assert.deepEqual(
+          sidecar.log().map((line) => line['request_id']),
+          names,
+        );
+      }
+    });
+
+    it('says in its log why it denied, tells the caller only the name, and explains by that name later', async () => {
+      const only = { rules: [{ to: [{ operation: { methods: ['GET'] } }] }] };
+      const catalog = await startCatalog({ policies: { only } });
+      const front = await startFront(bookTo(catalog.inboundPort()));
+      const answer = await call(front.outboundPort(), { method: 'POST', path: '/books?access_token=s3cret' });
+      assert.equal(answer.status, 403);
+      const id = String(answer.headers['x-request-id']);
+      assert.doesNotMatch(JSON.stringify(answer), /only|rbac_access_denied|methods/);
+      await eventually(() => catalog.log().length === 1);
+      const [line] = catalog.log();
+      assert.deepEqual(
+        [line?.['request_id'], line?.['denial']],
+        [
+          id,
+          'no ALLOW rule matched; nearest was ALLOW policy shop/only rule 0: to[0].operation.methods must be "GET", was "POST"',
+        ],
+      );
+      const [told] = catalog.decisions.find(id);
+      assert.deepEqual([told?.call.from, told?.call.path, told?.verdict.allow], [FRONT, '/books', false]);
+      assert.doesNotMatch(JSON.stringify(told), /s3cret/);
+      assert.deepEqual(front.decisions.find(id), []);
+    });
+
     it('normalizes what it judges, and passes on what it judged (invariant 7)', async () => {
       const policies = { admin: { action: 'DENY', rules: [{ to: [{ operation: { paths: ['/admin'] } }] }] } };
       const catalog = await startCatalog({ policies });

@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { createClock } from '../../src/core/clock.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
+import { DecisionLog } from '../../proxy/decisions/decision-log.ts';
 import type { SidecarConfig } from '../../proxy/agent/sidecar-config.ts';
 import type { IdentityMaterial } from '../../proxy/inbound/identity-source.ts';
 import type { Lookup } from '../../proxy/outbound/lookup-cache.ts';
@@ -25,6 +27,7 @@ export interface TestSidecarOptions {
 
 /** A data plane with real sockets and everything around it given by a test. */
 export class TestSidecar {
+  readonly decisions = new DecisionLog({ clock: realClock, capacity: 64 });
   readonly config: TestConfig;
   readonly identity: TestIdentitySource;
   readonly book: TestBook;
@@ -57,6 +60,8 @@ export class TestSidecar {
       identity: this.identity,
       book: this.book,
       accessLog: this.#accessLog,
+      decisions: this.decisions,
+      randomBytes,
       lookup: lookup ?? (async () => []),
       proxy: { host: '127.0.0.2', port: 0 },
     });

@@ -1,25 +1,52 @@
-import type { AskedCondition, PolicyExplanation, RuleExplanation } from '../../policy/explain.ts';
+import type { AskedCondition, Explanation, PolicyExplanation, RuleExplanation } from '../../policy/explain.ts';
 import type { RuleReference } from '../../policy/verdict.ts';
 import type { ExplainedCall } from '../explain-call.ts';
+import type { FoundDecision } from '../find-decisions.ts';
 
 /** The answer for a person: what it is, what decided, and for every other policy the first thing that did not fit. */
-export function renderCall({ allowed, refusedByMtls, call, mtls, explanation, places }: ExplainedCall): string {
-  const { verdict, policies, notApplied } = explanation;
+export function renderCall({ allowed, refusedByMtls, call, mtls, explanation, notes, places }: ExplainedCall): string {
+  const { verdict, policies } = explanation;
   const lines: string[] = [];
   const request = call['method'] === undefined ? '' : ` ${call['method']} ${call['path']}`;
   lines.push(`${call['from']} -> ${call['to']} port ${call['port']} (${call['protocol']})${request}`);
-  lines.push(`${allowed ? 'ALLOWED' : 'DENIED'}: ${refusedByMtls ? STRICT_REFUSES : verdict.reason}`);
-  if (!refusedByMtls && verdict.matched !== undefined) lines.push(...decision(verdict.matched, policies, places));
+  lines.push(`${allowed ? 'ALLOWED' : 'DENIED'}: ${refusedByMtls ?? verdict.reason}`);
+  if (refusedByMtls === undefined && verdict.matched !== undefined)
+    lines.push(...decision(verdict.matched, policies, places));
   const source = mtls.policy === undefined ? '' : ` by ${mtls.policy.namespace}/${mtls.policy.name}`;
   lines.push(`mTLS: ${mtls.mode} (${mtls.level}${source})`);
-  if (policies.length > 0) lines.push('', 'policies of this workload:');
-  for (const policy of policies) lines.push(...policyLines(policy));
-  if (notApplied.length > 0) lines.push('', 'policies that are not for it:');
-  for (const { policy, reason } of notApplied) lines.push(`  ${policy.namespace}/${policy.name}: ${PASSED[reason]}`);
+  lines.push(...notes.map((note) => `note: ${note}`), ...storyOf(explanation));
   return lines.map((line) => `${line}\n`).join('');
 }
 
-const STRICT_REFUSES = 'the port is STRICT and the caller presents no certificate; no policy is asked';
+/** Decisions that sidecars made, each with its time, its caller and its story. */
+export function renderDecisions(found: readonly FoundDecision[]): string {
+  return found.map(renderDecision).join('\n');
+}
+
+function renderDecision({ workload, decision: told }: FoundDecision): string {
+  const { time, requestId, call, verdict, explanation, notes } = told;
+  const from = call.from ?? 'nobody (plaintext)';
+  const lines = [
+    `request ${requestId} at ${time}`,
+    `${from} (${call.sourceIp}) -> ${workload} port ${call.port} ${call.method} ${call.path}`,
+    `${verdict.allow ? 'ALLOWED' : 'DENIED'}: ${verdict.reason}`,
+    ...(explanation?.verdict.matched === undefined
+      ? []
+      : decision(explanation.verdict.matched, explanation.policies, {})),
+    ...notes.map((note) => `note: ${note}`),
+    ...(explanation === undefined ? [] : storyOf(explanation)),
+  ];
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+function storyOf({ policies, notApplied }: Explanation): string[] {
+  return [
+    ...(policies.length > 0 ? ['', 'policies of this workload:'] : []),
+    ...policies.flatMap(policyLines),
+    ...(notApplied.length > 0 ? ['', 'policies that are not for it:'] : []),
+    ...notApplied.map(({ policy, reason }) => `  ${policy.namespace}/${policy.name}: ${PASSED[reason]}`),
+  ];
+}
 
 const PASSED = {
   'other-namespace': 'of another namespace',
@@ -58,9 +85,11 @@ function ruleLine({ matched, failed, ignored }: RuleExplanation): string {
 }
 
 /** `to[0].operation.methods: wanted "POST", got "GET"`. */
-function asked({ field, wanted, negated, got }: AskedCondition): string {
+function asked({ field, attribute, wanted, negated, got }: AskedCondition): string {
   const shown = wanted.slice(0, 8).map((value) => JSON.stringify(value));
   const more = wanted.length > shown.length ? ` and ${wanted.length - shown.length} more` : '';
   const values = `${shown.join(' or ')}${more}`;
-  return `${field}: ${negated ? 'wanted none of' : 'wanted'} ${values}, got ${got === undefined ? 'nothing' : JSON.stringify(got)}`;
+  // A `when` says only by its key what it asks for.
+  const name = field.startsWith('when') ? `${field} (${attribute})` : field;
+  return `${name}: ${negated ? 'wanted none of' : 'wanted'} ${values}, got ${got === undefined ? 'nothing' : JSON.stringify(got)}`;
 }

@@ -1,5 +1,6 @@
 // The whole sidecar, inbound side, in a process of its own, so that its CPU time is its own: mTLS, compiled policies,
 // XFCC, path normalization and all of Istio's metrics. The access log is on for errors, as by default.
+import { randomBytes } from 'node:crypto';
 import { keepYoungGenerationSmall } from '../../../proxy/young-generation.ts';
 
 interface Order {
@@ -17,6 +18,7 @@ async function serve({ upstreamPort, identity, allowed }: Order): Promise<number
   // In the order in which `sealwright proxy` does it.
   keepYoungGenerationSmall();
   const { AccessLog } = await import('../../../proxy/report/access-log.ts');
+  const { DecisionLog } = await import('../../../proxy/decisions/decision-log.ts');
   const { Sidecar } = await import('../../../proxy/sidecar.ts');
   const { createClock } = await import('../../../src/core/clock.ts');
   const { createMetrics } = await import('../../../src/observe/metrics.ts');
@@ -62,6 +64,8 @@ async function serve({ upstreamPort, identity, allowed }: Order): Promise<number
       dropped: { add: () => {} },
     }),
     lookup: async () => [],
+    randomBytes,
+    decisions: new DecisionLog({ clock, capacity: 4_096 }),
     proxy: { host: '127.0.0.1', port: 0 },
   });
   await sidecar.applied;

@@ -1,10 +1,11 @@
 import { strict as assert } from 'node:assert';
-import { createHash, X509Certificate } from 'node:crypto';
+import { createHash, randomBytes, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { connect as connectTls, createServer as createTlsServer, type ConnectionOptions } from 'node:tls';
 import { createHttpEngine } from '../../../proxy/http1/http-engine.ts';
+import { RequestIds } from '../../../proxy/http1/request-ids.ts';
 import type { ConnectionFacts } from '../../../proxy/inbound/connection-facts.ts';
 import type { IdentityMaterial, PeerVerdict } from '../../../proxy/inbound/identity-source.ts';
 import { InboundListener } from '../../../proxy/inbound/inbound-listener.ts';
@@ -19,6 +20,8 @@ import { RawClient, RawServer } from '../../fakes/raw-peer.ts';
 import { realClock } from '../../fakes/real-clock.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n';
+/** A request without the name that it was given. */
+const unnamed = (text: string): string => text.replace(/^x-request-id: .*\r\n/m, '');
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const SERVER = 'spiffe://cluster.local/ns/shop/sa/catalog';
 const CLIENT = 'spiffe://cluster.local/ns/shop/sa/frontend';
@@ -104,6 +107,7 @@ describe('the inbound listener', () => {
           decide: (_head, path) => decide(facts, path),
           decideConnection: () => decide(facts, undefined),
         }),
+        requestIds: new RequestIds(randomBytes),
         normalizePath: (path) => (path.includes('%00') ? undefined : path.replaceAll('//', '/')),
         verifyPeer: (chain) => verifyPeer(chain),
         peerRefused: () => untrusted,
@@ -214,7 +218,7 @@ describe('the inbound listener', () => {
 
   describe('tells the application who calls', () => {
     it('by one XFCC element of its own', async () => {
-      const text = await exchange(await secure());
+      const text = unnamed(await exchange(await secure()));
       const hash = createHash('sha256').update(client.leaf).digest('hex');
       assert.equal(
         text,
@@ -239,9 +243,66 @@ describe('the inbound listener', () => {
     it('and by nothing at all in plaintext (invariants 4 and 6)', async () => {
       inbound.mode = 'PERMISSIVE';
       const text = await exchange(await plain(), GET.replace('\r\n\r\n', `\r\n${claims}\r\n`));
-      assert.equal(text, GET);
+      assert.equal(unnamed(text), GET);
       await until(() => requests.length === 1);
       assert.equal(requests[0]?.facts.peer, undefined);
+    });
+  });
+
+  describe('names each request', () => {
+    const UUID = /^x-request-id: [0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/im;
+    const named = (id: string): string => `GET / HTTP/1.1\r\nHost: h\r\nX-Request-Id: ${id}\r\n\r\n`;
+
+    it('as the peer of the mesh named it', async () => {
+      const text = await exchange(await secure(), named('1-5759e988-bd862e3fe1be46a9'));
+      assert.match(text, /^X-Request-Id: 1-5759e988-bd862e3fe1be46a9\r$/m);
+      assert.equal(text.match(/x-request-id/gi)?.length, 1);
+    });
+
+    it('by a new id each time where it has none', async () => {
+      const peer = await secure();
+      const [first, second] = [await exchange(peer), await exchange(peer)].map((text) => UUID.exec(text)?.[0]);
+      assert.ok(first !== undefined && second !== undefined);
+      assert.notEqual(first, second);
+    });
+
+    for (const [what, id] of [
+      ['holds what does not belong into a log', 'a b'],
+      ['is too long', 'a'.repeat(129)],
+      ['is repeated', 'a\r\nx-request-id: b'],
+      ['is empty', ''],
+    ] as const) {
+      it(`anew where the id of a peer ${what}`, async () => {
+        const text = await exchange(await secure(), named(id));
+        assert.match(text, UUID);
+        assert.equal(text.match(/x-request-id/gi)?.length, 1);
+      });
+    }
+
+    it('anew for a stranger, in whatever spelling it named itself (invariant 6)', async () => {
+      inbound = { mode: 'PERMISSIVE', protocol: 'http' };
+      const text = await exchange(
+        await plain(),
+        'GET / HTTP/1.1\r\nHost: h\r\nx-request-id: mine\r\nX_Request_Id: mine\r\n\r\n',
+      );
+      assert.match(text, UUID);
+      assert.doesNotMatch(text, /mine/);
+    });
+
+    it('and says the name, and nothing else, to whom it denies', async () => {
+      decide = () => ({ allowed: false, detail: 'rbac_access_denied_matched_policy[none]' });
+      const raw = await secure();
+      raw.send(named('abc'));
+      await raw.received.until(({ text }) => text.endsWith('RBAC: access denied'));
+      assert.match(raw.received.text, /^x-request-id: abc\r$/m);
+      assert.doesNotMatch(raw.received.text, /matched_policy/);
+    });
+
+    it('and says the name of one whose path is refused', async () => {
+      const raw = await secure();
+      raw.send('GET /%00 HTTP/1.1\r\nHost: h\r\n\r\n');
+      await raw.received.until(({ text }) => text.endsWith('Bad Request'));
+      assert.match(raw.received.text, UUID);
     });
   });
 
@@ -468,7 +529,7 @@ describe('the inbound listener', () => {
     });
 
     it('takes plaintext', async () => {
-      assert.equal(await exchange(await plain()), GET);
+      assert.equal(unnamed(await exchange(await plain())), GET);
     });
 
     it('opens no TLS, not even that of the mesh', async () => {

@@ -1,0 +1,220 @@
+import type { Clock } from '../../src/core/clock.ts';
+import { TokenBucket } from '../../src/core/token-bucket.ts';
+import { askedFields, type AskedFields } from '../../src/policy/asked-fields.ts';
+import type { CompiledPolicies } from '../../src/policy/compile-policies.ts';
+import type { Explanation } from '../../src/policy/explain.ts';
+import type { ConnectionFacts, RequestFacts } from '../../src/policy/facts.ts';
+import { reasonInShort } from '../../src/policy/reason-in-short.ts';
+import type { Verdict } from '../../src/policy/verdict.ts';
+import type { RequestHead } from '../http1/request-head.ts';
+import { redactTarget } from '../report/redact-target.ts';
+import { DecisionRing, type NotedDecision } from './decision-ring.ts';
+
+/** Who judged, by what. */
+export interface Judged {
+  readonly policies: CompiledPolicies;
+  readonly connection: ConnectionFacts;
+}
+
+/** One decision, told. Plain values that hold no credential. */
+export interface DecisionReport {
+  /** ISO 8601. */
+  readonly time: string;
+  readonly requestId: string;
+  /** What was judged. */
+  readonly call: {
+    /** A SPIFFE ID; absent in plaintext. */
+    readonly from?: string | undefined;
+    readonly method: string;
+    readonly path: string;
+    readonly host: string;
+    readonly port: number;
+    readonly sourceIp: string;
+    readonly remoteIp: string;
+    readonly sni?: string | undefined;
+  };
+  readonly verdict: Pick<Verdict, 'allow' | 'decidedBy' | 'details' | 'reason'>;
+  /** By the very policies that were in force; absent where these are not held any more. */
+  readonly explanation?: Explanation | undefined;
+  /** What a reader has to know to trust the explanation no further than it goes. */
+  readonly notes: readonly string[];
+}
+
+export interface DecisionLogOptions {
+  readonly clock: Clock;
+  /** How many decisions are kept. */
+  readonly capacity: number;
+}
+
+/** Sets of policies that are kept beside the ones in force. Large meshes have large ones. */
+const HELD_SETS = 8;
+/** Decisions that are told for one id: it is the caller's word, and may be used often. */
+const MOST_TOLD = 20;
+/** A flood of denials must not become a flood of explanations: walking all rules costs far more than denying. */
+const EXPLAINED_PER_SECOND = 50;
+
+/** The rest of a request that rules ask for, as it is kept. */
+interface More {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly claims?: Readonly<Record<string, unknown>> | undefined;
+  readonly spaces?: readonly string[] | undefined;
+}
+
+interface HeldSet {
+  readonly generation: number;
+  readonly policies: CompiledPolicies;
+  readonly asked: AskedFields;
+  /** Whether anything beyond method, host and path is to be kept. */
+  readonly more: boolean;
+}
+
+/** Keeps the last decisions, and explains them later by the policies that made them. */
+export class DecisionLog {
+  readonly #clock: Clock;
+  readonly #ring: DecisionRing;
+  readonly #limit: TokenBucket;
+  /** Oldest first; the last judged last. */
+  readonly #held: HeldSet[] = [];
+  #current: HeldSet | undefined;
+  /** The same object for each note, written anew. */
+  readonly #parts: {
+    connection: ConnectionFacts;
+    verdict: Verdict;
+    client: RequestFacts['remoteIp'];
+    generation: number;
+  };
+
+  constructor({ clock, capacity }: DecisionLogOptions) {
+    this.#clock = clock;
+    this.#ring = new DecisionRing(capacity);
+    this.#limit = new TokenBucket({ burst: EXPLAINED_PER_SECOND, perSecond: EXPLAINED_PER_SECOND, clock });
+    this.#parts = { connection: NOWHERE, verdict: UNDECIDED, client: undefined, generation: 0 };
+  }
+
+  /** Takes note of a decision. On the path of every request: allocates nothing where no rule asks for header or claim. */
+  note(head: RequestHead, request: RequestFacts, { policies, connection }: Judged, verdict: Verdict): void {
+    let set = this.#current;
+    if (set?.policies !== policies) set = this.#hold(policies);
+    const parts = this.#parts;
+    parts.connection = connection;
+    parts.verdict = verdict;
+    parts.client = connection.remoteIp === 'per-request' ? request.remoteIp : undefined;
+    parts.generation = set.generation;
+    this.#ring.note(this.#clock.now(), head, request.path, set.more ? moreOf(request, set.asked) : '', parts);
+  }
+
+  /** Every decision with this request id that is still kept, newest first. */
+  find(id: string): DecisionReport[] {
+    return this.#ring.find(id, MOST_TOLD).map((noted) => this.#report(noted));
+  }
+
+  /** Why the newest request with this id was denied, in one line; nothing where that would cost too much now. */
+  denial(id: string): string | undefined {
+    if (id === '' || !this.#limit.take()) return undefined;
+    const [noted] = this.#ring.find(id, 1);
+    const explanation = noted === undefined || noted.verdict.allow ? undefined : this.#report(noted).explanation;
+    return explanation === undefined ? undefined : reasonInShort(explanation);
+  }
+
+  #hold(policies: CompiledPolicies): HeldSet {
+    const known = this.#held.find((held) => held.policies === policies);
+    if (known !== undefined) return (this.#current = known);
+    const asked = askedFields(policies.applied);
+    const generation = (this.#held.at(-1)?.generation ?? 0) + 1;
+    const set = { generation, policies, asked, more: asked.headers.length > 0 || asked.claims.length > 0 };
+    this.#held.push(set);
+    if (this.#held.length > HELD_SETS) this.#held.shift();
+    return (this.#current = set);
+  }
+
+  #report(noted: NotedDecision): DecisionReport {
+    const { connection, verdict, generation } = noted;
+    const set = this.#held.find((held) => held.generation === generation);
+    const request = requestOf(noted);
+    const explanation = set?.policies.explain(connection, request);
+    const { allow, decidedBy, details, reason } = verdict;
+    return {
+      time: new Date(noted.time).toISOString(),
+      requestId: noted.id,
+      call: {
+        from: connection.identity?.toString(),
+        method: noted.method,
+        path: redactTarget(noted.path),
+        host: noted.host,
+        port: connection.destinationPort,
+        sourceIp: connection.sourceIp.text,
+        remoteIp: remoteIpOf(noted),
+        sni: connection.sni,
+      },
+      verdict: { allow, decidedBy, details, reason },
+      explanation,
+      notes: notesOf(noted, set, explanation),
+    };
+  }
+}
+
+function notesOf(noted: NotedDecision, set: HeldSet | undefined, explanation: Explanation | undefined): string[] {
+  const notes: string[] = [];
+  if (explanation === undefined) notes.push('the policies of that time are not kept any more: only the verdict is');
+  if (noted.cut) notes.push('the request was longer than what is kept of it');
+  const secrets = set?.asked.secretHeaders ?? [];
+  if (secrets.length > 0) notes.push(`not kept, for it may be a credential: ${secrets.join(', ')}`);
+  if (explanation !== undefined && explanation.verdict.reason !== noted.verdict.reason) {
+    notes.push(`judged again from what was kept it comes out otherwise: ${explanation.verdict.reason}`);
+  }
+  return notes;
+}
+
+function remoteIpOf({ connection, client }: NotedDecision): string {
+  const { remoteIp, sourceIp } = connection;
+  return (remoteIp === 'per-request' ? (client ?? sourceIp) : remoteIp).text;
+}
+
+/** The request as policies see it, from what was kept. */
+function requestOf({ method, host, path, more, client }: NotedDecision): RequestFacts {
+  const { headers, claims, spaces } = readMore(more);
+  return {
+    method,
+    host: host === '' ? undefined : host,
+    path,
+    header: (name) => (Object.hasOwn(headers, name) ? headers[name] : undefined),
+    jwt: claims === undefined ? undefined : { claims, spaceDelimitedClaims: spaces },
+    remoteIp: client,
+  };
+}
+
+function moreOf(request: RequestFacts, { headers, claims }: AskedFields): string {
+  const kept: Record<string, string> = {};
+  for (const name of headers) {
+    const value = request.header(name);
+    if (value !== undefined) kept[name] = name === ':path' ? redactTarget(value) : value;
+  }
+  const { jwt } = request;
+  if (jwt === undefined || claims.length === 0)
+    return Object.keys(kept).length === 0 ? '' : JSON.stringify({ headers: kept });
+  const own = Object.entries(jwt.claims).filter(([name]) => claims.includes(name));
+  const more: More = { headers: kept, claims: Object.fromEntries(own), spaces: jwt.spaceDelimitedClaims };
+  return JSON.stringify(more);
+}
+
+/** What `moreOf` wrote: nobody else writes there. */
+function readMore(text: string): More {
+  return text === '' ? { headers: {} } : (JSON.parse(text) as More);
+}
+
+const NO_ADDRESS = Object.freeze({ family: 4, words: [0], text: '0.0.0.0' } as const);
+const NOWHERE: ConnectionFacts = Object.freeze({
+  identity: undefined,
+  sourceIp: NO_ADDRESS,
+  remoteIp: NO_ADDRESS,
+  destinationIp: NO_ADDRESS,
+  destinationPort: 0,
+  sni: undefined,
+});
+const UNDECIDED: Verdict = Object.freeze({
+  allow: false,
+  decidedBy: 'no-allow-matched',
+  matched: undefined,
+  details: '',
+  reason: '',
+});

@@ -1,0 +1,106 @@
+import { readdir } from 'node:fs/promises';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { SealwrightError, reasonOf } from '../core/errors.ts';
+import type { DecisionReport } from '../../proxy/decisions/decision-log.ts';
+
+/** One decision, and the workload whose sidecar made it. */
+export interface FoundDecision {
+  /** `namespace/name`. */
+  readonly workload: string;
+  readonly decision: DecisionReport;
+}
+
+export interface DecisionSearch {
+  readonly found: readonly FoundDecision[];
+  /** Sidecars that were asked. */
+  readonly asked: number;
+  /** Those that could not be, as `namespace/name: why`. */
+  readonly silent: readonly string[];
+}
+
+/** Milliseconds. */
+const TIMEOUT = 5_000;
+/** Bytes of one answer: some decisions of workloads with very many policies. */
+const LARGEST_ANSWER = 64 * 1024 * 1024;
+
+/**
+ * Asks the sidecars of this folder (`workloads/<namespace>/<name>/explain.sock`) about one request id.
+ *
+ * @param workload `namespace/name` of the only one to ask
+ */
+export async function findDecisions(
+  id: string,
+  { folder, workload }: { readonly folder: string; readonly workload?: string | undefined },
+): Promise<DecisionSearch> {
+  const workloads = join(folder, 'workloads');
+  const names = workload === undefined ? await namesIn(workloads) : [workload];
+  const found: FoundDecision[] = [];
+  const silent: string[] = [];
+  let asked = 0;
+  for (const name of names) {
+    try {
+      const decisions = await ask(join(workloads, name, 'explain.sock'), id);
+      asked += 1;
+      found.push(...decisions.map((decision) => ({ workload: name, decision })));
+    } catch (error) {
+      silent.push(`${name}: ${reasonOf(error)}`);
+    }
+  }
+  found.sort((a, b) => (a.decision.time < b.decision.time ? 1 : -1));
+  return { found, asked, silent };
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  const names: string[] = [];
+  for (const namespace of await foldersIn(folder)) {
+    for (const name of await foldersIn(join(folder, namespace))) names.push(`${namespace}/${name}`);
+  }
+  return names;
+}
+
+async function foldersIn(folder: string): Promise<string[]> {
+  try {
+    const entries = await readdir(folder, { withFileTypes: true });
+    return entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : [])).toSorted();
+  } catch (error) {
+    const unreadable = error instanceof Error && 'code' in error && error.code !== 'ENOENT';
+    if (unreadable) throw new SealwrightError('argument_invalid', { argument: folder, reason: reasonOf(error) });
+    return [];
+  }
+}
+
+/** The answer of a sidecar of this version: both ends are one package, on one machine, of one owner. */
+function ask(socketPath: string, id: string): Promise<readonly DecisionReport[]> {
+  return new Promise((resolve, reject) => {
+    const call = request(
+      { socketPath, path: `/decisions?id=${encodeURIComponent(id)}`, timeout: TIMEOUT },
+      (answer) => {
+        const chunks: Buffer[] = [];
+        let size = 0;
+        answer.on('data', (chunk: Buffer) => {
+          size += chunk.length;
+          if (size > LARGEST_ANSWER) call.destroy(new Error('the answer is too large'));
+          else chunks.push(chunk);
+        });
+        answer.once('error', reject);
+        answer.once('end', () => {
+          try {
+            const value: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+            if (answer.statusCode === 200 && isReports(value)) resolve(value);
+            else reject(new Error(`it answered with status ${answer.statusCode}`));
+          } catch (error) {
+            reject(error instanceof Error ? error : new Error(String(error)));
+          }
+        });
+      },
+    );
+    call.once('timeout', () => call.destroy(new Error(`no answer within ${TIMEOUT / 1000} s`)));
+    call.once('error', reject);
+    call.end();
+  });
+}
+
+function isReports(value: unknown): value is readonly DecisionReport[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'object' && item !== null && 'verdict' in item);
+}

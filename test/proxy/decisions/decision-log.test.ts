@@ -1,0 +1,128 @@
+import { strict as assert } from 'node:assert';
+import { DecisionLog } from '../../../proxy/decisions/decision-log.ts';
+import { compilePolicies, type CompiledPolicies } from '../../../src/policy/compile-policies.ts';
+import type { RequestFacts } from '../../../src/policy/facts.ts';
+import { parseTrustDomain } from '../../../src/identity/trust-domain.ts';
+import { FakeClock } from '../../fakes/clock.ts';
+import { policy } from '../../policy/documents.ts';
+import { connection, request } from '../../policy/facts.ts';
+import { headOf } from '../http1/head-of.ts';
+
+const FRONT = connection({ principal: 'cluster.local/ns/shop/sa/front' });
+
+function compiled(...specs: unknown[]): CompiledPolicies {
+  return compilePolicies({
+    policies: specs.map((spec, index) => policy(spec, { name: `p${index}` })),
+    trustDomains: { trustDomain: parseTrustDomain('cluster.local'), aliases: [] },
+    workload: { namespace: 'shop', labels: {} },
+    rootNamespace: 'sealwright-system',
+    protocol: 'http',
+  });
+}
+
+const ALLOW_GET = { rules: [{ to: [{ operation: { methods: ['GET'] } }] }] };
+
+describe('the log of decisions', () => {
+  let log: DecisionLog;
+  const note = (policies: CompiledPolicies, id: string, facts: RequestFacts): void => {
+    const head = headOf([`${facts.method} / HTTP/1.1`, `Host: ${facts.host}`, `x-request-id: ${id}`]);
+    log.note(head, facts, { policies, connection: FRONT }, policies.forConnection(FRONT).decide(facts));
+  };
+
+  beforeEach(() => {
+    log = new DecisionLog({ clock: new FakeClock(), capacity: 16 });
+  });
+
+  it('tells of one that was denied: verdict, rule, and the field that failed', () => {
+    note(compiled(ALLOW_GET), 'r1', request({ method: 'POST', path: '/books' }));
+    const [told] = log.find('r1');
+    assert.ok(told);
+    assert.deepEqual(
+      [told.call.from, told.call.method, told.call.path],
+      [FRONT.identity?.toString(), 'POST', '/books'],
+    );
+    assert.equal(told.verdict.allow, false);
+    assert.equal(told.explanation?.policies[0]?.rules[0]?.failed?.got, 'POST');
+    assert.deepEqual(told.notes, []);
+    assert.equal(
+      log.denial('r1'),
+      'no ALLOW rule matched; nearest was ALLOW policy shop/p0 rule 0: to[0].operation.methods must be "GET", was "POST"',
+    );
+  });
+
+  it('tells of one that was allowed, too, and has no denial to tell of it', () => {
+    note(compiled(ALLOW_GET), 'r1', request());
+    assert.equal(log.find('r1')[0]?.verdict.allow, true);
+    assert.equal(log.denial('r1'), undefined);
+  });
+
+  it('names the DENY rule and what it matched by', () => {
+    note(compiled({ action: 'DENY', rules: [{ from: [{ source: { namespaces: ['shop'] } }] }] }), 'r1', request());
+    assert.equal(log.denial('r1'), 'DENY policy shop/p0 rule 0 matched: from[0].source.namespaces is "shop"');
+  });
+
+  it('explains by the policies that were in force then, not by those of now', () => {
+    note(compiled(ALLOW_GET), 'before', request({ method: 'POST' }));
+    note(compiled({ rules: [{}] }), 'after', request({ method: 'POST' }));
+    assert.equal(log.find('before')[0]?.explanation?.verdict.allow, false);
+    assert.equal(log.find('after')[0]?.explanation?.verdict.allow, true);
+  });
+
+  it('says so where those policies are not held any more, and still tells the verdict', () => {
+    note(compiled(ALLOW_GET), 'first', request({ method: 'POST' }));
+    for (let index = 0; index < 8; index += 1) note(compiled(ALLOW_GET), `later${index}`, request());
+    const [told] = log.find('first');
+    assert.equal(told?.explanation, undefined);
+    assert.equal(told?.verdict.allow, false);
+    assert.match(String(told?.notes), /not kept any more/);
+  });
+
+  it('keeps headers that a rule asks for, and neither others nor credentials (invariant 2)', () => {
+    const when = [
+      { key: 'request.headers[x-role]', values: ['admin'] },
+      { key: 'request.headers[authorization]', values: ['Bearer s3cret'] },
+    ];
+    const headers = { 'x-role': 'admin', authorization: 'Bearer s3cret', cookie: 's3cret', 'x-other': 'other' };
+    note(compiled({ rules: [{ when }] }), 'r1', request({ headers }));
+    const text = JSON.stringify(log.find('r1'));
+    assert.match(text, /not kept, for it may be a credential: authorization/);
+    assert.match(text, /judged again from what was kept it comes out otherwise/);
+    assert.doesNotMatch(text.replaceAll('"wanted":["Bearer s3cret"]', ''), /s3cret|"other"/);
+  });
+
+  it('keeps claims that a rule asks for, and no others', () => {
+    const policies = compiled({ rules: [{ when: [{ key: 'request.auth.claims[groups]', values: ['admin'] }] }] });
+    note(policies, 'r1', request({ jwt: { claims: { iss: 'i', sub: 'person', groups: ['staff', 'admin'] } } }));
+    const [told] = log.find('r1');
+    assert.equal(told?.explanation?.verdict.allow, true);
+    assert.doesNotMatch(JSON.stringify(told), /person/);
+  });
+
+  it('leaves what a token says out of the line of the log', () => {
+    const policies = compiled({ rules: [{ from: [{ source: { requestPrincipals: ['i/boss'] } }] }] });
+    note(policies, 'r1', request({ jwt: { claims: { iss: 'i', sub: 'person' } } }));
+    assert.match(String(log.denial('r1')), /requestPrincipals must be "i\/boss"$/);
+  });
+
+  it('tells of every request with an id, since callers choose ids, but of no more than twenty', () => {
+    const policies = compiled(ALLOW_GET);
+    for (let index = 0; index < 3; index += 1) note(policies, 'same', request({ path: `/${index}` }));
+    assert.deepEqual(
+      log.find('same').map(({ call }) => call.path),
+      ['/2', '/1', '/0'],
+    );
+    log = new DecisionLog({ clock: new FakeClock(), capacity: 64 });
+    for (let index = 0; index < 64; index += 1) note(policies, 'same', request());
+    assert.equal(log.find('same').length, 20);
+  });
+
+  it('stops explaining a flood of denials, and goes on when it is over', () => {
+    const clock = new FakeClock();
+    log = new DecisionLog({ clock, capacity: 16 });
+    note(compiled(ALLOW_GET), 'r1', request({ method: 'POST' }));
+    const told = Array.from({ length: 100 }, () => log.denial('r1')).filter((line) => line !== undefined);
+    assert.equal(told.length, 50);
+    clock.advance(1_000);
+    assert.ok(log.denial('r1'));
+  });
+});
