@@ -49,14 +49,27 @@ export function createInboundHttp(options: InboundHttpOptions): HttpHandler {
       const { answer = ANSWERS.denied, flags = '-', detail } = verdict;
       return { kind: 'answer', answer, flags, detail, close: false };
     }
-    const { edits, timeout } = verdict;
-    if (path === undefined && edits === undefined && timeout === undefined) {
+    const { edits, responseEdits, timeout, path: instead } = verdict;
+    if (
+      edits === undefined &&
+      responseEdits === undefined &&
+      timeout === undefined &&
+      (instead ?? path) === undefined
+    ) {
       if (response !== usual.response) usual = Object.freeze({ ...plain, response });
       return usual;
     }
     const added = edits?.add;
     const add = added === undefined || xfcc === undefined ? (added ?? xfcc) : Buffer.concat([xfcc, added]);
-    return { kind: 'forward', upstream, strip: edits?.strip ?? FieldNameSet.none, add, path, timeout, response };
+    return {
+      kind: 'forward',
+      upstream,
+      strip: edits?.strip ?? FieldNameSet.none,
+      add,
+      path: instead ?? path,
+      timeout,
+      response: bothEdits(response, responseEdits),
+    };
   };
 
   return {
@@ -74,4 +87,10 @@ export function createInboundHttp(options: InboundHttpOptions): HttpHandler {
     },
     onComplete: (record) => onComplete(record, facts),
   };
+}
+
+function bothEdits(own: HeadEdits | undefined, asked: HeadEdits | undefined): HeadEdits | undefined {
+  if (own === undefined || asked === undefined) return own ?? asked;
+  const lines = [asked.add, own.add].filter((each) => each !== undefined);
+  return { strip: own.strip.with(asked.strip), add: lines.length === 0 ? undefined : Buffer.concat(lines) };
 }
