@@ -88,7 +88,7 @@ export class Sidecar {
     this.#applications = new UpstreamPools(this.#deadlines);
     const istio = createIstioMetrics({ metrics });
     const peers = createPeerVerifier(config, clock);
-    const authorizer = createPolicyAuthorizer(config, decisions);
+    const authorizer = createPolicyAuthorizer({ config, decisions, logger });
     const services: Omit<InboundServices, 'route'> = {
       authorizer: (facts) => authorizer.forConnection(facts),
       // Without a configuration nothing is let in, and so no path is judged.

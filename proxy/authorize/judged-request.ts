@@ -1,7 +1,10 @@
 import type { IpAddress } from '../../src/policy/ip-address.ts';
-import type { RequestFacts } from '../../src/policy/facts.ts';
+import type { JwtFacts, RequestFacts } from '../../src/policy/facts.ts';
 import type { RequestHead } from '../http1/request-head.ts';
+import type { FieldToAdd } from './field-edits.ts';
 import type { TrustedProxies } from './trusted-proxies.ts';
+
+const NOTHING: readonly FieldToAdd[] = Object.freeze([]);
 
 /**
  * A request as policy sees it. One object serves all requests of a connection, so that judging allocates nothing; the
@@ -12,7 +15,9 @@ export class JudgedRequest implements RequestFacts {
   readonly #scheme: string;
   #head: RequestHead | undefined;
   #target = '';
+  #added: readonly FieldToAdd[] = NOTHING;
   path = '';
+  jwt: JwtFacts | undefined;
 
   /** @param proxies where the direct peer is a trusted proxy, which may name its client */
   constructor(scheme: 'http' | 'https', proxies: TrustedProxies | undefined) {
@@ -26,6 +31,13 @@ export class JudgedRequest implements RequestFacts {
     this.#head = head;
     this.#target = target;
     this.path = query === -1 ? target : target.slice(0, query);
+    return this;
+  }
+
+  /** What steps of authorization made of it: fields that stand behind the request's own, and a verified token. */
+  amend(added: readonly FieldToAdd[], jwt: JwtFacts | undefined): this {
+    this.#added = added;
+    this.jwt = jwt;
     return this;
   }
 
@@ -43,7 +55,7 @@ export class JudgedRequest implements RequestFacts {
   }
 
   readonly header = (name: string): string | undefined => {
-    if (!name.startsWith(':')) return this.#head?.get(name);
+    if (!name.startsWith(':')) return this.#field(name);
     switch (name) {
       case ':path':
         return this.#target;
@@ -57,4 +69,12 @@ export class JudgedRequest implements RequestFacts {
         return undefined;
     }
   };
+
+  #field(name: string): string | undefined {
+    let found = this.#head?.get(name);
+    for (const [added, value] of this.#added) {
+      if (added === name) found = found === undefined ? value : `${found},${value}`;
+    }
+    return found;
+  }
 }

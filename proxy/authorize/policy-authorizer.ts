@@ -1,3 +1,5 @@
+import { reasonOf } from '../../src/core/errors.ts';
+import type { Logger } from '../../src/core/logger.ts';
 import { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { ConnectionDecision } from '../../src/policy/connection-decision.ts';
 import type { ConnectionFacts as PolicyFacts } from '../../src/policy/facts.ts';
@@ -9,6 +11,15 @@ import type { RequestHead } from '../http1/request-head.ts';
 import type { Allowed, ConnectionAuthorizer, Denied, Verdict } from '../inbound/connection-authorizer.ts';
 import type { ConnectionFacts } from '../inbound/connection-facts.ts';
 import { JudgedRequest } from './judged-request.ts';
+import { RequestInSteps, type AgreedRequest } from './request-in-steps.ts';
+import {
+  NO_TOKENS,
+  NOBODY_TO_ASK,
+  type CustomStep,
+  type StepOutcome,
+  type TokenRules,
+  type TokenStep,
+} from './steps.ts';
 import { createTrustedProxies, type TrustedProxies } from './trusted-proxies.ts';
 
 const ALLOWED: Allowed = Object.freeze({ allowed: true });
@@ -16,6 +27,11 @@ const ALLOWED: Allowed = Object.freeze({ allowed: true });
 /** Nobody can say what applies, so nothing is allowed (invariant 5). */
 const UNCONFIGURED: Denied = Object.freeze({ allowed: false, detail: 'no_configuration' });
 const UNREADABLE: Denied = Object.freeze({ allowed: false, detail: 'connection_facts_unreadable' });
+const UNANSWERED: Denied = Object.freeze({ allowed: false, detail: 'authorization_step_failed' });
+const RESTLESS: Denied = Object.freeze({ allowed: false, detail: 'policies_changed_too_often' });
+
+/** How often a request is judged anew because policies changed while others were asked about it. */
+const MOST_ROUNDS = 4;
 
 /** What the policies in force say of the requests of connections. */
 export interface PolicyAuthorizer {
@@ -23,11 +39,19 @@ export interface PolicyAuthorizer {
   forConnection(facts: ConnectionFacts): ConnectionAuthorizer;
 }
 
+export interface PolicyAuthorizerOptions {
+  readonly config: Pick<SidecarConfigSource, 'current'>;
+  /** Without it what CUSTOM rules match is refused. */
+  readonly custom?: CustomStep | undefined;
+  readonly tokens?: TokenStep | undefined;
+  /** Keeps what was decided, for those who ask later. */
+  readonly decisions?: Pick<DecisionLog, 'note'> | undefined;
+  readonly logger: Pick<Logger, 'error'>;
+}
+
 /** Judges by the compiled policies of the configuration in force, and by the new ones as soon as that changes. */
-export function createPolicyAuthorizer(
-  config: Pick<SidecarConfigSource, 'current'>,
-  decisions?: Pick<DecisionLog, 'note'>,
-): PolicyAuthorizer {
+export function createPolicyAuthorizer(options: PolicyAuthorizerOptions): PolicyAuthorizer {
+  const { config, custom = NOBODY_TO_ASK, tokens = NO_TOKENS, decisions, logger } = options;
   // Denials as the data path takes them: one for each verdict, since verdicts are made when policies are compiled.
   const denials = new WeakMap<PolicyVerdict, Denied>();
   const answerOf = (verdict: PolicyVerdict): Verdict => {
@@ -48,7 +72,8 @@ export function createPolicyAuthorizer(
     return proxiesOf.proxies;
   };
   return {
-    forConnection: (facts) => new PolicyConnectionAuthorizer({ facts, config, answerOf, trustedProxies, decisions }),
+    forConnection: (facts) =>
+      new PolicyConnectionAuthorizer({ facts, config, answerOf, trustedProxies, custom, tokens, decisions, logger }),
   };
 }
 
@@ -57,8 +82,10 @@ interface Parts {
   readonly config: Pick<SidecarConfigSource, 'current'>;
   readonly answerOf: (verdict: PolicyVerdict) => Verdict;
   readonly trustedProxies: (config: SidecarConfig) => TrustedProxies;
-  /** Keeps what was decided, for those who ask later. */
+  readonly custom: CustomStep;
+  readonly tokens: TokenStep;
   readonly decisions: Pick<DecisionLog, 'note'> | undefined;
+  readonly logger: Pick<Logger, 'error'>;
 }
 
 /** What the policies of one configuration say of one connection. */
@@ -68,23 +95,30 @@ interface Bound {
   readonly judged: Judged;
   readonly http: ConnectionDecision;
   readonly tcp: ConnectionDecision;
+  readonly tokens: TokenRules | undefined;
+  /** Whether requests go through steps; else one look settles them. */
+  readonly stepped: boolean;
   readonly request: JudgedRequest;
+  readonly newRequest: () => JudgedRequest;
 }
 
 class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
   readonly #parts: Parts;
   #bound: Bound | undefined;
+  /** The configuration by which `#bound` was last found to be in force. */
+  #checked: SidecarConfig | undefined;
   /** The request that the connection was given to, where it asked to change the protocol. */
-  #upgrade: { readonly head: RequestHead; readonly path: string } | undefined;
+  #upgrade: AgreedRequest | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
   }
 
-  decide(head: RequestHead, path: string): Verdict {
+  decide(head: RequestHead, path: string): Verdict | Promise<Verdict> {
     const bound = this.#bind();
     if ('allowed' in bound) return bound;
     this.#upgrade = head.upgrade === undefined ? undefined : { head, path };
+    if (bound.stepped) return this.#decideInSteps(bound, head, path);
     const request = bound.request.show(head, path);
     const verdict = bound.http.constant ?? bound.http.decide(request);
     this.#parts.decisions?.note(head, request, bound.judged, verdict);
@@ -95,16 +129,85 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
     const bound = this.#bind();
     if ('allowed' in bound) return bound;
     // A tunnel goes on being what its request was allowed to be: its head is valid for as long as it is open.
-    if (this.#upgrade !== undefined) return this.decide(this.#upgrade.head, this.#upgrade.path);
+    if (this.#upgrade !== undefined) return this.#decideTunnel(bound, this.#upgrade);
     const verdict = bound.tcp.constant;
     return verdict === undefined ? UNREADABLE : this.#parts.answerOf(verdict);
+  }
+
+  /** Nobody is asked again about a tunnel, so whom nobody asked then has not agreed. */
+  #decideTunnel({ http, newRequest }: Bound, { head, path, added = [], jwt, asked }: AgreedRequest): Verdict {
+    const judged = newRequest().show(head, path).amend(added, jwt);
+    const missing = http.toAsk(judged).find(({ provider }) => asked?.has(provider) !== true);
+    return this.#parts.answerOf(missing?.refusal ?? http.judge(judged));
+  }
+
+  #decideInSteps(bound: Bound, head: RequestHead, path: string): Verdict | Promise<Verdict> {
+    const verdict = this.#round(bound, { head, path, left: MOST_ROUNDS });
+    if (!(verdict instanceof Promise)) return verdict;
+    return verdict.catch((error: unknown) => {
+      this.#parts.logger.error('a step of authorization failed', { reason: reasonOf(error) });
+      return UNANSWERED;
+    });
+  }
+
+  /** Providers to ask, then tokens to verify, then the verdict; from the start where policies change meanwhile. */
+  #round(bound: Bound, asked: { head: RequestHead; path: string; left: number }): Verdict | Promise<Verdict> {
+    const { head, path, left } = asked;
+    if (left === 0) return RESTLESS;
+    const request = new RequestInSteps({
+      head,
+      path,
+      connection: this.#parts.facts,
+      config: bound.config,
+      judged: bound.newRequest(),
+    });
+    const again = (): Verdict | Promise<Verdict> => {
+      request.undo();
+      const now = this.#bind();
+      return 'allowed' in now ? now : this.#round(now, { head, path, left: left - 1 });
+    };
+    const then = (
+      outcome: StepOutcome | Promise<StepOutcome>,
+      next: () => Verdict | Promise<Verdict>,
+    ): Verdict | Promise<Verdict> => {
+      if (outcome instanceof Promise) {
+        return outcome.then((settled) => (this.#bind() === bound ? then(settled, next) : again()));
+      }
+      if ('allowed' in outcome) return outcome;
+      request.take(outcome);
+      return next();
+    };
+    const conclude = (): Verdict => this.#conclude(bound, request);
+    const verify = (): Verdict | Promise<Verdict> =>
+      bound.tokens === undefined ? conclude() : then(bound.tokens.verify(request), conclude);
+    const matches = bound.http.toAsk(request.judged());
+    if (matches.length === 0) return verify();
+    request.asked(matches);
+    return then(this.#parts.custom.ask(request, matches), verify);
+  }
+
+  #conclude(bound: Bound, request: RequestInSteps): Verdict {
+    const judged = request.judged();
+    const decided = bound.http.judge(judged);
+    this.#parts.decisions?.note(request.head, judged, bound.judged, decided);
+    const verdict = this.#parts.answerOf(decided);
+    if (!verdict.allowed) return verdict;
+    if (this.#upgrade !== undefined) this.#upgrade = request.agreed();
+    return request.allowed() ?? verdict;
   }
 
   /** The policies in force, applied to this connection; the same until they change. */
   #bind(): Bound | Denied {
     const current = this.#parts.config.current();
     if (current === undefined) return UNCONFIGURED;
-    if (this.#bound?.config.policies === current.policies && this.#bound.config.mesh === current.mesh) {
+    if (this.#bound !== undefined && this.#checked === current) return this.#bound;
+    const tokens = this.#parts.tokens.rulesOf(current);
+    if (
+      this.#bound?.config.policies === current.policies &&
+      this.#bound.config.mesh === current.mesh &&
+      this.#bound.tokens === tokens
+    ) {
+      this.#checked = current;
       return this.#bound;
     }
     const { facts } = this.#parts;
@@ -112,12 +215,18 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
     const policyFacts = policyFactsOf(facts, proxies);
     if (policyFacts === undefined) return UNREADABLE;
     const trusted = policyFacts.remoteIp === 'per-request' ? proxies : undefined;
+    const newRequest = (): JudgedRequest => new JudgedRequest(facts.peer === undefined ? 'http' : 'https', trusted);
+    const http = current.policies.http.forConnection(policyFacts);
+    this.#checked = current;
     this.#bound = {
       config: current,
       judged: { policies: current.policies.http, connection: policyFacts },
-      http: current.policies.http.forConnection(policyFacts),
+      http,
       tcp: current.policies.tcp.forConnection(policyFacts),
-      request: new JudgedRequest(facts.peer === undefined ? 'http' : 'https', trusted),
+      tokens,
+      stepped: http.asks || tokens !== undefined,
+      request: newRequest(),
+      newRequest,
     };
     return this.#bound;
   }

@@ -52,6 +52,7 @@ export function recognise(bytes: Uint8Array, start: number, end: number): number
 export class FieldNameSet {
   static readonly none = new FieldNameSet([]);
 
+  readonly #names: readonly string[];
   /** By length of the name. */
   readonly #byLength: readonly (readonly string[] | undefined)[];
 
@@ -60,12 +61,19 @@ export class FieldNameSet {
    *   (`x_forwarded_client_cert`): what is stripped must not come back through a gateway interface.
    */
   constructor(names: readonly string[]) {
+    this.#names = names;
     const byLength: string[][] = [];
     for (const name of names) {
       const folded = name.toLowerCase().replaceAll(/[^a-z0-9]/g, '-');
       (byLength[folded.length] ??= []).push(folded);
     }
     this.#byLength = byLength;
+  }
+
+  /** Both sets in one. */
+  with(other: FieldNameSet): FieldNameSet {
+    if (other.#names.length === 0) return this;
+    return this.#names.length === 0 ? other : new FieldNameSet([...this.#names, ...other.#names]);
   }
 
   has(bytes: Uint8Array, start: number, end: number): boolean {

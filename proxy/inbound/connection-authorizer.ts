@@ -10,6 +10,10 @@ export interface Allowed {
   readonly allowed: true;
   /** Further fields to strip and add, such as JWT output headers, beside those of the proxy itself. */
   readonly edits?: HeadEdits | undefined;
+  /** The same for the response, as a provider may ask for it. */
+  readonly responseEdits?: HeadEdits | undefined;
+  /** Path and query to pass on instead of those that were given: they were judged in their place (invariant 7). */
+  readonly path?: string | undefined;
   /** See `Forward.timeout`. */
   readonly timeout?: Forward['timeout'];
 }

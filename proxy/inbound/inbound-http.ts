@@ -57,14 +57,27 @@ export function createInboundHttp(options: InboundHttpOptions): HttpHandler {
       // All that the caller learns: by which name the reason stands in our log.
       return { kind: 'answer', answer, flags, detail, add: requestIdLine(head), close: false };
     }
-    const { edits, timeout } = verdict;
-    if (path === undefined && edits === undefined && timeout === undefined) {
+    const { edits, responseEdits, timeout, path: instead } = verdict;
+    if (
+      edits === undefined &&
+      responseEdits === undefined &&
+      timeout === undefined &&
+      (instead ?? path) === undefined
+    ) {
       if (response !== usual.response) usual = Object.freeze({ ...plain, response });
       return usual;
     }
     const added = edits?.add;
     const add = added === undefined || xfcc === undefined ? (added ?? xfcc) : Buffer.concat([xfcc, added]);
-    return { kind: 'forward', upstream, strip: edits?.strip ?? FieldNameSet.none, add, path, timeout, response };
+    return {
+      kind: 'forward',
+      upstream,
+      strip: edits?.strip ?? FieldNameSet.none,
+      add,
+      path: instead ?? path,
+      timeout,
+      response: bothEdits(response, responseEdits),
+    };
   };
 
   return {
@@ -90,4 +103,10 @@ export function createInboundHttp(options: InboundHttpOptions): HttpHandler {
 
 function requestIdLine(head: RequestHead): Buffer {
   return Buffer.from(`x-request-id: ${head.requestId}\r\n`, 'latin1');
+}
+
+function bothEdits(own: HeadEdits | undefined, asked: HeadEdits | undefined): HeadEdits | undefined {
+  if (own === undefined || asked === undefined) return own ?? asked;
+  const lines = [asked.add, own.add].filter((each) => each !== undefined);
+  return { strip: own.strip.with(asked.strip), add: lines.length === 0 ? undefined : Buffer.concat(lines) };
 }

@@ -63,8 +63,14 @@ function programsOf(applied: readonly AppliedPolicy[]): Programs {
     applied.filter(({ policy }) => policy.action === action && policy.dryRun === dryRun);
   const program = (action: Action, dryRun = false): Programs['deny'] =>
     createRuleProgram(of(action, dryRun).flatMap(({ rules }) => rules));
+  const customs = Map.groupBy(of('CUSTOM', false), ({ policy }) => policy.provider ?? '');
+  const providers = [...customs].map(([provider, policies]) => ({
+    provider,
+    program: createRuleProgram(policies.flatMap(({ rules }) => rules)),
+  }));
   return Object.freeze({
     custom: program('CUSTOM'),
+    providers: Object.freeze(providers.toSorted((a, b) => (a.provider < b.provider ? -1 : 1))),
     deny: program('DENY'),
     allow: program('ALLOW'),
     audit: program('AUDIT'),

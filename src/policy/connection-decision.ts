@@ -5,6 +5,8 @@ import { NO_ALLOW_MATCHED, NO_POLICY, type RuleReference, type Verdict } from '.
 /** The compiled rules of a workload's listener, by what is done with them. */
 export interface Programs {
   readonly custom: RuleProgram;
+  /** The CUSTOM rules once more, those of each provider by themselves. */
+  readonly providers: readonly { readonly provider: string; readonly program: RuleProgram }[];
   readonly deny: RuleProgram;
   readonly allow: RuleProgram;
   readonly audit: RuleProgram;
@@ -15,6 +17,16 @@ export interface Programs {
   readonly allowing: boolean;
   readonly dryAllowing: boolean;
 }
+
+/** A CUSTOM rule that matched: its provider is to be asked. */
+export interface CustomMatch {
+  readonly provider: string;
+  readonly rule: RuleReference;
+  /** What follows where the provider cannot be asked. */
+  readonly refusal: Verdict;
+}
+
+const NOBODY: readonly CustomMatch[] = Object.freeze([]);
 
 /** What dry runs would have done. */
 export interface ShadowVerdict {
@@ -29,9 +41,14 @@ export interface ShadowVerdict {
 export class ConnectionDecision {
   /** The verdict where no request can change it; always there on a TCP listener. */
   readonly constant: Verdict | undefined;
+  /** The same for DENY and ALLOW alone, as they are judged once every provider has agreed. */
+  readonly judged: Verdict | undefined;
+  /** Whether there may be a provider to ask on this connection. */
+  readonly asks: boolean;
   readonly #programs: Programs;
   readonly #facts: ConnectionFacts;
   readonly #custom: BoundProgram;
+  readonly #providers: readonly { readonly provider: string; readonly program: RuleProgram; bound: BoundProgram }[];
   readonly #deny: BoundProgram;
   readonly #allow: BoundProgram;
   #lazy: Readonly<Record<'audit' | 'dryDeny' | 'dryAllow', BoundProgram>> | undefined;
@@ -40,21 +57,40 @@ export class ConnectionDecision {
     this.#programs = programs;
     this.#facts = facts;
     this.#custom = new BoundProgram(programs.custom, facts);
+    this.asks = this.#custom.constant !== NONE;
+    this.#providers = this.asks
+      ? programs.providers.map((each) => ({ ...each, bound: new BoundProgram(each.program, facts) }))
+      : [];
     this.#deny = new BoundProgram(programs.deny, facts);
     this.#allow = new BoundProgram(programs.allow, facts);
+    this.judged = this.#judgedByNow();
     this.constant = this.#settled();
   }
 
-  /** CUSTOM that denies, then DENY, then ALLOW (Istio's order). Allocates nothing. */
-  decide(request: RequestFacts): Verdict {
-    if (this.constant !== undefined) return this.constant;
-    const { custom, deny, allow } = this.#programs;
-    const asked = this.#custom.first(request);
-    if (asked !== NONE) return verdictAt(custom, asked);
+  /** The first step: whom to ask, each provider by the first of its rules that matches, in Envoy's order. */
+  toAsk(request: RequestFacts): readonly CustomMatch[] {
+    if (!this.asks) return NOBODY;
+    return this.#providers.flatMap(({ provider, program, bound }) => {
+      const refusal = program.rules[bound.first(request)]?.verdict;
+      return refusal?.matched === undefined ? [] : [{ provider, rule: refusal.matched, refusal }];
+    });
+  }
+
+  /** The last step: DENY, then ALLOW, as if no CUSTOM rule had matched. Allocates nothing. */
+  judge(request: RequestFacts): Verdict {
+    if (this.judged !== undefined) return this.judged;
+    const { deny, allow } = this.#programs;
     const denied = this.#deny.first(request);
     if (denied !== NONE) return verdictAt(deny, denied);
     if (!this.#programs.allowing) return NO_POLICY;
     return verdictAt(allow, this.#allow.first(request));
+  }
+
+  /** All at once, where nobody can be asked: CUSTOM that refuses, then DENY, then ALLOW. Allocates nothing. */
+  decide(request: RequestFacts): Verdict {
+    if (this.constant !== undefined) return this.constant;
+    const asked = this.#custom.first(request);
+    return asked === NONE ? this.judge(request) : verdictAt(this.#programs.custom, asked);
   }
 
   /** The first AUDIT rule that matches: the request is to be logged. For TCP, without a request. */
@@ -97,15 +133,16 @@ export class ConnectionDecision {
   }
 
   #settled(): Verdict | undefined {
-    const { custom, deny, allow, allowing } = this.#programs;
-    for (const [program, bound] of [
-      [custom, this.#custom],
-      [deny, this.#deny],
-    ] as const) {
-      const place = bound.constant;
-      if (place === undefined) return undefined;
-      if (place !== NONE) return verdictAt(program, place);
-    }
+    const asked = this.#custom.constant;
+    if (asked === undefined) return undefined;
+    return asked === NONE ? this.judged : verdictAt(this.#programs.custom, asked);
+  }
+
+  #judgedByNow(): Verdict | undefined {
+    const { deny, allow, allowing } = this.#programs;
+    const denied = this.#deny.constant;
+    if (denied === undefined) return undefined;
+    if (denied !== NONE) return verdictAt(deny, denied);
     if (!allowing) return NO_POLICY;
     const place = this.#allow.constant;
     return place === undefined ? undefined : verdictAt(allow, place);

@@ -1,40 +1,11 @@
 import { strict as assert } from 'node:assert';
 import { createPolicyAuthorizer } from '../../../proxy/authorize/policy-authorizer.ts';
-import { READ } from '../../../proxy/http1/head-reader.ts';
-import type { RequestHead } from '../../../proxy/http1/request-head.ts';
-import { RequestReader } from '../../../proxy/http1/request-reader.ts';
-import { checkRequest } from '../../../proxy/http1/request-rules.ts';
 import type { Verdict } from '../../../proxy/inbound/connection-authorizer.ts';
 import type { ConnectionFacts } from '../../../proxy/inbound/connection-facts.ts';
+import { RecordingLogger } from '../../fakes/logger.ts';
 import { TestMesh } from '../../fakes/mesh-certificates.ts';
+import { facts, FRONT, requestOf } from './asked.ts';
 import { sidecarConfig, TestConfig, workload } from '../sidecar-world.ts';
-
-const FRONT = 'spiffe://cluster.local/ns/shop/sa/front';
-
-function requestOf(lines: readonly string[]): RequestHead {
-  const reader = new RequestReader();
-  const bytes = Buffer.from(
-    `${[...lines, ...(lines.some((l) => l.startsWith('Host')) ? [] : ['Host: catalog'])].join('\r\n')}\r\n\r\n`,
-  );
-  assert.equal(reader.read(bytes, 0, bytes.length), READ.complete);
-  assert.equal(checkRequest(reader.head, ['websocket']), undefined);
-  return reader.head;
-}
-
-function facts(fields: Partial<ConnectionFacts> = {}): ConnectionFacts {
-  return {
-    peer: FRONT,
-    peerCertificate: undefined,
-    self: 'spiffe://cluster.local/ns/shop/sa/catalog',
-    serverName: '',
-    alpn: '',
-    remoteAddress: '10.0.0.9',
-    remotePort: 40_000,
-    destinationAddress: '10.0.0.1',
-    destinationPort: 8080,
-    ...fields,
-  };
-}
 
 describe('authorization of connections and requests', () => {
   let rootsPem: string;
@@ -48,7 +19,7 @@ describe('authorization of connections and requests', () => {
     sidecarConfig({ workload: own, rootsPem, policies, mesh });
   const decide = (config: TestConfig, given: ConnectionFacts, lines: readonly string[], path?: string): Verdict => {
     const head = requestOf(lines);
-    const verdict = createPolicyAuthorizer(config)
+    const verdict = createPolicyAuthorizer({ config, logger: new RecordingLogger() })
       .forConnection(given)
       .decide(head, path ?? head.path);
     assert.ok(!(verdict instanceof Promise));
@@ -59,7 +30,11 @@ describe('authorization of connections and requests', () => {
   it('refuses everything while there is no configuration (invariant 5)', () => {
     const config = new TestConfig();
     assert.equal(decide(config, facts(), ['GET / HTTP/1.1']).allowed, false);
-    assert.equal(createPolicyAuthorizer(config).forConnection(facts()).decideConnection().allowed, false);
+    assert.equal(
+      createPolicyAuthorizer({ config, logger: new RecordingLogger() }).forConnection(facts()).decideConnection()
+        .allowed,
+      false,
+    );
   });
 
   it('allows and denies by the identity of TLS, and says which policy and rule', () => {
@@ -119,7 +94,7 @@ describe('authorization of connections and requests', () => {
 
   it('asks the policies that are in force at each request, on the same connection', () => {
     const config = new TestConfig(configOf({}));
-    const connection = createPolicyAuthorizer(config).forConnection(facts());
+    const connection = createPolicyAuthorizer({ config, logger: new RecordingLogger() }).forConnection(facts());
     const head = requestOf(['GET / HTTP/1.1']);
     assert.deepEqual(connection.decide(head, '/'), { allowed: true });
     config.set(configOf({ none: {} }));
@@ -133,7 +108,7 @@ describe('authorization of connections and requests', () => {
   it('goes on judging a tunnel by the request that opened it', () => {
     const paths = { rules: [{ to: [{ operation: { paths: ['/socket'] } }] }] };
     const config = new TestConfig(configOf({ paths }));
-    const connection = createPolicyAuthorizer(config).forConnection(facts());
+    const connection = createPolicyAuthorizer({ config, logger: new RecordingLogger() }).forConnection(facts());
     assert.equal(connection.decideConnection().allowed, false);
     const upgrade = ['GET /socket HTTP/1.1', 'Connection: Upgrade', 'Upgrade: websocket'];
     assert.deepEqual(connection.decide(requestOf(upgrade), '/socket'), { allowed: true });
@@ -180,7 +155,7 @@ describe('authorization of connections and requests', () => {
 
   it('allocates no verdict per request', () => {
     const config = new TestConfig(configOf({ none: {} }));
-    const authorizer = createPolicyAuthorizer(config);
+    const authorizer = createPolicyAuthorizer({ config, logger: new RecordingLogger() });
     const head = requestOf(['GET / HTTP/1.1']);
     const first = authorizer.forConnection(facts()).decide(head, '/');
     assert.equal(authorizer.forConnection(facts()).decide(head, '/'), first);
