@@ -526,12 +526,12 @@ describe('the HTTP/1 relay', () => {
   });
 
   it('breaks off an exchange in which nothing moves, and none in which something does', async () => {
-    await start({ limits: { streamIdleTimeout: 60 } });
+    await start({ limits: { streamIdleTimeout: 500 } });
     const client = await connect();
     const { socket } = await request(client, GET);
     socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n');
     for (let piece = 0; piece < 6; piece += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 25));
+      await new Promise((resolve) => setTimeout(resolve, 120));
       socket.write('x');
     }
     await client.received.until(({ text }) => text.endsWith('xxxxxx'));
