@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { reasonOf } from '../../src/core/errors.ts';
 import { cancelDeadline, DeadlineEntry, type Expiring } from '../tcp/deadlines.ts';
+import { breakSocket } from '../tcp/relay.ts';
 import { ANSWERS, answerFor, renderAnswer, type PreparedAnswer } from './answers.ts';
 import { BodyReader } from './body-reader.ts';
 import type { BodySink } from './chunked-reader.ts';
@@ -397,10 +398,8 @@ export class HttpConnection implements ExchangeClient, Expiring {
   /** Breaks the connection, so that the client cannot take what it got for the whole: no clean end. */
   #cut(): void {
     this.#phase = PHASE.closed;
-    // A plain socket is reset, since an orderly end would end a body that lasts until the close. TLS has its own word
-    // for an orderly end (close_notify), and destroying leaves it unsaid.
-    if ('encrypted' in this.socket) this.socket.destroy();
-    else this.socket.resetAndDestroy();
+    // An orderly end would end a body that lasts until the close.
+    breakSocket(this.socket);
   }
 
   readonly #onDrain = (): void => {

@@ -86,6 +86,8 @@ export class TcpRelay {
 
 /** Closes without an orderly end: a reset, or TLS without its close_notify. */
 export function breakSocket(socket: Socket): void {
-  if ('encrypted' in socket) socket.destroy();
+  // Node cannot reset while its own orderly end is under way, and would leave the descriptor open (libuv: EINVAL).
+  const ending = socket.writableEnded && !socket.writableFinished;
+  if ('encrypted' in socket || ending) socket.destroy();
   else socket.resetAndDestroy();
 }
