@@ -48,6 +48,8 @@ export class InboundListener {
   readonly #tls: TlsTerminator;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Those of them that TLS reads and writes. */
+  readonly #encrypted = new WeakSet<Socket>();
   readonly #served = new Set<Served>();
 
   constructor({ clock, engine, services, silence, patience }: InboundListenerOptions) {
@@ -132,7 +134,11 @@ export class InboundListener {
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
-    for (const socket of this.#sockets) breakSocket(socket);
+    for (const socket of this.#sockets) {
+      // A reset of the socket below TLS would close nothing: Node takes it for closed and leaves its descriptor open.
+      if (this.#encrypted.has(socket)) socket.destroy();
+      else breakSocket(socket);
+    }
     this.#tls.close();
     await closed;
   }
@@ -151,6 +157,7 @@ export class InboundListener {
   };
 
   #terminate(socket: Socket, port: InboundPort, serverName: string): void {
+    this.#encrypted.add(socket);
     this.#tls.terminate(
       socket,
       (terminated) => this.#onTerminated(socket, port, terminated, serverName),

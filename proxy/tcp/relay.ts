@@ -89,6 +89,8 @@ export class TcpRelay {
  * where one is to be reset; it has no port, nor has what was never connected.
  */
 export function breakSocket(socket: Socket): void {
-  if ('encrypted' in socket || socket.localPort === undefined) socket.destroy();
+  // Node cannot reset while its own orderly end is under way, and would leave the descriptor open (libuv: EINVAL).
+  const ending = socket.writableEnded && !socket.writableFinished;
+  if ('encrypted' in socket || socket.localPort === undefined || ending) socket.destroy();
   else socket.resetAndDestroy();
 }

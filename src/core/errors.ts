@@ -5,7 +5,7 @@
  *
  * Rows are grouped by the room that throws them. Exit codes: 1 a check failed, 2 wrong usage, 3 unreachable.
  */
-interface ErrorFacts {
+export interface ErrorFacts {
   /** What happened, lower case, no full stop. */
   readonly what: string;
   /** What would be right: the remedy that a person can act on. */

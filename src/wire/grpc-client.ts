@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
 import { isIP } from 'node:net';
 import type { PeerCertificate } from 'node:tls';
 import { checkServerIdentity, createSecureContext } from 'node:tls';
@@ -101,31 +102,64 @@ export function openChannel(options: ChannelOptions): Channel {
     throw new SealwrightError('tls_credentials_invalid', { address: options.address, reason: 'no root certificate' });
   }
   const serverName = tls?.serverName ?? host ?? '';
-  const client = new Client(
-    target,
-    tls === undefined ? ChannelCredentials.createInsecure() : credentialsOf(tls, serverName),
-    {
-      ...COMMON_OPTIONS,
-      'grpc.max_receive_message_length': options.maxMessageBytes ?? 4 * 1024 * 1024,
-      'grpc.keepalive_time_ms': KEEPALIVE_INTERVAL,
-      'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT,
-      // The caller backs off between its own tries; a channel that waited longer than they do would answer them with
-      // the failure of minutes ago.
-      'grpc.initial_reconnect_backoff_ms': 100,
-      'grpc.max_reconnect_backoff_ms': 2_000,
-      // A channel with another certificate shares no connection with this one, and `close` closes what it opened.
-      'grpc.use_local_subchannel_pool': 1,
-      // Neither the environment's proxy nor a TXT record decides how identities are obtained.
-      'grpc.enable_http_proxy': 0,
-      'grpc.service_config_disable_resolution': 1,
-      // Node 26 throws on an IP address as SNI (RFC 6066 3 forbids it), and grpc-js would set it from the target. The
-      // name that is sent decides nothing: `checkServerIdentity` compares with the name that was asked for.
-      ...(tls === undefined
-        ? {}
-        : { 'grpc.ssl_target_name_override': isIP(serverName) === 0 ? serverName : 'localhost' }),
+  const credentials = tls === undefined ? ChannelCredentials.createInsecure() : credentialsOf(tls, serverName);
+  const endHandshakes = followHandshakes(credentials);
+  const client = new Client(target, credentials, {
+    ...COMMON_OPTIONS,
+    'grpc.max_receive_message_length': options.maxMessageBytes ?? 4 * 1024 * 1024,
+    'grpc.keepalive_time_ms': KEEPALIVE_INTERVAL,
+    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT,
+    // The caller backs off between its own tries; a channel that waited longer than they do would answer them with
+    // the failure of minutes ago.
+    'grpc.initial_reconnect_backoff_ms': 100,
+    'grpc.max_reconnect_backoff_ms': 2_000,
+    // A channel with another certificate shares no connection with this one, and `close` closes what it opened.
+    'grpc.use_local_subchannel_pool': 1,
+    // Neither the environment's proxy nor a TXT record decides how identities are obtained.
+    'grpc.enable_http_proxy': 0,
+    'grpc.service_config_disable_resolution': 1,
+    // Node 26 throws on an IP address as SNI (RFC 6066 3 forbids it), and grpc-js would set it from the target. The
+    // name that is sent decides nothing: `checkServerIdentity` compares with the name that was asked for.
+    ...(tls === undefined
+      ? {}
+      : { 'grpc.ssl_target_name_override': isIP(serverName) === 0 ? serverName : 'localhost' }),
+  });
+  const channel = channelOver(client, options);
+  return {
+    ...channel,
+    close: () => {
+      channel.close();
+      endHandshakes();
     },
-  );
-  return channelOver(client, options);
+  };
+}
+
+/**
+ * grpc-js 1.14.7 forgets the connection whose TLS handshake is under way when its channel is closed: it would stay
+ * open, and keep the process alive, for as long as a peer that says nothing likes. Calling the answer ends it.
+ */
+function followHandshakes(credentials: ChannelCredentials): () => void {
+  const sockets = new Set<Socket>();
+  let ended = false;
+  const create = credentials._createSecureConnector.bind(credentials);
+  credentials._createSecureConnector = (...settings) => {
+    const connector = create(...settings);
+    const connect = connector.connect.bind(connector);
+    connector.connect = async (socket) => {
+      if (ended) throw new SealwrightError('call_cancelled');
+      sockets.add(socket);
+      try {
+        return await connect(socket);
+      } finally {
+        sockets.delete(socket);
+      }
+    };
+    return connector;
+  };
+  return () => {
+    ended = true;
+    for (const socket of sockets) socket.destroy();
+  };
 }
 
 function credentialsOf(tls: ChannelTls, serverName: string): ChannelCredentials {

@@ -233,6 +233,7 @@ describe('the sidecar', () => {
       const catalog = await startCatalog({}, { applicationPort: port, protocol: 'tcp' });
       const front = await startFront(bookTo(catalog.inboundPort()), { outbound: [{ to: [KEY], protocol: 'tcp' }] });
       const client = await RawClient.connect(front.outboundPort());
+      stops.push(async () => client.close());
       client.send('hello');
       await client.received.untilText('hello');
       client.socket.end();
@@ -455,6 +456,7 @@ describe('the sidecar', () => {
     it('judges the next request of an open connection by the new policies', async () => {
       const catalog = await startCatalog({}, { mode: 'PERMISSIVE' });
       const client = await RawClient.connect(catalog.inboundPort());
+      stops.push(async () => client.close());
       client.send('GET /a HTTP/1.1\r\nHost: a\r\n\r\n');
       await client.received.untilText('books');
       await catalog.reconfigure(catalogConfig(deny, { mode: 'PERMISSIVE' }));
@@ -469,6 +471,7 @@ describe('the sidecar', () => {
       const inbound = { mode: 'PERMISSIVE', protocol: 'tcp', applicationPort: server.port } as const;
       const catalog = await startCatalog({}, inbound);
       const client = await RawClient.connect(catalog.inboundPort());
+      stops.push(async () => client.close());
       client.send('hello');
       await (await server.connection(0)).received.untilText('hello');
       const allow = { policies: { all: { rules: [{}] } } };
@@ -488,6 +491,7 @@ describe('the sidecar', () => {
     it('breaks plaintext where the mode is STRICT now (invariant 4)', async () => {
       const catalog = await startCatalog({}, { mode: 'PERMISSIVE' });
       const client = await RawClient.connect(catalog.inboundPort());
+      stops.push(async () => client.close());
       client.send('GET /a HTTP/1.1\r\nHost: a\r\n\r\n');
       await client.received.untilText('books');
       await catalog.reconfigure(catalogConfig());
@@ -555,6 +559,7 @@ describe('the sidecar', () => {
       catalog.book.set(HOST, own.peek({ host: HOST })!);
       const port = catalog.inboundPort();
       const client = await RawClient.connect(port);
+      stops.push(async () => client.close());
       client.send('GET /slow HTTP/1.1\r\nHost: a\r\n\r\n');
       await eventually(() => seen.length === 1);
       await catalog.sidecar.drain();

@@ -1,5 +1,7 @@
 import { strict as assert } from 'node:assert';
-import { readSources, roomOf } from './sources.ts';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { PROJECT, readSources, roomOf } from './sources.ts';
 
 /** Design section 2, rule 1: an import may point only to a lower rank, and to the own room. */
 const RANKS: Readonly<Record<string, number>> = {
@@ -41,6 +43,59 @@ const DOORS: Readonly<Record<string, string>> = {
 const PURE = ['src/core', 'src/identity', 'src/policy'];
 const PURE_MAY_IMPORT = ['node:net', 'node:buffer'];
 
+/**
+ * Inside the two programs: a folder may import folders of lower rank. Files that stand beside the folders are wiring
+ * and above all of them.
+ */
+const FOLDER_RANKS: Readonly<Record<string, number>> = {
+  'ca/roots': 0,
+  'ca/authenticators': 1,
+  'ca/ledger': 1,
+  'ca/issuance': 2,
+  'ca/distribution': 2,
+  'ca/operator': 3,
+  'proxy/tcp': 0,
+  'proxy/listen': 0,
+  'proxy/agent': 0,
+  'proxy/status': 1,
+  'proxy/upstream': 1,
+  'proxy/http1': 2,
+  'proxy/inbound': 3,
+  'proxy/report': 4,
+  'proxy/authorize': 4,
+  'proxy/outbound': 5,
+};
+
+/** Why a file of one program may not import another of it, or undefined. */
+function folderProblem(from: string, to: string): string | undefined {
+  const folders = [from, to].map((file) => file.split('/').slice(0, -1).slice(0, 2).join('/'));
+  const [own = '', other = ''] = folders;
+  if (own === other || !own.includes('/')) return undefined;
+  if (!other.includes('/')) return `${from} imports the wiring, ${to}`;
+  const [rank, otherRank] = folders.map((folder) => FOLDER_RANKS[folder]);
+  const allowed = rank !== undefined && otherRank !== undefined && otherRank < rank;
+  return allowed ? undefined : `${from} imports ${to}`;
+}
+
+/** The entry files of worker threads. */
+const WORKERS = ['ca/ledger/ledger-reader-worker.ts', 'ca/ledger/ledger-worker.ts'];
+
+const REAL = [
+  /\bprocess\.(?:env|argv|hrtime|stdout|stderr|stdin|exit|cwd|on)\b/,
+  /\bprocess\s*\[|\bglobalThis\b|\{[^}]*\}\s*=\s*process\b|['"]node:process['"]/,
+  // Also as a value: handing `Date.now` on is reading the clock.
+  /\bDate\.now\b|\bnew Date\(\)|\bDate\(\)|\bMath\.random\b|\bperformance\b\s*[.[]/,
+  /(?<![.\w])(?:setTimeout|setInterval)\(/,
+];
+
+/** Whether a line of code, not of a comment, takes hold of what exists once in a process. */
+function readsTheReal(line: string): boolean {
+  return !/^\s*(?:\*|\/\/|\/\*)/.test(line) && REAL.some((pattern) => pattern.test(line));
+}
+
+/** An import whose module no test can know before it runs. */
+const COMPUTED_IMPORT = /(?<![\w.])import\(\s*(?!['"]|\s)|(?<![\w.])require\(|\bcreateRequire\b/;
+
 describe('the structure of the source', () => {
   const sources = readSources('src', 'ca', 'proxy').filter((source) => !source.file.startsWith('src/wire/gen/'));
   const problemsOf = (find: (source: (typeof sources)[number]) => string[]): string[] => sources.flatMap(find);
@@ -62,6 +117,20 @@ describe('the structure of the source', () => {
       }),
     );
     assert.deepEqual(problems, []);
+  });
+
+  it('imports one way only between the folders of a program', () => {
+    const problems = problemsOf(({ file, room, imports }) =>
+      imports.flatMap(({ target }) => {
+        if (target === undefined || roomOf(target) !== room || !['ca', 'proxy'].includes(room)) return [];
+        return folderProblem(file, target) ?? [];
+      }),
+    );
+    assert.deepEqual(problems, []);
+    assert.equal(folderProblem('ca/issuance/a.ts', 'ca/roots/b.ts'), undefined);
+    assert.equal(folderProblem('ca/server.ts', 'ca/roots/b.ts'), undefined);
+    for (const to of ['ca/issuance/b.ts', 'ca/server.ts', 'ca/unknown/b.ts'])
+      assert.ok(folderProblem('ca/roots/a.ts', to));
   });
 
   it('has no import cycle between files', () => {
@@ -121,21 +190,51 @@ describe('the structure of the source', () => {
   });
 
   it('reads the environment, the clock and randomness only where parts are put together', () => {
-    const real =
-      /\bprocess\.(env|argv|hrtime|stdout|stderr|stdin|exit|cwd|on)\b|\bDate\.now\(|\bnew Date\(\)|\bMath\.random\b|\bperformance\.now\(|(?<![.\w])setTimeout\(|(?<![.\w])setInterval\(/;
     const problems = problemsOf((source) => {
       const composes =
         source.room === 'src/cli' ||
         source.file === 'ca/server.ts' ||
         source.file === 'proxy/server.ts' ||
-        source.file.endsWith('-worker.ts');
+        WORKERS.includes(source.file);
       if (composes) return [];
       return source.text
         .split('\n')
-        .flatMap((line, index) =>
-          real.test(line) && !/^\s*(\*|\/\/|\/\*)/.test(line) ? [`${source.file}:${index + 1} ${line.trim()}`] : [],
-        );
+        .flatMap((line, index) => (readsTheReal(line) ? [`${source.file}:${index + 1} ${line.trim()}`] : []));
     });
     assert.deepEqual(problems, []);
+  });
+
+  it('knows the real ones in whatever way they are written', () => {
+    const bad = ["process['env']", 'globalThis.process.env', 'const { env } = process;', 'now: Date.now,', 'Date()'];
+    bad.push('random: Math.random', 'const at = performance.now;', 'new Date()', 'setTimeout(f, 1)', 'process.env');
+    bad.push("import { env } from 'node:process';");
+    for (const line of bad) assert.ok(readsTheReal(line), line);
+    const good = [
+      'clock.now()',
+      'new Date(time)',
+      '// Date.now',
+      ' * process.env',
+      'this.setTimeout(1)',
+      'processed.env',
+    ];
+    for (const line of good) assert.ok(!readsTheReal(line), line);
+  });
+
+  it('imports nothing by a name that is computed', () => {
+    const problems = problemsOf(({ file, text }) => (COMPUTED_IMPORT.test(text) ? [file] : []));
+    assert.deepEqual(problems, []);
+    for (const line of ['await import(name)', 'import(`./${x}.ts`)', "require('a')", 'createRequire(here)'])
+      assert.ok(COMPUTED_IMPORT.test(line), line);
+    for (const line of ["await import('./a.ts')", "load: () => import('./a.ts')", 'x.require()'])
+      assert.ok(!COMPUTED_IMPORT.test(line), line);
+  });
+
+  it('is written in files that are read here', () => {
+    const others = ['src', 'ca', 'proxy'].flatMap((folder) =>
+      readdirSync(join(PROJECT, folder), { recursive: true, encoding: 'utf8' }).filter((name) =>
+        /\.(?:[cm]ts|[cm]?js|tsx|jsx)$/.test(name),
+      ),
+    );
+    assert.deepEqual(others, []);
   });
 });

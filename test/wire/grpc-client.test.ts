@@ -1,4 +1,7 @@
 import { strict as assert } from 'node:assert';
+import { once } from 'node:events';
+import type { AddressInfo, Socket } from 'node:net';
+import { createServer } from 'node:net';
 import { inspect } from 'node:util';
 import { SealwrightError } from '../../src/core/errors.ts';
 import { parseChannelTarget } from '../../src/wire/channel-target.ts';
@@ -75,6 +78,27 @@ describe('a gRPC channel', () => {
     assert.deepEqual((await call).certChain, ['x']);
     await assert.rejects(channel.unary(createCertificate, {}), { code: 'call_cancelled' });
     assert.throws(() => channel.stream(Health.method.watch), { code: 'call_cancelled' });
+  });
+
+  it('ends the handshake that is under way when it is closed', async () => {
+    const silent = createServer().listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { port } = silent.address() as AddressInfo;
+    const channel = openChannel({
+      address: `127.0.0.1:${port}`,
+      tls: { roots: harness.authority.root },
+      clock: REAL_CLOCK,
+    });
+    const call = assert.rejects(channel.unary(createCertificate, {}, { timeout: 5_000 }));
+    const [socket] = (await once(silent, 'connection')) as [Socket];
+    await once(
+      socket.on('error', () => undefined),
+      'data',
+    );
+    channel.close();
+    await once(socket, 'close');
+    silent.close();
+    await call;
   });
 
   it('keeps the token that it sent out of its errors (invariant 2)', async () => {

@@ -14,6 +14,7 @@ import type { Verdict } from '../../../proxy/inbound/connection-authorizer.ts';
 import { Deadlines } from '../../../proxy/tcp/deadlines.ts';
 import { UpstreamPool } from '../../../proxy/upstream/pool.ts';
 import { plainTransport } from '../../../proxy/upstream/transports.ts';
+import { eventually } from '../../fakes/eventually.ts';
 import { RecordingLogger } from '../../fakes/logger.ts';
 import { TestMesh, type TestIdentity } from '../../fakes/mesh-certificates.ts';
 import { RawClient, RawServer } from '../../fakes/raw-peer.ts';
@@ -676,6 +677,22 @@ describe('the inbound listener', () => {
     busy.socket.end();
     await drained;
     await assert.rejects(RawClient.connect(port));
+  });
+
+  it('leaves no socket behind when it is closed, whatever TLS is doing with it', async () => {
+    const sockets = (): number => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
+    const before = sockets();
+    for (const ending of [false, true]) {
+      const inside = await secure();
+      await exchange(inside);
+      if (ending) inside.socket.end();
+    }
+    await plain();
+    await listener.close();
+    for (const { socket } of clients) socket.destroy();
+    pool.close();
+    await upstream.close();
+    await eventually(() => sockets() <= before);
   });
 
   it('keeps nothing of connections that are over', async () => {
