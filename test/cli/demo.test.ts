@@ -85,15 +85,27 @@ describe('the demo (slow)', function () {
     let child: ChildProcess;
     let said: string;
 
+    let hears: () => void;
+
     const start = (): void => {
       // A group of its own, as in a terminal, where Ctrl-C is for all of the group.
       child = spawn(process.execPath, [BINARY, 'demo', '--free-ports'], { cwd: folder, detached: true });
       said = '';
-      for (const stream of [child.stdout, child.stderr])
-        stream?.on('data', (data: Buffer) => (said += data.toString()));
+      hears = () => undefined;
+      for (const stream of [child.stdout, child.stderr]) {
+        stream?.on('data', (data: Buffer) => {
+          said += data.toString();
+          hears();
+        });
+      }
+      child.once('close', () => hears());
     };
-    const says = (text: string): Promise<void> =>
-      eventually(() => said.includes(text) || assert.equal(child.exitCode, null, said) !== undefined, 60_000);
+    const says = async (text: string): Promise<void> => {
+      while (!said.includes(text)) {
+        assert.equal(child.exitCode, null, said);
+        await new Promise<void>((resolve) => (hears = resolve));
+      }
+    };
     const nothingIsLeft = (): Promise<void> => eventually(() => processesIn(folder).length === 0, 10_000);
 
     afterEach(() => {

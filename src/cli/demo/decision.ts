@@ -84,7 +84,7 @@ export function decisionOf(outcome: CallOutcome, said: LogLine | undefined, expl
   if (name === undefined) {
     const allowing = policies.filter(({ action }) => action === 'ALLOW');
     const names = allowing.map(({ policy }) => policy.name).toSorted();
-    return { by: `no ALLOW rule matched`, detail: `ALLOW policies here: ${names.join(', ')}` };
+    return { by: 'no ALLOW rule matched', detail: `none of ${names.join(', ')}` };
   }
   const policy = `${namespace}/${name}`;
   const action = policies.find((each) => `${each.policy.namespace}/${each.policy.name}` === policy)?.action ?? '';

@@ -56,9 +56,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   await showIdentities(mesh, { ...options, checks });
 
   screen.heading('Who may call whom');
-  screen.line(
-    '  Every application really calls every other one, by its own sidecar; and three outsiders try directly.',
-  );
+  screen.line('  Every application calls every other one by its sidecar; and three outsiders try it directly.');
   screen.line();
   const { matrix, more } = await callEverybody(mesh, now());
   showMatrix(screen, matrix, more);
