@@ -809,7 +809,22 @@ export const ERRORS = {
   // --- cli
   demo_failed: {
     what: 'the demo could not go on',
-    remedy: 'see the reason; where its ports are taken, --once takes free ones',
+    remedy: 'see the reason, and the logs in its folder',
+    ...unready,
+  },
+  demo_running: {
+    what: 'another demo runs in this folder',
+    remedy: 'end it with Ctrl-C where it was started, or run "npm start -- --free-ports", which disturbs nobody',
+    ...unready,
+  },
+  demo_place_taken: {
+    what: 'the demo needs an address and port that somebody else has',
+    remedy: 'end the other demo, CA or sidecar, or run "npm start -- --free-ports", which takes free ones',
+    ...unready,
+  },
+  demo_address_missing: {
+    what: 'the demo gives each service a loopback address of its own, and this machine has not got this one',
+    remedy: 'on macOS add it by "sudo ifconfig lo0 alias ADDRESS up", for each of 127.0.1.1 to 127.0.1.4',
     ...unready,
   },
   operator_unreachable: {

@@ -1,161 +1,190 @@
-import { generateKeyPairSync } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
-import { styleText } from 'node:util';
-import { encodePem } from '../../pki/pem.ts';
-import { createCsr } from '../../pki/csr-writer.ts';
-import { createKeyPair, encodePrivateKey } from '../../pki/keys.ts';
-import { describeCertificate } from '../../pki/inspect.ts';
-import { openChannel, type Channel } from '../../wire/grpc-client.ts';
-import { IstioCertificateService } from '../../wire/services.ts';
-import { readAnswer } from '../answer.ts';
-import type { CommandContext } from '../command.ts';
-import { OperatorClient } from '../operator-client.ts';
-import { renderTable } from '../render/table.ts';
 import { renderDistance } from '../render/time.ts';
-import { CaProcess } from './ca-process.ts';
-import { isGood, refusalOf, type Outcome } from './demo-checks.ts';
-
-/** The service accounts of a small shop. */
-const WORKLOADS = ['shop/frontend', 'shop/catalog', 'shop/orders', 'data/stock'] as const;
-
-export interface RunningDemo {
-  /** Whether everything came out as it must. */
-  readonly good: boolean;
-  stop(): Promise<void>;
-}
+import { callEverybody } from './attempts.ts';
+import { tryTheCa } from './ca-refusals.ts';
+import type { DemoProcesses } from './demo-processes.ts';
+import { metricsUrl, readEdges } from './edges.ts';
+import { issuedIdentities } from './identities.ts';
+import type { LoadResult } from './load.ts';
+import type { Mesh } from './mesh.ts';
+import { editPolicy, SECRET_POLICY } from './policy-edit.ts';
+import { rotateUnderLoad } from './rotation.ts';
+import type { Cell, Screen } from './screen.ts';
+import { showMatrix } from './show-attempts.ts';
+import { startMesh } from './start-mesh.ts';
+import type { Placement } from './topology.ts';
 
 export interface DemoOptions {
-  /** A folder that `init` wrote. */
-  readonly folder: string;
-  /** Any free port instead of the usual ones, so that the demo runs beside whatever else does. */
-  readonly freePorts: boolean;
-  readonly context: CommandContext;
+  readonly processes: DemoProcesses;
+  readonly placement: Placement;
+  /** The folder of the samples. */
+  readonly samples: string;
+  readonly screen: Screen;
+  /** Milliseconds for which a certificate of a sidecar is valid. */
+  readonly certificateLifetime: number;
+  /** Wall milliseconds. */
+  readonly now: () => number;
 }
 
-/** Starts a CA, has identities issued over its real API, tries what must be refused, and verifies the ledger. */
-export async function runDemo({ folder, freePorts, context }: DemoOptions): Promise<RunningDemo> {
-  const heading = (text: string): void => context.stdout(`\n${context.terminal ? styleText('bold', text) : text}\n`);
-  const free = freePorts ? ['--ca-listen', '127.0.0.1:0', '--ca-metrics-listen', '127.0.0.1:0'] : [];
-  const ca = await CaProcess.start(folder, free);
-  try {
-    const operator = new OperatorClient(join(folder, 'ca/operator.sock'));
-    const roots = await readFile(join(folder, 'ca/root-cert.pem'), 'utf8');
-    const openAs = (identity?: { certificateChain: string; privateKey: string }): Channel =>
-      openChannel({
-        address: `localhost:${ca.port}`,
-        clock: context,
-        tls: { roots, ...(identity === undefined ? {} : { identity }) },
-      });
-    const channel = openAs();
-    heading(`A certificate authority of its own, on localhost:${ca.port}, trust domain cluster.local`);
+/** What came of a demo. */
+export interface DemoResult {
+  readonly mesh: Mesh;
+  /** Outcomes that were checked, and those of them that are not as they must be. */
+  readonly checked: number;
+  readonly wrong: readonly string[];
+}
 
-    heading('Identities issued for service account tokens');
-    const rows: string[][] = [];
-    const outcomes: Outcome[] = [];
-    let catalog: { certificateChain: string; privateKey: string } | undefined;
-    for (const workload of WORKLOADS) {
-      const keyPair = await createKeyPair();
-      const [leaf = ''] = await issue(channel, {
-        csr: createCsr({ keyPair }),
-        token: await mint(operator, workload),
-      });
-      const described = describeCertificate(leaf, context.now());
-      rows.push([
-        workload,
-        described.spiffeId ?? '',
-        renderDistance(described.notAfter, context.now()),
-        described.serial,
-      ]);
-      const [namespace, account] = workload.split('/');
-      const expected = `spiffe://cluster.local/ns/${namespace}/sa/${account}`;
-      outcomes.push({ what: `a token of ${workload}`, expected, got: described.spiffeId ?? 'no identity' });
-      if (workload === 'shop/catalog') {
-        catalog = { certificateChain: leaf, privateKey: encodePrivateKey(keyPair.privateKey) };
-      }
-    }
-    context.stdout(renderTable(['SERVICE ACCOUNT', 'IDENTITY', 'EXPIRES', 'SERIAL'], rows));
+/** Collects what is checked on the way. */
+class Checks {
+  checked = 0;
+  readonly wrong: string[] = [];
 
-    outcomes.push(...(await tryTheRest({ operator, channel, openAs, catalog })));
-    channel.close();
-    heading('What else was tried, and what the CA answered');
-    context.stdout(
-      renderTable(
-        ['TRIED', 'ANSWER', 'VERDICT'],
-        outcomes
-          .slice(WORKLOADS.length)
-          .map((outcome) => [
-            outcome.what,
-            outcome.got,
-            isGood(outcome) ? 'as it must' : `EXPECTED ${outcome.expected}`,
-          ]),
-      ),
-    );
-
-    heading('The ledger of all of it, recomputed from its first entry');
-    const { verifyExport } = await import('../../../ca/ledger/verify-ledger.ts');
-    const report = await verifyExport(operator.lines('/v1/ledger/export'));
-    const problems = String(report.problems);
-    outcomes.push({ what: 'the ledger', expected: '0', got: problems });
-    context.stdout(
-      `${report.entries} entries, ${report.kinds.issuance} certificates, ${report.heads} signed tree heads, ${problems} problems\n`,
-    );
-
-    if (freePorts) return { good: outcomes.every(isGood), stop: () => ca.stop() };
-    heading('Look around');
-    const settings = `--config ${join(relative(context.folder, folder), 'sealwright.yaml')}`;
-    for (const line of ['identity list', 'identity show shop/catalog', 'audit verify']) {
-      context.stdout(`npm run -s sealwright -- ${line} ${settings}\n`);
-    }
-    context.stdout(`curl http://localhost:${ca.metricsPort}/metrics\n`);
-    return { good: outcomes.every(isGood), stop: () => ca.stop() };
-  } catch (error) {
-    await ca.stop();
-    throw error;
+  /** Says whether it is good, in a cell. */
+  cell(good: boolean, what: string, text: string): Cell {
+    this.checked += 1;
+    if (!good) this.wrong.push(what);
+    return { text, tone: good ? 'good' : 'bad' };
   }
 }
 
-/** What must be refused, and renewal by certificate, which must not. */
-async function tryTheRest(parts: {
-  readonly operator: OperatorClient;
-  readonly channel: Channel;
-  readonly openAs: (identity: { certificateChain: string; privateKey: string }) => Channel;
-  readonly catalog: { certificateChain: string; privateKey: string } | undefined;
-}): Promise<Outcome[]> {
-  const { operator, channel, openAs, catalog } = parts;
-  const csr = createCsr({ keyPair: await createKeyPair() });
-  const outcomes: Outcome[] = [];
-  const attempt = async (what: string, expected: string, call: Promise<unknown>): Promise<void> => {
-    outcomes.push({ what, expected, got: await refusalOf(call) });
-  };
-  await attempt('no token at all', 'credentials_missing', issue(channel, { csr }));
-  const elsewhere = await mint(operator, 'shop/catalog', ['vault']);
-  await attempt('a token meant for another audience', 'token_audience', issue(channel, { csr, token: elsewhere }));
-  const token = await mint(operator, 'shop/catalog');
-  const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${token.split('.')[1] ?? ''}.AA`;
-  await attempt('the same token with "alg: none"', 'token_algorithm', issue(channel, { csr, token: unsigned }));
-  const weak = generateKeyPairSync('ec', { namedCurve: 'P-224' });
-  const garbage = encodePem('CERTIFICATE REQUEST', weak.publicKey.export({ type: 'spki', format: 'der' }));
-  await attempt('a CSR that is none', 'csr_invalid', issue(channel, { csr: garbage, token }));
-  if (catalog !== undefined) {
-    const own = openAs(catalog);
-    await attempt('renewal by its own certificate', 'issued', issue(own, { csr }));
-    const other = await mint(operator, 'shop/orders');
-    await attempt("somebody else's token beside it", 'credentials_disagree', issue(own, { csr, token: other }));
-    own.close();
+/** The story of the demo, in the order in which it is told. Nothing in it is known beforehand but what must come out. */
+export async function runDemo(options: DemoOptions): Promise<DemoResult> {
+  const { screen, processes, now } = options;
+  const checks = new Checks();
+  screen.heading('A certificate authority, and four services, each behind a sidecar of its own');
+  const mesh = await startMesh(options);
+  screen.line(`  The CA of the trust domain cluster.local listens on localhost:${processes.caPort}.`);
+  await showIdentities(mesh, { ...options, checks });
+
+  screen.heading('Who may call whom');
+  screen.line('  Every application calls every other one by its sidecar; and three outsiders try it directly.');
+  screen.line();
+  const { matrix, more } = await callEverybody(mesh, now());
+  showMatrix(screen, matrix, more);
+  for (const { asMeant, explained, caller, to, request } of [...matrix, ...more]) {
+    const what = `${caller} -> ${to.workload} ${request}`.trimEnd();
+    checks.cell(asMeant, what, '');
+    checks.cell(explained, `what policy explain says of ${what}`, '');
   }
-  return outcomes;
+
+  await showPolicyEdit(mesh, { screen, checks });
+  await showRotation(mesh, { ...options, checks });
+  await showMetrics(mesh, { screen, checks });
+  await showCa(mesh, { ...options, checks });
+
+  screen.heading(checks.wrong.length === 0 ? 'All is as it must be' : 'NOT all is as it must be');
+  screen.line(`  ${checks.checked} outcomes checked, ${checks.wrong.length} wrong, in ${screen.elapsed.toFixed(1)} s.`);
+  for (const what of checks.wrong) screen.line({ text: `  wrong: ${what}`, tone: 'bad' });
+  return { mesh, checked: checks.checked, wrong: checks.wrong };
 }
 
-async function issue(channel: Channel, call: { csr: string; token?: string }): Promise<readonly string[]> {
-  const headers: Record<string, string> = call.token === undefined ? {} : { authorization: `Bearer ${call.token}` };
-  const request = { csr: call.csr };
-  const settings = { timeout: 10_000, headers };
-  return (await channel.unary(IstioCertificateService.method.createCertificate, request, settings)).certChain;
+interface Shown {
+  readonly screen: Screen;
+  readonly checks: Checks;
 }
 
-async function mint(operator: OperatorClient, workload: string, audiences?: readonly string[]): Promise<string> {
-  const [namespace, serviceAccount] = workload.split('/');
-  const body = { namespace, serviceAccount, ...(audiences === undefined ? {} : { audiences }) };
-  return readAnswer(await operator.post('/v1/tokens', body)).text('token');
+async function showIdentities(mesh: Mesh, { screen, checks, now }: Shown & DemoOptions): Promise<void> {
+  screen.heading('Identities, issued for service account tokens');
+  const identities = await issuedIdentities(mesh);
+  screen.table(
+    ['WORKLOAD', 'ADDRESS', 'IDENTITY', 'EXPIRES', 'SERIAL'],
+    identities.map(({ workload, address, identity, notAfter, serial, shown }) => [
+      workload,
+      address,
+      identity,
+      renderDistance(notAfter, now()),
+      checks.cell(shown, `the certificate of ${workload}`, `${serial.slice(0, 12)}…${shown ? '' : ' IS NOT SHOWN'}`),
+    ]),
+  );
+}
+
+async function showPolicyEdit(mesh: Mesh, { screen, checks }: Shown): Promise<void> {
+  const [frontend, catalog] = mesh.members;
+  if (frontend === undefined || catalog === undefined) return;
+  screen.heading('A policy is written while all runs');
+  for (const line of SECRET_POLICY.trimEnd().split('\n')) screen.line({ text: `  | ${line}`, tone: 'dim' });
+  screen.line();
+  const { before, after, others, took, calls, detail } = await editPolicy(mesh, frontend, catalog);
+  const named = detail.includes('policy[deny-secret]');
+  screen.table(
+    ['shop/frontend -> shop/catalog', 'BEFORE', 'AFTER'],
+    [
+      [
+        'GET /products/secret',
+        checks.cell(before === 200, 'the secret before the edit', String(before)),
+        checks.cell(after === 403 && named, 'the secret after the edit', String(after)),
+      ],
+      ['GET /products', '', checks.cell(others === 200, 'the rest after the edit', String(others))],
+    ],
+  );
+  screen.line(`  In force ${Math.round(took)} ms after the file was written, at call ${calls}. The sidecar says:`);
+  screen.line({ text: `  ${detail}`, tone: 'dim' });
+}
+
+/** Fewer would be no load, and what is dropped between them not seen. */
+const ENOUGH = 100;
+
+async function showRotation(mesh: Mesh, { screen, checks, certificateLifetime }: Shown & DemoOptions): Promise<void> {
+  screen.heading('Every certificate is replaced, under load');
+  const { requests, questions, certificates, took } = await rotateUnderLoad(mesh, certificateLifetime);
+  screen.table(
+    ['WORKLOAD', 'SERIAL BEFORE', 'SERIAL AFTER'],
+    certificates.map(({ workload, before, after }) => [
+      workload,
+      `${before.slice(0, 16)}…`,
+      checks.cell(before !== after, `a new certificate for ${workload}`, `${after.slice(0, 16)}…`),
+    ]),
+  );
+  screen.line();
+  const row = (what: string, { sent, failed, connections, dropped }: LoadResult): Cell[] => [
+    what,
+    checks.cell(sent >= ENOUGH, `a load of ${what}`, String(sent)),
+    checks.cell(failed === 0, `${failed} ${what} failed`, String(failed)),
+    String(connections),
+    checks.cell(dropped === 0, `${dropped} connections of ${what} dropped`, String(dropped)),
+  ];
+  screen.table(
+    ['', 'SENT', 'FAILED', 'CONNECTIONS', 'DROPPED'],
+    [row('requests through all four sidecars', requests), row('questions over one TCP connection', questions)],
+  );
+  screen.line(
+    `  in ${took.toFixed(1)} s; certificates here live for ${certificateLifetime / 1000} s, and are renewed at half of that.`,
+  );
+}
+
+async function showMetrics(mesh: Mesh, { screen, checks }: Shown): Promise<void> {
+  screen.heading('The same in the metrics, under the names that Grafana and Kiali know');
+  const edges = await readEdges(mesh.members);
+  screen.table(
+    ['SOURCE', 'DESTINATION', 'CODE', 'SECURITY', 'COUNT'],
+    edges
+      .slice(0, 6)
+      .map(({ source, destination, code, security, count }) => [
+        source,
+        destination,
+        code,
+        checks.cell(security === 'mutual_tls', `mTLS from ${source} to ${destination}`, security),
+        String(count),
+      ]),
+  );
+  checks.cell(edges.length >= 6, 'edges in the metrics', '');
+  for (const member of mesh.members) screen.line({ text: `  ${metricsUrl(member)}`, tone: 'dim' });
+}
+
+async function showCa({ processes }: Mesh, { screen, checks, now }: Shown & DemoOptions): Promise<void> {
+  screen.heading('What the CA refuses, and its ledger of all of it');
+  const tried = await tryTheCa(processes, { now });
+  screen.table(
+    ['TRIED AS shop/catalog', 'ANSWER'],
+    tried.map(({ what, expected, got }) => [
+      what,
+      checks.cell(got === expected, what, got === expected ? got : `${got}, NOT ${expected}`),
+    ]),
+  );
+  const { verifyExport } = await import('../../../ca/ledger/verify-ledger.ts');
+  const { problems, entries, kinds, heads } = await verifyExport(processes.operator.lines('/v1/ledger/export'));
+  screen.line();
+  screen.line(
+    `  The ledger, recomputed: ${entries} entries, ${kinds.issuance} certificates, ${heads} signed heads, `,
+    checks.cell(problems === 0, 'the ledger', `${String(problems)} problems`),
+  );
 }

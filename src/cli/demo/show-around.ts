@@ -1,0 +1,25 @@
+import { join, relative } from 'node:path';
+import { metricsUrl } from './edges.ts';
+import type { Mesh } from './mesh.ts';
+import type { Screen } from './screen.ts';
+
+/** What there is to try by hand. */
+export function showAround(screen: Screen, { processes, members, ca }: Mesh, folder: string): void {
+  const [frontend, catalog] = members;
+  if (frontend === undefined || catalog === undefined) return;
+  screen.heading('Look around: it stays up until Ctrl-C');
+  const place = relative(folder, processes.folder);
+  const settings = `--config ${join(place, 'sealwright.yaml')}`;
+  const sealwright = 'npm run -s sealwright --';
+  const lines: [string, string][] = [
+    ['the whole chain', `curl http://127.0.0.1:${frontend.application.port}/`],
+    ['as the frontend', `curl -i -H 'host: ${catalog.service.host}' http://${frontend.address}:15001/products/secret`],
+    ['why', `${sealwright} policy explain --to shop/catalog --from shop/frontend --path /products/secret ${settings}`],
+    ['undo the edit', `rm ${join(place, 'resources/deny-secret.yaml')}`],
+    ['metrics', `curl ${metricsUrl(catalog)} http://localhost:${processes.caMetricsPort}/metrics`],
+    ['identities', `${sealwright} identity list ${settings}`],
+    ['logs', `tail -f ${join(place, 'logs/catalog-sidecar.log')}`],
+    ['without the CA', `kill ${ca.pid}   # the calls go on`],
+  ];
+  for (const [what, command] of lines) screen.line({ text: `  ${what.padEnd(17)}`, tone: 'dim' }, command);
+}
