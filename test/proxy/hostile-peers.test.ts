@@ -240,4 +240,25 @@ describe('a sidecar among hostile peers', () => {
     assert.match(await call(), /^HTTP\/1.1 50[03] /);
     assert.match(await call(), /^HTTP\/1.1 50[03] /);
   });
+
+  it('calls no application of this machine for a workload that has no address (invariant 5)', async () => {
+    answerAll();
+    const book = new TestBook();
+    const host = 'catalog.shop.svc.cluster.local';
+    const peer = workload({
+      name: 'catalog',
+      sidecar: false,
+      services: { [`shop/${host}`]: { 80: application.port } },
+    });
+    book.set(host, { kind: 'service', service: service(host, [80]), workloads: [{ ...peer, addresses: [] }] });
+    const own = workload({ name: 'front' });
+    const sidecar = await start({
+      config: sidecarConfig({ workload: own, rootsPem: mesh.rootPem, outbound: [{}] }),
+      identity: catalog,
+      book,
+    });
+    const raw = await client(sidecar.outboundPort());
+    raw.send(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    await raw.received.untilText('the workload has no address');
+  });
 });
