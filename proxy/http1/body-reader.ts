@@ -1,4 +1,5 @@
 import { ChunkedReader, type BodySink } from './chunked-reader.ts';
+import type { MessageHead } from './message-head.ts';
 import type { Framing } from './request-head.ts';
 import type { Problem } from './problems.ts';
 
@@ -10,12 +11,13 @@ export class BodyReader {
   #closed = false;
   #chunked: ChunkedReader | undefined;
 
-  begin(framing: Framing, contentLength: number): void {
+  /** @param head of the message, which says by then what must not come as a trailer */
+  begin(framing: Framing, contentLength: number, head?: MessageHead): void {
     this.#framing = framing;
     this.#left = framing === 'length' ? contentLength : 0;
     this.#received = 0;
     this.#closed = false;
-    if (framing === 'chunked') (this.#chunked ??= new ChunkedReader()).begin();
+    if (framing === 'chunked') (this.#chunked ??= new ChunkedReader()).begin(head);
   }
 
   /** Whether the whole body was read. */

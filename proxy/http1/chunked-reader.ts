@@ -1,5 +1,6 @@
 import { CR, HEX, isIn, LF, lower, VALUE } from './characters.ts';
 import { READ } from './head-reader.ts';
+import type { MessageHead } from './message-head.ts';
 import { PROBLEM, type Problem } from './problems.ts';
 import { TrailerReader } from './trailer-reader.ts';
 
@@ -34,6 +35,7 @@ export class ChunkedReader {
   #size = 0;
   #extensions = 0;
   #trailers: TrailerReader | undefined;
+  #head: MessageHead | undefined;
   /** Bytes of data so far, without sizes and line ends. */
   received = 0;
   problem: Problem = PROBLEM.chunkSize;
@@ -42,7 +44,8 @@ export class ChunkedReader {
     return this.#state === DONE;
   }
 
-  begin(): void {
+  begin(head?: MessageHead): void {
+    this.#head = head;
     this.#state = SIZE;
     this.#digits = 0;
     this.#size = 0;
@@ -132,7 +135,7 @@ export class ChunkedReader {
           const outcome = trailers?.read(bytes, index, end);
           if (trailers === undefined || outcome === READ.refused) return this.#refuse(PROBLEM.trailers);
           if (outcome === READ.more) return end;
-          if (!trailers.harmless()) return this.#refuse(PROBLEM.trailers);
+          if (!trailers.harmless(this.#head)) return this.#refuse(PROBLEM.trailers);
           sink.forward(trailers.head.bytes, trailers.head.start, trailers.head.end);
           this.#trailers = undefined;
           this.#state = DONE;

@@ -265,7 +265,7 @@ export class HttpConnection implements ExchangeClient, Expiring {
     resetRequestRecord(record, this.#engine.clock.elapsed());
     record.requestHeadBytes = head.end - head.start;
     const problem = checkRequest(head, this.#engine.limits.upgrades);
-    this.#body.begin(head.framing, head.contentLength);
+    this.#body.begin(head.framing, head.contentLength, head);
     if (problem !== undefined) {
       this.#refuse(problem);
       return;

@@ -32,6 +32,7 @@ export class MessageHead {
   readonly dropped = new Uint8Array(MAX_FIELDS);
   /** The y of HTTP/1.y: 0 or 1. */
   minor = 1;
+  readonly #takenOut: FieldNameSet[] = [];
 
   nameStart(field: number): number {
     return this.edges[field * STRIDE] ?? 0;
@@ -110,15 +111,22 @@ export class MessageHead {
 
   /** Takes fields out of what is passed on, and so out of what `get` and `has` see: policy judges what is passed on. */
   drop(names: FieldNameSet): void {
+    this.#takenOut.push(names);
     for (let field = 0; field < this.count; field += 1) {
       if (names.has(this.bytes, this.nameStart(field), this.nameEnd(field))) this.dropped[field] = 1;
     }
+  }
+
+  /** Whether fields of this name are taken out: then they must not come behind the body either (invariant 6). */
+  takesOut(bytes: Uint8Array, start: number, end: number): boolean {
+    return this.#takenOut.some((names) => names.has(bytes, start, end));
   }
 
   /** Lets go of the last message, so that an idle connection does not hold what it once received. */
   clear(): void {
     this.bytes = NO_BYTES;
     this.count = 0;
+    this.#takenOut.length = 0;
   }
 
   /** Moves every position by `distance`: the bytes were copied elsewhere. */

@@ -44,11 +44,12 @@ export class TrailerReader extends HeadReader {
     this.head = head;
   }
 
-  /** Whether all trailers are of a kind that may be one. */
-  harmless(): boolean {
+  /** Whether all trailers are of a kind that may be one, behind this head. */
+  harmless(head: MessageHead | undefined): boolean {
     for (let field = 0; field < this.head.count; field += 1) {
       if (this.head.kinds[field] !== FIELD.other) return false;
-      if (FORBIDDEN.has(this.head.bytes, this.head.nameStart(field), this.head.nameEnd(field))) return false;
+      const edges = [this.head.bytes, this.head.nameStart(field), this.head.nameEnd(field)] as const;
+      if (FORBIDDEN.has(...edges) || head?.takesOut(...edges) === true) return false;
     }
     return true;
   }

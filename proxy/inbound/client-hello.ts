@@ -12,6 +12,9 @@ export type ClientHelloOutcome = ClientHello | 'more' | 'none';
 /** Longest ClientHello read, in bytes: post-quantum key shares make 2 KiB common; Envoy's inspector takes 16 KiB. */
 const MAX_HELLO = 16 * 1024;
 
+/** All records are read again with each byte that comes: 16 KiB in records of one byte, sent one by one, took 30 s. */
+const MAX_RECORDS = 2_048;
+
 const HANDSHAKE = 22;
 const CLIENT_HELLO = 1;
 const EXT_SERVER_NAME = 0;
@@ -31,6 +34,7 @@ export function readClientHello(bytes: Buffer): ClientHelloOutcome {
     // RFC 8446 5.1: no handshake record is empty, and none is longer than 2^14.
     if (length === 0 || length > 2 ** 14) return 'none';
     const piece = bytes.subarray(at + 5, at + 5 + length);
+    if (message.length === MAX_RECORDS) return 'none';
     message.push(piece);
     collected += piece.length;
     if (wanted === 4 && collected >= 4) {

@@ -15,11 +15,15 @@ const MODE_UNKNOWN: Way = Object.freeze({
   reason: 'nobody said whether the workload takes plaintext',
 });
 
+/** Node takes an empty host for this machine. */
+const NOWHERE: Way = Object.freeze({ kind: 'refused', reason: 'the workload has no address' });
+
 /**
  * Mutual TLS wherever there is a sidecar, unless its mode says DISABLE, as Istio's auto mTLS has it. Plaintext only
  * where somebody said so: what is not known is not "off" (invariant 5).
  */
 export function wayTo(workload: Workload, port: number): Way {
+  if (workload.addresses.length === 0 && workload.hostname === '') return NOWHERE;
   const mode = workload.mtlsMode(port);
   if (workload.sidecar) return mode === 'DISABLE' ? PLAINTEXT : MTLS;
   if (mode === 'STRICT') return STRICT_WITHOUT_SIDECAR;

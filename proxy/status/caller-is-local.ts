@@ -9,9 +9,13 @@ import { isIP } from 'node:net';
 export function callerIsLocal({ socket, headers }: Pick<IncomingMessage, 'headers'> & { socket: Remote }): boolean {
   if (!isLoopback(socket.remoteAddress ?? '')) return false;
   if (headers.origin !== undefined || headers['sec-fetch-site'] !== undefined) return false;
+  // Somebody else's word, passed on from here: an ingress listener may lead to this port, for its metrics.
+  if (PASSED_ON.some((name) => headers[name] !== undefined)) return false;
   const host = (headers.host ?? '').replace(/:\d+$/, '').replaceAll(/[[\]]/g, '');
   return host === 'localhost' || isIP(host) !== 0;
 }
+
+const PASSED_ON = ['x-forwarded-client-cert', 'x-forwarded-for', 'forwarded', 'via'];
 
 interface Remote {
   readonly remoteAddress?: string | undefined;

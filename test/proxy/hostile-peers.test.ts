@@ -240,4 +240,61 @@ describe('a sidecar among hostile peers', () => {
     assert.match(await call(), /^HTTP\/1.1 50[03] /);
     assert.match(await call(), /^HTTP\/1.1 50[03] /);
   });
+
+  it('calls no application of this machine for a workload that has no address (invariant 5)', async () => {
+    answerAll();
+    const book = new TestBook();
+    const host = 'catalog.shop.svc.cluster.local';
+    const peer = workload({
+      name: 'catalog',
+      sidecar: false,
+      services: { [`shop/${host}`]: { 80: application.port } },
+    });
+    book.set(host, { kind: 'service', service: service(host, [80]), workloads: [{ ...peer, addresses: [] }] });
+    const own = workload({ name: 'front' });
+    const sidecar = await start({
+      config: sidecarConfig({ workload: own, rootsPem: mesh.rootPem, outbound: [{}] }),
+      identity: catalog,
+      book,
+    });
+    const raw = await client(sidecar.outboundPort());
+    raw.send(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    await raw.received.untilText('the workload has no address');
+  });
+
+  it('brings no denied path to the application in whatever disguise (invariant 7)', async () => {
+    const seen: string[] = [];
+    application.onConnection = ({ socket }) => {
+      socket.on('data', (bytes: Buffer) => {
+        seen.push(bytes.toString('latin1').split('\r\n', 1)[0] ?? '');
+        socket.write(OK);
+      });
+    };
+    const deny = { action: 'DENY', rules: [{ to: [{ operation: { paths: ['/admin', '/admin/*'] } }] }] };
+    const sidecar = await start({ config: config({}, { policies: { deny } }), identity: catalog });
+    const targets = String.raw`
+      /admin /admin?a /admin#a /%61dmin /%61%64%6d%69%6e /x/../admin /x/%2e%2e/admin /./admin /x/.%2e/admin /%2e/admin
+      /x\..\admin /x/y/../../admin \admin /\..\admin http://h/admin http://h/%61dmin http://h/x/../admin http://h\admin
+      #/admin admin //../admin http://h?/../admin http://a@h/admin */../admin /%%36%31dmin /%2%35admin /.. /x/..%00/admin
+    `
+      .trim()
+      .split(/\s+/);
+    for (const target of targets) {
+      const raw = await client(sidecar.inboundPort());
+      raw.send(`GET ${target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`);
+      await raw.received.until(({ ended, closed }) => ended || closed);
+      raw.close();
+    }
+    // What a reader makes of it that decodes as often as it can, before and after it resolves dots.
+    const read = (line: string): string => {
+      let path = line.split(' ')[1]?.split('?', 1)[0] ?? '';
+      for (let times = 0; times < 3; times += 1) path = path.replaceAll(/%([2-7][0-9a-f])/gi, decodeURIComponent);
+      return new URL(path.replaceAll(/^\/+/g, '/'), 'http://h').pathname;
+    };
+    assert.deepEqual(
+      seen.filter((line) => read(line).startsWith('/admin')),
+      [],
+    );
+    assert.ok(seen.length > 0);
+  });
 });

@@ -1,6 +1,8 @@
 import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
 import { BodyReader } from '../../../proxy/http1/body-reader.ts';
+import { FieldNameSet } from '../../../proxy/http1/field-names.ts';
+import { RequestHead } from '../../../proxy/http1/request-head.ts';
 
 interface Result {
   readonly passed: string;
@@ -48,6 +50,21 @@ describe('the chunked body reader', () => {
     const result = once('5;a=b;c="d"\r\nhello\r\n0;x\r\n\r\n');
     assert.equal(result.passed, '5\r\nhello\r\n0\r\n\r\n');
     assert.ok(result.done);
+  });
+
+  it('takes no trailer that was taken out of the head (invariant 6)', () => {
+    for (const name of ['X-Jwt-Payload', 'x_jwt_payload']) {
+      const head = new RequestHead();
+      head.drop(new FieldNameSet(['x-jwt-payload']));
+      const reader = new BodyReader();
+      reader.begin('chunked', 0, head);
+      const bytes = Buffer.from(`0\r\n${name}: e30\r\n\r\n`, 'latin1');
+      assert.equal(reader.consume(bytes, 0, bytes.length, { forward: () => {} }), -1, name);
+      // The next message on the connection is another.
+      head.clear();
+      reader.begin('chunked', 0, head);
+      assert.equal(reader.consume(bytes, 0, bytes.length, { forward: () => {} }), bytes.length, name);
+    }
   });
 
   it('passes harmless trailers on', () => {

@@ -51,6 +51,12 @@ describe('reading a ClientHello', () => {
     assert.deepEqual(readClientHello(await clientHello({})), { serverName: '', alpn: [] });
   });
 
+  it('gives up on one that is crumbled to keep it busy', () => {
+    const crumbled = inRecords(Buffer.concat([Buffer.alloc(5), Buffer.from([1, 0, 0x20, 0]), Buffer.alloc(0x2000)]), 1);
+    assert.equal(readClientHello(crumbled), 'none');
+    assert.equal(readClientHello(crumbled.subarray(0, 6 * 2_000)), 'more');
+  });
+
   it('waits for every byte of it, in one record or in many', async () => {
     const hello = await clientHello({ servername: 'catalog', ALPNProtocols: ['istio'] });
     const whole = readClientHello(hello);

@@ -27,6 +27,11 @@ describe('a caller of drain and quit (invariant 6)', () => {
     assert.ok(!local('127.0.0.1', { host: 'example.org' }));
     assert.ok(!local('127.0.0.1', { host: '' }));
   });
+
+  it('is nobody whose request was passed on from here', () => {
+    assert.ok(!local('127.0.0.1', { 'x-forwarded-client-cert': 'URI=spiffe://cluster.local/ns/shop/sa/front' }));
+    assert.ok(!local('127.0.0.1', { 'x-forwarded-for': '10.0.0.1' }));
+  });
 });
 
 describe('readiness', () => {
