@@ -55,7 +55,10 @@ export class Explainer {
         method: http ? method : undefined,
         path: http ? path : undefined,
         headers: new Map(http ? [['host', to.host]] : []),
+        claims: undefined,
+        sni: undefined,
         sourceIp: undefined,
+        remoteIp: undefined,
       },
       { snapshot: this.#snapshot, settings: this.#settings },
     );
