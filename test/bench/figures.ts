@@ -12,6 +12,14 @@ export const FIGURES: Readonly<Record<string, RegisteredFigure>> = {
     what: 'CPU of one HTTP/1.1 request through the inbound data path, with mTLS, one rule and XFCC',
     load: async () => (await import('./http1-cpu.ts')).http1Cpu,
   },
+  'handshake-cpu': {
+    what: 'CPU of one new mTLS connection with one request, a full handshake, same key exchange on both',
+    load: async () => (await import('./handshake-cpu.ts')).handshakeCpu,
+  },
+  'handshake-resumed-cpu': {
+    what: 'the same where the handshake resumes a session',
+    load: async () => (await import('./handshake-cpu.ts')).handshakeResumedCpu,
+  },
   'issuance-cpu': {
     what: "CPU of one issuance, from the call's bytes to a durable certificate",
     load: async () => (await import('./issuance-cpu.ts')).issuanceCpu,
