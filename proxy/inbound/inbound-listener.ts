@@ -59,6 +59,7 @@ export class InboundListener {
     this.#silence = silence ?? DEFAULT_SILENCE;
     this.#patience = patience ?? DEFAULT_PATIENCE;
     this.#tls = createTlsTerminator({
+      clock,
       identity: services.identity,
       verifyPeer: services.verifyPeer,
       http2: services.serveHttp2 !== undefined,
