@@ -1,9 +1,11 @@
 import { constants } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type SecureContextOptions, type TLSSocket } from 'node:tls';
+import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import { chainReader, sentChain } from '../../src/wire/peer-chain.ts';
+import { HandshakeGate, type Handshake, type HandshakeLimits } from './handshake-gate.ts';
 import type { IdentityMaterial, IdentitySource, VerifyPeer } from './identity-source.ts';
 import { SessionChains } from './session-chains.ts';
 
@@ -43,14 +45,14 @@ export interface Terminated {
 }
 
 export interface TlsTerminatorOptions {
-  /** Monotonic milliseconds. */
-  readonly clock: { readonly elapsed: () => number };
+  readonly clock: Clock;
   readonly identity: IdentitySource;
   readonly verifyPeer: VerifyPeer;
   /** Whether HTTP/2 may be negotiated. */
   readonly http2: boolean;
   /** How many different certificates peers may have to resume with. */
   readonly mostPeers?: number;
+  readonly limits?: HandshakeLimits | undefined;
   readonly logger: Logger;
 }
 
@@ -71,12 +73,20 @@ export interface TlsTerminator {
  */
 export function createTlsTerminator(options: TlsTerminatorOptions): TlsTerminator {
   const { clock, identity, verifyPeer, http2, mostPeers = MOST_PEERS, logger } = options;
-  interface Waiting {
+  interface Waiting extends Handshake {
     readonly done: (terminated: Terminated) => void;
     readonly failed: (reason: string) => void;
   }
   // tls.Server tells of its sockets later and without ours, so the two are joined by their addresses.
   const waiting = new Map<string, Waiting>();
+  const gate = new HandshakeGate(clock, options.limits);
+  const take = (key: string): Waiting | undefined => {
+    const entry = waiting.get(key);
+    if (entry === undefined) return undefined;
+    waiting.delete(key);
+    gate.leave(entry);
+    return entry;
+  };
   // What new handshakes use; an unusable successor does not take its place.
   let inUse: IdentityMaterial | undefined;
   let since = 0;
@@ -94,9 +104,7 @@ export function createTlsTerminator(options: TlsTerminatorOptions): TlsTerminato
   });
   const chainOf = chainReader(server, sentChain);
   server.on('secureConnection', (socket) => {
-    const key = addressKey(socket);
-    const entry = waiting.get(key);
-    waiting.delete(key);
+    const entry = take(addressKey(socket));
     const refuse = (reason: string): void => {
       socket.destroy();
       entry?.failed(reason);
@@ -128,9 +136,7 @@ export function createTlsTerminator(options: TlsTerminatorOptions): TlsTerminato
     }
   });
   server.on('tlsClientError', (error: Error & { code?: string; reason?: string }, socket) => {
-    const key = addressKey(socket);
-    const entry = waiting.get(key);
-    waiting.delete(key);
+    const entry = take(addressKey(socket));
     socket.destroy();
     entry?.failed(handshakeReason(error));
   });
@@ -167,14 +173,21 @@ export function createTlsTerminator(options: TlsTerminatorOptions): TlsTerminato
       }
       if (clock.elapsed() - since > TICKET_KEYS_LIVE) renewContext();
       const key = addressKey(socket);
-      waiting.set(key, { done, failed });
+      const entry: Waiting = {
+        done,
+        failed,
+        begin: () => server.emit('connection', socket),
+        giveUp: (reason) => {
+          waiting.delete(key);
+          socket.destroy();
+          failed(reason);
+        },
+      };
+      waiting.set(key, entry);
       socket.once('close', () => {
-        const entry = waiting.get(key);
-        if (entry === undefined || entry.done !== done) return;
-        waiting.delete(key);
-        entry.failed('the peer left during the handshake');
+        if (waiting.get(key) === entry) take(key)?.failed('the peer left during the handshake');
       });
-      server.emit('connection', socket);
+      gate.enter(entry);
     },
     close() {
       unsubscribe();

@@ -419,6 +419,16 @@ describe('the inbound listener', () => {
       await second.received.until(({ text }) => text.startsWith('HTTP/1.1 403'));
     });
 
+    it('serves who shakes hands, also beside hundreds who open and say nothing (slow)', async () => {
+      const before = await secure();
+      await Promise.all(Array.from({ length: 300 }, plain));
+      // Open connections do not notice, and new ones wait for the silent ones' time to be over.
+      await exchange(before);
+      await Promise.all(Array.from({ length: 20 }, async () => secure()));
+      await exchange(await secure());
+      assert.ok(refused.includes('the handshake took too long while others waited'), refused.join());
+    });
+
     it('passes opaque TCP on inside mTLS, also where the server speaks first', async () => {
       const raw = await secure({ ALPNProtocols: ['istio-peer-exchange', 'istio'] });
       const { socket } = await upstream.connection(0);

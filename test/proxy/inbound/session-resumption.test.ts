@@ -8,6 +8,7 @@ import { createTlsTerminator, type Terminated, type TlsTerminator } from '../../
 import { createPeerVerifier } from '../../../proxy/verify-peer.ts';
 import { RecordingLogger } from '../../fakes/logger.ts';
 import { TestMesh, type TestIdentity } from '../../fakes/mesh-certificates.ts';
+import { realClock } from '../../fakes/real-clock.ts';
 import { sidecarConfig, workload } from '../sidecar-world.ts';
 
 const SERVER = 'spiffe://cluster.local/ns/shop/sa/catalog';
@@ -43,7 +44,7 @@ for (const maxVersion of ['TLSv1.3', 'TLSv1.2'] as const) {
 
     const start = (): { readonly terminator: TlsTerminator; readonly listener: Server } => {
       const made = createTlsTerminator({
-        clock: { elapsed: () => elapsed },
+        clock: { ...realClock, elapsed: () => elapsed },
         identity: {
           current: () => material,
           onChange: (call) => {

@@ -64,8 +64,8 @@ for (const maxVersion of ['TLSv1.3', 'TLSv1.2'] as const) {
         onSecured: (how) => secured.push(how),
       });
     };
-    /** One connection: whether it was resumed, or why it was refused. */
-    const call = async (transport: UpstreamTransport): Promise<'resumed' | 'full' | string> => {
+    /** One connection: `resumed` or `full`, or why it was refused. */
+    const call = async (transport: UpstreamTransport): Promise<string> => {
       const socket = transport.connect() as TLSSocket;
       open.push(socket);
       // TLS 1.3 gives it some time after the handshake, before or after the first data.
