@@ -4,6 +4,8 @@ import { createServer, type SecureContextOptions, type TLSSocket } from 'node:tl
 import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
+import { MESH_CIPHERS } from '../../src/pki/mesh-ciphers.ts';
+import { presentedChain } from '../../src/pki/presented-chain.ts';
 import { chainReader, sentChain } from '../../src/wire/peer-chain.ts';
 import { HandshakeGate, type Handshake, type HandshakeLimits } from './handshake-gate.ts';
 import type { IdentityMaterial, IdentitySource, VerifyPeer } from './identity-source.ts';
@@ -28,6 +30,7 @@ const TICKET_KEYS_LIVE = 3_600_000;
 
 const BASE: SecureContextOptions & { readonly sessionTimeout: number; readonly sessionIdContext: string } = {
   minVersion: 'TLSv1.2',
+  ciphers: MESH_CIPHERS,
   // Neither early data nor resumption without a new key exchange: both are off unless they are asked for.
   secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
   sessionTimeout: TICKET_KEYS_LIVE / 1_000,
@@ -142,7 +145,7 @@ export function createTlsTerminator(options: TlsTerminatorOptions): TlsTerminato
   });
   const use = (material: IdentityMaterial): void => {
     const { keyPem, chainPem, rootsPem } = material;
-    server.setSecureContext({ ...BASE, key: keyPem, cert: chainPem, ca: rootsPem });
+    server.setSecureContext({ ...BASE, key: keyPem, cert: presentedChain(chainPem, rootsPem), ca: rootsPem });
     inUse = material;
     since = clock.elapsed();
     sessions.turn();

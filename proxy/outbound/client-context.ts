@@ -1,4 +1,6 @@
 import { createSecureContext, type SecureContext } from 'node:tls';
+import { MESH_CIPHERS } from '../../src/pki/mesh-ciphers.ts';
+import { presentedChain } from '../../src/pki/presented-chain.ts';
 import type { IdentitySource } from '../inbound/identity-source.ts';
 
 /**
@@ -18,7 +20,13 @@ export function createClientContext(identity: IdentitySource): () => SecureConte
       const { keyPem, chainPem, rootsPem, version } = material;
       made = {
         version,
-        context: createSecureContext({ key: keyPem, cert: chainPem, ca: rootsPem, minVersion: 'TLSv1.2' }),
+        context: createSecureContext({
+          key: keyPem,
+          cert: presentedChain(chainPem, rootsPem),
+          ca: rootsPem,
+          minVersion: 'TLSv1.2',
+          ciphers: MESH_CIPHERS,
+        }),
       };
     }
     return made.context;

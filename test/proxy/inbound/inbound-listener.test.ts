@@ -399,6 +399,12 @@ describe('the inbound listener', () => {
       await exchange(await secure({ maxVersion: 'TLSv1.2' }));
     });
 
+    it('speaks TLS 1.2 with authenticated encryption alone', async () => {
+      const raw = await secure({ maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA' });
+      assert.ok(raw.received.error !== undefined);
+      await exchange(await secure({ maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES256-GCM-SHA384' }));
+    });
+
     it('resumes sessions, and knows the peer as before', async () => {
       for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
         const heard = await exchange(await secure({ maxVersion }));
