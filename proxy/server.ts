@@ -12,6 +12,7 @@ import { createMetrics, type Metrics } from '../src/observe/metrics.ts';
 import { serveStatus, type StatusRoutes, type StatusServer } from '../src/observe/status-server.ts';
 import { SidecarAgent } from './agent/sidecar-agent.ts';
 import type { SidecarConfig } from './agent/sidecar-config.ts';
+import { giveBackMemory } from './give-back-memory.ts';
 import { exposedPorts } from './inbound/exposed-application.ts';
 import { lockPort } from './listen/port-lock.ts';
 import { createMeshIdentity } from './mesh-identity.ts';
@@ -185,6 +186,7 @@ class RunningProxy implements ProxyProcess {
     const [problem] = sidecar.problems;
     if (problem !== undefined) throw problem;
     if (!known) await this.#serve(statusAddress(config));
+    giveBackMemory();
     this.#listening = true;
     this.#watchExposure(new Set());
     logger.info('the sidecar serves', {
