@@ -12,6 +12,10 @@ export const FIGURES: Readonly<Record<string, RegisteredFigure>> = {
     what: 'CPU of one HTTP/1.1 request through the inbound data path, with mTLS, one rule and XFCC',
     load: async () => (await import('./http1-cpu.ts')).http1Cpu,
   },
+  'idle-memory': {
+    what: 'memory of the whole sidecar with 1000 idle mTLS connections',
+    load: async () => (await import('./idle-memory.ts')).idleMemory,
+  },
   'issuance-cpu': {
     what: "CPU of one issuance, from the call's bytes to a durable certificate",
     load: async () => (await import('./issuance-cpu.ts')).issuanceCpu,

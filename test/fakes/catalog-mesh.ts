@@ -47,8 +47,8 @@ interface Application {
  * addresses that no other mesh and no other test process has.
  */
 export class CatalogMesh {
-  readonly ca: RunningCa;
   readonly folder: string;
+  #ca: RunningCa;
   /** Such as `127.101.3`; workloads have the numbers from 1 on. */
   readonly net: string;
   /** What reached the application, the oldest first. */
@@ -57,7 +57,7 @@ export class CatalogMesh {
   readonly #proxies: RunningProxy[] = [];
 
   private constructor(parts: { ca: RunningCa; folder: string; net: string; application: Application }) {
-    this.ca = parts.ca;
+    this.#ca = parts.ca;
     this.folder = parts.folder;
     this.net = parts.net;
     this.#application = parts.application;
@@ -76,6 +76,17 @@ export class CatalogMesh {
     return new CatalogMesh({ ca, folder, net, application });
   }
 
+  get ca(): RunningCa {
+    return this.#ca;
+  }
+
+  /** Ends the CA in that way and starts it at the same port. */
+  async restartCa(signal: NodeJS.Signals): Promise<void> {
+    const { port } = this.#ca;
+    await this.#ca.stop(signal);
+    this.#ca = await RunningCa.start(this.folder, ['--ca-listen', `127.0.0.1:${port}`]);
+  }
+
   /** Where the sidecar of the catalog takes calls: HTTP at 8080, opaque bytes at 9000. */
   get address(): string {
     return `${this.net}.2`;
@@ -91,8 +102,8 @@ export class CatalogMesh {
   }
 
   /** Starts the sidecar of a workload and waits until it serves. */
-  async sidecar(workload: string, flags: readonly string[] = []): Promise<RunningProxy> {
-    const proxy = await RunningProxy.start({ ca: this.ca, workload, flags });
+  async sidecar(workload: string, flags: readonly string[] = [], binary?: string): Promise<RunningProxy> {
+    const proxy = await RunningProxy.start({ ca: this.ca, workload, flags, binary });
     this.#proxies.push(proxy);
     return proxy;
   }
