@@ -56,6 +56,7 @@ export class TestSidecar {
       config: this.config,
       identity: this.identity,
       book: this.book,
+      keySets: { find: () => undefined, askAgain: () => undefined },
       accessLog: this.#accessLog,
       lookup: lookup ?? (async () => []),
       proxy: { host: '127.0.0.2', port: 0 },
