@@ -100,6 +100,7 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     config: agent,
     identity: createMeshIdentity(agent.identity, agent),
     book: agent.book,
+    keySets: agent.keySets,
     lookup: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
     proxy: proxy.outbound,
     decisions,

@@ -12,6 +12,8 @@ import type {
   SidecarConfigSource,
 } from './agent/sidecar-config.ts';
 import { normalizeTarget } from './authorize/normalize-target.ts';
+import type { KeySets } from './authorize/tokens/key-sets.ts';
+import { createTokenStep } from './authorize/tokens/token-step.ts';
 import { createPolicyAuthorizer } from './authorize/policy-authorizer.ts';
 import type { DecisionLog } from './decisions/decision-log.ts';
 import { createHttpEngine, type HttpEngine } from './http1/http-engine.ts';
@@ -42,6 +44,8 @@ export interface SidecarOptions {
   readonly config: SidecarConfigSource;
   readonly identity: IdentitySource;
   readonly book: AddressBook;
+  /** The keys that tokens are verified by. */
+  readonly keySets: KeySets;
   readonly accessLog: AccessLog;
   /** Keeps what policy decided of requests; without it nothing is kept. */
   readonly decisions?: DecisionLog | undefined;
@@ -88,7 +92,12 @@ export class Sidecar {
     this.#applications = new UpstreamPools(this.#deadlines);
     const istio = createIstioMetrics({ metrics });
     const peers = createPeerVerifier(config, clock);
-    const authorizer = createPolicyAuthorizer({ config, decisions, logger });
+    const authorizer = createPolicyAuthorizer({
+      config,
+      tokens: createTokenStep({ keys: options.keySets, clock }),
+      decisions,
+      logger,
+    });
     const services: Omit<InboundServices, 'route'> = {
       authorizer: (facts) => authorizer.forConnection(facts),
       // Without a configuration nothing is let in, and so no path is judged.

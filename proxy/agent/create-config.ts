@@ -5,11 +5,12 @@ import type { AuthorizationPolicy } from '../../src/policy/authorization-policy.
 import { compilePolicies } from '../../src/policy/compile-policies.ts';
 import { effectiveMtlsMode } from '../../src/policy/effective-mtls-mode.ts';
 import type { PeerAuthentication } from '../../src/policy/peer-authentication.ts';
+import { tokenRulesFor, type RequestAuthentication } from '../../src/policy/request-authentication.ts';
 import { decodePem } from '../../src/pki/pem.ts';
 import { DEFAULT_MESH, type MeshConfig } from '../../src/resources/mesh.ts';
 import type { Workload } from './destination.ts';
 import { listenersOf } from './listeners.ts';
-import type { PushedSidecar } from './read-resource.ts';
+import type { PushedKeySet, PushedSidecar } from './read-resource.ts';
 import type { SidecarConfig, SidecarPolicies } from './sidecar-config.ts';
 
 /** Everything that a configuration is made of; each field another object when it changes. */
@@ -17,6 +18,8 @@ export interface ConfigParts {
   readonly workload: Workload;
   readonly authorizationPolicies: ReadonlyMap<string, AuthorizationPolicy>;
   readonly peerAuthentications: ReadonlyMap<string, PeerAuthentication>;
+  readonly requestAuthentications: ReadonlyMap<string, RequestAuthentication>;
+  readonly keySets: ReadonlyMap<string, PushedKeySet>;
   readonly sidecars: ReadonlyMap<string, PushedSidecar>;
   readonly meshes: ReadonlyMap<string, MeshConfig>;
   readonly rootsPem: string;
@@ -69,6 +72,11 @@ export function createConfig(parts: ConfigParts, names: MeshNames, before: MadeC
     outboundHosts: keep(before?.config.outboundHosts, outboundHosts),
     outboundTrafficPolicy: sidecar?.sidecar.outboundTrafficPolicy ?? mesh.outboundTrafficPolicy,
     policies: samePolicies ? before.config.policies : policiesOf(parts, { names, trustDomains }),
+    tokenRules: keep(
+      before?.config.tokenRules,
+      tokenRulesFor(parts.requestAuthentications.values(), { workload, rootNamespace: names.rootNamespace }),
+    ),
+    keySets: parts.keySets,
     mesh,
     trustDomains,
     rootsPem,

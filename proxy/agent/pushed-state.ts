@@ -8,7 +8,9 @@ import type { HeldAddresses } from './held-addresses.ts';
 import {
   readAuthorizationPolicy,
   readMesh,
+  readKeySet,
   readPeerAuthentication,
+  readRequestAuthentication,
   readSidecar,
   readTrustBundle,
 } from './read-resource.ts';
@@ -107,6 +109,15 @@ export class PushedState implements SidecarConfigSource {
       }
       case CONTROL_TYPES.peerAuthentication:
         return { parts: { peerAuthentications: merged(parts.peerAuthentications, update, readPeerAuthentication) } };
+      case CONTROL_TYPES.requestAuthentication: {
+        const before = parts.requestAuthentications;
+        return { parts: { requestAuthentications: merged(before, update, readRequestAuthentication) } };
+      }
+      case CONTROL_TYPES.keySet: {
+        const before = parts.keySets;
+        const keySets = merged(before, update, (resource) => readKeySet(resource, before?.get(resource.name)));
+        return { parts: { keySets } };
+      }
       case CONTROL_TYPES.sidecar:
         return { parts: { sidecars: single(merged(parts.sidecars, update, readSidecar), 'Sidecar') } };
       case CONTROL_TYPES.configMap:
@@ -187,6 +198,8 @@ const FIELDS = [
   'workload',
   'authorizationPolicies',
   'peerAuthentications',
+  'requestAuthentications',
+  'keySets',
   'sidecars',
   'meshes',
   'rootsPem',

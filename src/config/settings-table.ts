@@ -1,4 +1,5 @@
 import { isTrustDomain } from '../identity/trust-domain.ts';
+import { parseIpRange } from '../policy/ip-range.ts';
 import {
   durationSetting,
   enumSetting,
@@ -79,6 +80,21 @@ export const SETTINGS = {
       check: (item) => DNS_NAME.test(item) || /^[0-9a-fA-F:.]+$/.test(item),
       expected: 'a list of DNS names and IP addresses',
     }),
+    keySets: {
+      allowAddresses: listSetting({
+        default: '',
+        purpose:
+          'Addresses and CIDR ranges that keys of RequestAuthentications may be fetched from, over plain http too, besides public addresses over https.',
+        commands: ca,
+        check: (item) => parseIpRange(item) !== undefined,
+        expected: 'a list of IP addresses and CIDR ranges',
+      }),
+      caFile: pathSetting({
+        default: undefined,
+        purpose: "PEM of the roots that servers of such keys are verified by, instead of the system's.",
+        commands: ca,
+      }),
+    },
     ttl: {
       default: durationSetting({
         default: '24h',

@@ -59,6 +59,7 @@ export class TestSidecar {
       config: this.config,
       identity: this.identity,
       book: this.book,
+      keySets: { find: () => undefined, askAgain: () => undefined },
       accessLog: this.#accessLog,
       decisions: this.decisions,
       randomBytes,

@@ -55,6 +55,7 @@ async function serve({ upstreamPort, identity, allowed }: Order): Promise<number
     metrics,
     config: new world.TestConfig(config),
     identity: new world.TestIdentitySource(identity),
+    keySets: { find: () => undefined, askAgain: () => undefined },
     book: new world.TestBook(),
     accessLog: new AccessLog({
       mode: 'errors',

@@ -11,7 +11,10 @@ import { makeCertificate } from '../../fakes/certificates.ts';
 import { RecordingLogger } from '../../fakes/logger.ts';
 import { pushedDocument, pushedRoots, pushedService, pushedWorkload, uidOf } from '../../fakes/pushed-resources.ts';
 
-const { address, authorizationPolicy, peerAuthentication, sidecar, configMap, secret } = CONTROL_TYPES;
+const { address, authorizationPolicy, peerAuthentication, requestAuthentication, keySet, sidecar, configMap, secret } =
+  CONTROL_TYPES;
+/** What a complete configuration needs besides workload and roots, all of which may be empty. */
+const REST = [authorizationPolicy, peerAuthentication, requestAuthentication, keySet, sidecar, configMap];
 
 const OWN = {
   name: 'catalog',
@@ -53,7 +56,7 @@ describe('what the control stream pushed', () => {
   const complete = (): SidecarConfig => {
     good(address, pushedWorkload(OWN));
     good(secret, pushedRoots(roots[0] ?? ''));
-    for (const type of [authorizationPolicy, peerAuthentication, sidecar, configMap]) good(type);
+    for (const type of REST) good(type);
     return config();
   };
   const config = (): SidecarConfig => state.current() ?? assert.fail('there is no configuration');
@@ -62,6 +65,8 @@ describe('what the control stream pushed', () => {
     const pushes: [string, XdsResource[]][] = [
       [authorizationPolicy, [deny('d')]],
       [peerAuthentication, []],
+      [requestAuthentication, []],
+      [keySet, []],
       [sidecar, []],
       [configMap, []],
       [secret, [pushedRoots(roots[0] ?? '')]],
@@ -220,7 +225,7 @@ describe('what the control stream pushed', () => {
   it('says nothing where nothing changed', () => {
     complete();
     const { length } = told;
-    for (const type of [authorizationPolicy, peerAuthentication, sidecar, configMap]) good(type);
+    for (const type of REST) good(type);
     good(secret, pushedRoots(roots[0] ?? ''));
     good(address, pushedService({ hostname: 'prices.shop.internal' }));
     assert.equal(told.length, length);
