@@ -12,6 +12,8 @@ import type {
   SidecarConfigSource,
 } from './agent/sidecar-config.ts';
 import { normalizeTarget } from './authorize/normalize-target.ts';
+import { createCheckMetrics } from './authorize/custom/check-metrics.ts';
+import { createProviderStep, type ProviderStep } from './authorize/custom/custom-step.ts';
 import { createPolicyAuthorizer } from './authorize/policy-authorizer.ts';
 import { createHttpEngine, type HttpEngine } from './http1/http-engine.ts';
 import { InboundListener } from './inbound/inbound-listener.ts';
@@ -60,6 +62,7 @@ export class Sidecar {
   readonly #deadlines: Deadlines;
   readonly #engine: HttpEngine;
   readonly #tally: TcpTally;
+  readonly #providers: ProviderStep;
   readonly #pools: UpstreamPools;
   readonly #applications: UpstreamPools;
   readonly #inbound: ListenerSet<InboundPlace>;
@@ -82,7 +85,19 @@ export class Sidecar {
     this.#applications = new UpstreamPools(this.#deadlines);
     const istio = createIstioMetrics({ metrics });
     const peers = createPeerVerifier(config, clock);
-    const authorizer = createPolicyAuthorizer({ config, logger });
+    const router = new Router({
+      clock,
+      config,
+      identity,
+      book,
+      pools: this.#pools,
+      verifyPeer: peers.verify,
+      lookup,
+      istio,
+      isOwn: (address, port) => this.#outbound.has(address, port),
+    });
+    this.#providers = createProviderStep({ router, clock, logger, metrics: createCheckMetrics(metrics) });
+    const authorizer = createPolicyAuthorizer({ config, logger, custom: this.#providers });
     const services: Omit<InboundServices, 'route'> = {
       authorizer: (facts) => authorizer.forConnection(facts),
       // Without a configuration nothing is let in, and so no path is judged.
@@ -98,17 +113,6 @@ export class Sidecar {
       clock,
       logger,
       create: (key, place) => this.#createInbound(key, place, services),
-    });
-    const router = new Router({
-      clock,
-      config,
-      identity,
-      book,
-      pools: this.#pools,
-      verifyPeer: peers.verify,
-      lookup,
-      istio,
-      isOwn: (address, port) => this.#outbound.has(address, port),
     });
     const reporter = new OutboundReporter({ clock, config, istio, tally: this.#tally, accessLog });
     this.#outbound = new ListenerSet({
@@ -171,6 +175,7 @@ export class Sidecar {
     this.#stopListening();
     await this.#inbound.close();
     await this.#outbound.close();
+    this.#providers.close();
     this.#pools.renew();
     this.#applications.renew();
     this.#tally.close();

@@ -4,6 +4,7 @@ import { FieldNameSet } from '../http1/field-names.ts';
 import type { HeadEdits } from '../http1/head-writer.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { RequestRecord } from '../http1/request-record.ts';
+import type { WaitingClient } from '../http1/waiting-client.ts';
 import type { UpstreamPool } from '../upstream/pool.ts';
 import type { ConnectionAuthorizer, Verdict } from './connection-authorizer.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
@@ -73,13 +74,13 @@ export function createInboundHttp(options: InboundHttpOptions): HttpHandler {
   };
 
   return {
-    onRequest(head: RequestHead): Decision {
+    onRequest(head: RequestHead, client: WaitingClient): Decision {
       const response = onHead?.(head, facts);
       head.drop(ASSERTED_FIELDS);
       const path = normalizePath(head.path);
       if (path === undefined) return PATH_REFUSED;
       const rewritten = path === head.path ? undefined : path;
-      const verdict = authorizer.decide(head, path);
+      const verdict = authorizer.decide(head, path, client);
       if (verdict instanceof Promise) {
         return { kind: 'pending', decision: verdict.then((decided) => conclude(decided, rewritten, response)) };
       }

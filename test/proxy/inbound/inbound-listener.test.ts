@@ -102,6 +102,7 @@ describe('the inbound listener', () => {
         }),
         authorizer: (facts) => ({
           decide: (_head, path) => decide(facts, path),
+          admitConnection: () => decide(facts, undefined),
           decideConnection: () => decide(facts, undefined),
         }),
         normalizePath: (path) => (path.includes('%00') ? undefined : path.replaceAll('//', '/')),
