@@ -320,8 +320,12 @@ interface Accepted {
 /** Judges a connection as TCP, at once where nobody has to be asked. */
 function admit(authorizer: ConnectionAuthorizer, socket: Socket, done: (verdict: Verdict) => void): void {
   const verdict = authorizer.admitConnection({ onGone: (listener) => socket.once('close', listener) });
-  if (verdict instanceof Promise) void verdict.then(done);
-  else done(verdict);
+  if (!(verdict instanceof Promise)) {
+    done(verdict);
+    return;
+  }
+  const wait = async (): Promise<void> => done(await verdict);
+  void wait();
 }
 
 function plaintextFacts(socket: Socket, port: InboundPort | undefined): ConnectionFacts {

@@ -199,7 +199,7 @@ function readAnswer(
   };
   stream.on('response', (headers) => {
     if (headers[':status'] !== 200) problem ??= `HTTP status ${headers[':status'] ?? 'none'}`;
-    else if (!String(headers['content-type'] ?? '').startsWith('application/grpc')) problem ??= 'it is no gRPC server';
+    else if (!(headers['content-type'] ?? '').startsWith('application/grpc')) problem ??= 'it is no gRPC server';
     readStatus(headers);
   });
   stream.on('trailers', readStatus);

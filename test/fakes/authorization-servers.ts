@@ -108,18 +108,13 @@ export class GrpcAuthorizationServer {
           call.on('cancelled', () => {
             if (!answered) this.cancelled += 1;
           });
-          Promise.resolve()
-            .then(() => this.answer(call.request))
-            .then(
-              (answer) => {
-                answered = true;
-                done(null, answer);
-              },
-              (error: Error) => {
-                answered = true;
-                done(error);
-              },
-            );
+          const settle = async (): Promise<void> => {
+            const answer = await Promise.resolve(this.answer(call.request)).catch((error: Error) => error);
+            answered = true;
+            if (answer instanceof Error) done(answer);
+            else done(null, answer);
+          };
+          void settle();
         },
       },
     );

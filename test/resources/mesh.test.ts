@@ -46,7 +46,7 @@ extensionProviders:
     );
     assert.deepEqual(
       [grpc.timeout, grpc.statusOnError, grpc.failOpen, grpc.body?.maxBytes],
-      [600_000, 403, true, 1024],
+      [10_000, 403, true, 1024],
     );
     assert.deepEqual(other, { kind: 'other', name: 'prom' });
   });

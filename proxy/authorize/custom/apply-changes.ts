@@ -1,11 +1,11 @@
 import { FieldNameSet } from '../../http1/field-names.ts';
 import type { HeadEdits } from '../../http1/head-writer.ts';
 import { createFieldEdits, encodeFields, isField, type FieldToAdd } from '../field-edits.ts';
-import { PASSED, type AskedRequest, type Passed } from '../steps.ts';
+import { PASSED, type Passed } from '../steps.ts';
 import type { Changes } from './check.ts';
 
 /** What all providers want changed, in their order; what they may not change is left as it is (invariants 6 and 7). */
-export function passedWith(request: AskedRequest, all: readonly Changes[]): Passed {
+export function passedWith(all: readonly Changes[]): Passed {
   const changes = all.filter((each) => sizeOf(each) > 0);
   if (changes.length === 0) return PASSED;
   const replace = lastOfEach(changes.flatMap((each) => each.replace));
@@ -16,7 +16,6 @@ export function passedWith(request: AskedRequest, all: readonly Changes[]): Pass
     changes.flatMap((each) => each.replaceInResponse),
     changes.flatMap((each) => each.appendToResponse),
   );
-  void request;
   return { passed: true, edits, responseEdits: response };
 }
 

@@ -4,7 +4,7 @@ import type { Logger } from '../../../src/core/logger.ts';
 import type { CustomMatch } from '../../../src/policy/connection-decision.ts';
 import type { SidecarConfig } from '../../agent/sidecar-config.ts';
 import { ANSWERS, prepareAnswer, type PreparedAnswer } from '../../http1/answers.ts';
-import type { PeekedBody } from '../../http1/waiting-client.ts';
+import type { PeekedBody, PeekExtent, WaitingClient } from '../../http1/waiting-client.ts';
 import type { Denied } from '../../inbound/connection-authorizer.ts';
 import type { AskedConnection, AskedRequest, CustomStep, StepOutcome } from '../steps.ts';
 import { PASSED } from '../steps.ts';
@@ -71,9 +71,9 @@ class Providers implements ProviderStep {
     const providers = this.#find(request.config, matches);
     if ('allowed' in providers) return providers;
     const extent = bodyExtent(request, providers);
-    if (extent === undefined || request.client === undefined)
-      return this.#askAll({ request, providers, body: undefined });
-    return this.#withBody({ request, providers, extent });
+    const { client } = request;
+    if (extent === undefined || client === undefined) return this.#askAll({ request, providers, body: undefined });
+    return this.#withBody({ request, client, providers, extent });
   }
 
   askConnection(connection: AskedConnection, matches: readonly CustomMatch[]): StepOutcome | Promise<StepOutcome> {
@@ -129,26 +129,13 @@ class Providers implements ProviderStep {
     for (const [name, { client }] of before) if (this.#byName.get(name)?.client !== client) client.close();
   }
 
-  #withBody({ request, providers, extent }: BodyQuestion): Promise<StepOutcome> {
+  #withBody({ request, client, providers, extent }: BodyQuestion): Promise<StepOutcome> {
     const { maxBytes } = extent;
     if (this.#bodyBytes + maxBytes > MAX_BODY_BYTES) {
       return Promise.resolve(this.#allFailed(providers, 'too many bodies are being read'));
     }
     this.#bodyBytes += maxBytes;
-    return new Promise<PeekedBody | Denied>((resolve) => {
-      const timer = this.#options.clock.after(BODY_TIMEOUT, () => resolve(TOO_SLOW));
-      request.client?.onGone(() => {
-        timer.cancel();
-        resolve(GONE);
-      });
-      request.client?.peekBody(extent).then(
-        (body) => {
-          timer.cancel();
-          resolve(body);
-        },
-        () => resolve(GONE),
-      );
-    })
+    return this.#read(client, extent)
       .then((body) => {
         if ('allowed' in body) return body;
         const short = providers.some(({ provider }) => provider.body !== undefined && !fits(body, provider.body));
@@ -157,6 +144,14 @@ class Providers implements ProviderStep {
       .finally(() => {
         this.#bodyBytes -= maxBytes;
       });
+  }
+
+  /** Settles also where the client leaves, or takes its time. */
+  #read(client: WaitingClient, extent: PeekExtent): Promise<PeekedBody | Denied> {
+    const { promise: given, resolve: give } = Promise.withResolvers<Denied>();
+    const timer = this.#options.clock.after(BODY_TIMEOUT, () => give(TOO_SLOW));
+    client.onGone(() => give(GONE));
+    return Promise.race([client.peekBody(extent), given]).finally(() => timer.cancel());
   }
 
   /** All at once: the slowest says how long it takes. The first that refuses decides, and nobody else is waited for. */
@@ -182,7 +177,7 @@ class Providers implements ProviderStep {
           left -= 1;
           if (left > 0) return;
           const changes = answers.filter((each) => each !== undefined);
-          resolve('request' in question ? passedWith(question.request, changes) : PASSED);
+          resolve('request' in question ? passedWith(changes) : PASSED);
         });
         pending.push(check);
       }
@@ -267,7 +262,8 @@ type Question =
 interface BodyQuestion {
   readonly request: AskedRequest;
   readonly providers: readonly AskedProvider[];
-  readonly extent: { readonly maxBytes: number; readonly partial: boolean };
+  readonly client: WaitingClient;
+  readonly extent: PeekExtent;
 }
 
 function checkOf(question: Question, provider: AuthorizationProvider, time: number): Check {
@@ -288,7 +284,7 @@ function bodyFor({ body: wanted }: AuthorizationProvider, body: PeekedBody | und
 }
 
 /** How much of the body is read ahead: as much as the one that wants most. */
-function bodyExtent({ head }: AskedRequest, providers: readonly AskedProvider[]): BodyQuestion['extent'] | undefined {
+function bodyExtent({ head }: AskedRequest, providers: readonly AskedProvider[]): PeekExtent | undefined {
   // What follows an upgrade is no body.
   if (head.framing === 'none' || head.upgrade !== undefined) return undefined;
   const wanted = providers.flatMap(({ provider }) => provider.body ?? []);

@@ -11,7 +11,7 @@ export function providersOf(extensionProviders: readonly object[]): readonly Ext
   const { value, issues } = parseMesh({
     spec: { mesh: JSON.stringify({ extensionProviders }) },
     origin: { file: undefined, locate: () => ({ line: 1, column: 1 }) },
-  } as unknown as Parameters<typeof parseMesh>[0]);
+  });
   if (value === undefined) throw new Error(JSON.stringify(issues));
   return value.extensionProviders;
 }
@@ -56,7 +56,8 @@ export class CustomWorld {
   }
 
   get applicationPort(): number {
-    return (this.#application?.address() as AddressInfo).port;
+    const address = this.#application?.address() as AddressInfo | undefined;
+    return address?.port ?? 0;
   }
 
   config(

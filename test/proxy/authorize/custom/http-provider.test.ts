@@ -251,7 +251,7 @@ describe('an HTTP provider of external authorization', () => {
     client.socket.resetAndDestroy();
     await eventually(() => provider.open === 1);
     const results = await sidecar.series('sealwright_ext_authz_checks_total');
-    assert.deepEqual(results.map(({ labels }) => labels['result']).toSorted(), ['cancelled', 'ok']);
+    assert.deepEqual(new Set(results.map(({ labels }) => labels['result'])), new Set(['cancelled', 'ok']));
   });
 
   it('is asked anew about a request that waits while the policies change', async () => {
