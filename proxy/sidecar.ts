@@ -14,6 +14,8 @@ import type {
 import { normalizeTarget } from './authorize/normalize-target.ts';
 import type { KeySets } from './authorize/tokens/key-sets.ts';
 import { createTokenStep } from './authorize/tokens/token-step.ts';
+import { createCheckMetrics } from './authorize/custom/check-metrics.ts';
+import { createProviderStep, type ProviderStep } from './authorize/custom/custom-step.ts';
 import { createPolicyAuthorizer } from './authorize/policy-authorizer.ts';
 import type { DecisionLog } from './decisions/decision-log.ts';
 import { createHttpEngine, type HttpEngine } from './http1/http-engine.ts';
@@ -69,6 +71,7 @@ export class Sidecar {
   readonly #deadlines: Deadlines;
   readonly #engine: HttpEngine;
   readonly #tally: TcpTally;
+  readonly #providers: ProviderStep;
   readonly #pools: UpstreamPools;
   readonly #applications: UpstreamPools;
   readonly #inbound: ListenerSet<InboundPlace>;
@@ -92,8 +95,21 @@ export class Sidecar {
     this.#applications = new UpstreamPools(this.#deadlines);
     const istio = createIstioMetrics({ metrics });
     const peers = createPeerVerifier(config, clock);
+    const router = new Router({
+      clock,
+      config,
+      identity,
+      book,
+      pools: this.#pools,
+      verifyPeer: peers.verify,
+      lookup,
+      istio,
+      isOwn: (address, port) => this.#outbound.has(address, port),
+    });
+    this.#providers = createProviderStep({ router, clock, logger, metrics: createCheckMetrics(metrics) });
     const authorizer = createPolicyAuthorizer({
       config,
+      custom: this.#providers,
       tokens: createTokenStep({ keys: options.keySets, clock }),
       decisions,
       logger,
@@ -114,17 +130,6 @@ export class Sidecar {
       clock,
       logger,
       create: (key, place) => this.#createInbound(key, place, services),
-    });
-    const router = new Router({
-      clock,
-      config,
-      identity,
-      book,
-      pools: this.#pools,
-      verifyPeer: peers.verify,
-      lookup,
-      istio,
-      isOwn: (address, port) => this.#outbound.has(address, port),
     });
     const reporter = new OutboundReporter({ clock, config, istio, tally: this.#tally, accessLog });
     this.#outbound = new ListenerSet({
@@ -188,6 +193,7 @@ export class Sidecar {
     this.#stopListening();
     await this.#inbound.close();
     await this.#outbound.close();
+    this.#providers.close();
     this.#pools.renew();
     this.#applications.renew();
     this.#tally.close();

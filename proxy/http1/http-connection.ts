@@ -3,19 +3,22 @@ import { reasonOf } from '../../src/core/errors.ts';
 import { cancelDeadline, DeadlineEntry, type Expiring } from '../tcp/deadlines.ts';
 import { breakSocket } from '../tcp/relay.ts';
 import { ANSWERS, answerFor, renderAnswer, type PreparedAnswer } from './answers.ts';
+import { BodyPeek } from './body-peek.ts';
 import { BodyReader } from './body-reader.ts';
 import type { BodySink } from './chunked-reader.ts';
 import { isIn, TARGET } from './characters.ts';
 import type { Answer, Decision, Forward, HttpHandler } from './decision.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeClient } from './exchange-client.ts';
+import { FieldNameSet } from './field-names.ts';
 import { READ } from './head-reader.ts';
 import type { HttpEngine } from './http-engine.ts';
-import type { Problem } from './problems.ts';
+import { PROBLEM, type Problem } from './problems.ts';
 import { createRequestRecord, resetRequestRecord, type RequestRecord } from './request-record.ts';
 import { RequestReader } from './request-reader.ts';
 import { checkRequest } from './request-rules.ts';
 import type { ResponseReader } from './response-reader.ts';
+import type { PeekedBody, PeekExtent, WaitingClient } from './waiting-client.ts';
 
 /** What happens with the bytes that the client sends. */
 const PHASE = {
@@ -43,6 +46,10 @@ const MAX_HELD = 16 * 1024;
 
 const DISCARD: BodySink = { forward: () => {} };
 
+/** RFC 9110 15.2.1. */
+const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
+const EXPECT = new FieldNameSet(['expect']);
+
 export interface HttpConnectionOptions {
   readonly socket: Socket;
   readonly engine: HttpEngine;
@@ -55,7 +62,7 @@ export interface HttpConnectionOptions {
  * Serves HTTP/1 on one socket: one request after the other, each judged by the handler and then answered or exchanged
  * with an upstream. What is pipelined waits for its turn.
  */
-export class HttpConnection implements ExchangeClient, Expiring {
+export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
   readonly socket: Socket;
   readonly deadline: DeadlineEntry = new DeadlineEntry(this);
   readonly #engine: HttpEngine;
@@ -72,6 +79,9 @@ export class HttpConnection implements ExchangeClient, Expiring {
   #ended = false;
   #draining = false;
   #lingered = 0;
+  /** Who wants to know that the client of the request under way has left before the decision. */
+  #onGone: (() => void)[] | undefined;
+  #peek: BodyPeek | undefined;
 
   /** The socket must be one that stays half-open (`allowHalfOpen`), so that a client may close its direction first. */
   constructor({ socket, engine, handler, onClose }: HttpConnectionOptions) {
@@ -110,6 +120,32 @@ export class HttpConnection implements ExchangeClient, Expiring {
     return this.#input === undefined ? 0 : this.#input.length - this.#inputFrom;
   }
 
+  onGone(listener: () => void): void {
+    (this.#onGone ??= []).push(listener);
+  }
+
+  peekBody(extent: PeekExtent): Promise<PeekedBody> {
+    const { head } = this.#reader;
+    return new Promise((resolve) => {
+      const peek = new BodyPeek(head, extent, resolve);
+      if (this.#phase !== PHASE.waiting || peek.settled) return;
+      this.#peek = peek;
+      const input = this.#input;
+      if (input !== undefined) {
+        this.#input = undefined;
+        this.#peekAt(peek, this.#inputFrom === 0 ? input : input.subarray(this.#inputFrom));
+        if (this.#peek === undefined) return;
+      } else if (head.expectsContinue) {
+        // Nobody else can ask for the body in time, and the application need not ask again.
+        head.expectsContinue = false;
+        head.drop(EXPECT);
+        this.socket.write(CONTINUE);
+      }
+      if (this.#ended) this.#clientGone();
+      else if (this.socket.isPaused()) this.socket.resume();
+    });
+  }
+
   /** No further request after the one under way; an idle connection closes now. */
   drain(): void {
     this.#draining = true;
@@ -120,6 +156,7 @@ export class HttpConnection implements ExchangeClient, Expiring {
   abort(flags: string, detail: string): void {
     if (this.busy) {
       this.#exchange.abandon(detail);
+      this.#tellGone();
       this.#complete(flags, detail);
     }
     this.#cut();
@@ -211,7 +248,8 @@ export class HttpConnection implements ExchangeClient, Expiring {
         else this.#relayBody(chunk, 0);
         break;
       case PHASE.waiting:
-        this.#hold(chunk, 0);
+        if (this.#peek === undefined) this.#hold(chunk, 0);
+        else this.#peekAt(this.#peek, chunk);
         break;
       case PHASE.tunnelling:
         this.#exchange.tunnel(chunk, 0);
@@ -271,10 +309,12 @@ export class HttpConnection implements ExchangeClient, Expiring {
       return;
     }
     record.request = head;
+    this.#onGone = undefined;
+    this.#peek = undefined;
     this.#phase = PHASE.waiting;
     let decision: Decision;
     try {
-      decision = this.#handler.onRequest(head);
+      decision = this.#handler.onRequest(head, this);
     } catch (error) {
       this.#failOpenNever(error);
       return;
@@ -291,6 +331,10 @@ export class HttpConnection implements ExchangeClient, Expiring {
   }
 
   #carryOut(decision: Forward | Answer): void {
+    this.#onGone = undefined;
+    const peek = this.#peek;
+    this.#peek = undefined;
+    if (peek !== undefined) this.#hold(peek.take(), 0);
     if (decision.kind === 'answer') {
       this.#answer(decision.answer, decision);
       return;
@@ -361,6 +405,24 @@ export class HttpConnection implements ExchangeClient, Expiring {
     if (this.inputLength > MAX_HELD) this.socket.pause();
   }
 
+  /** Shows what comes to whoever reads the body ahead, and takes it back when that was enough. */
+  #peekAt(peek: BodyPeek, bytes: Buffer): void {
+    if (!peek.read(bytes)) {
+      this.#tellGone();
+      this.#refuse(peek.problem ?? PROBLEM.chunkSize);
+    } else if (peek.settled) {
+      this.#peek = undefined;
+      this.#hold(peek.take(), 0);
+    }
+  }
+
+  #tellGone(): void {
+    const listeners = this.#onGone;
+    this.#onGone = undefined;
+    this.#peek = undefined;
+    if (listeners !== undefined) for (const listener of listeners) listener();
+  }
+
   #complete(flags: string, detail: string): void {
     const record = this.#record;
     record.flags = flags;
@@ -419,7 +481,8 @@ export class HttpConnection implements ExchangeClient, Expiring {
         break;
       case PHASE.waiting:
       case PHASE.exchanging:
-        if (!this.#body.done && this.#input === undefined) this.#clientGone();
+        // A body that is read ahead and breaks off here cannot become whole.
+        if (this.#peek !== undefined || (!this.#body.done && this.#input === undefined)) this.#clientGone();
         else if (this.deadline.queue === undefined) this.#engine.halfClosedDeadlines.add(this.deadline);
         break;
       default:
@@ -445,6 +508,7 @@ export class HttpConnection implements ExchangeClient, Expiring {
   /** The client left an exchange before its end. */
   #clientGone(): void {
     this.#exchange.abandon('the client has gone');
+    this.#tellGone();
     this.#complete('DC', 'downstream_remote_disconnect');
     this.#cut();
   }

@@ -3,7 +3,7 @@ import type { Clock } from '../../src/core/clock.ts';
 import { HttpConnection } from '../http1/http-connection.ts';
 import type { HttpEngine } from '../http1/http-engine.ts';
 import { breakSocket, TcpRelay } from '../tcp/relay.ts';
-import type { ConnectionAuthorizer } from './connection-authorizer.ts';
+import type { ConnectionAuthorizer, Verdict } from './connection-authorizer.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
 import type { Detected } from './detect-protocol.ts';
 import { createInboundHttp } from './inbound-http.ts';
@@ -195,6 +195,8 @@ export class InboundListener {
   #sniff(socket: Socket, port: InboundPort, facts: ConnectionFacts, secured: boolean, raw: Socket = socket): void {
     const connection: Accepted = { raw, socket, port, facts };
     let probe: ServerFirstProbe | undefined;
+    /** Whether neither side has spoken. */
+    let silent = true;
     const waitsForServer = port.protocol === 'auto' || port.protocol === 'tcp';
     const sniffer = new Sniffer({
       socket,
@@ -202,6 +204,7 @@ export class InboundListener {
       silence: waitsForServer ? this.#silence : 0,
       patience: this.#patience,
       onDetected: (detected) => {
+        silent = false;
         const upstream = probe?.take();
         if (!secured && detected.protocol === 'tls') {
           probe?.cancel();
@@ -219,19 +222,23 @@ export class InboundListener {
       onSilent: () => {
         // The client may be slow, so nothing is decided yet: whoever speaks first decides.
         if (this.#portNow(connection) === undefined) return;
-        if (!this.#services.authorizer(facts).decideConnection().allowed) return;
-        this.#services.observer.onServerFirst?.(facts);
-        probe = new ServerFirstProbe(port.connect(), (upstream) => {
-          sniffer.stop();
-          if (this.#portNow(connection) !== undefined) {
-            this.#serveTcp(connection, upstream);
-            return;
-          }
-          upstream.destroy();
-          this.#refuse(socket, facts, NO_PLAINTEXT);
+        const authorizer = this.#services.authorizer(facts);
+        admit(authorizer, socket, ({ allowed }) => {
+          if (!allowed || !silent || this.#portNow(connection) === undefined) return;
+          this.#services.observer.onServerFirst?.(facts);
+          probe = new ServerFirstProbe(port.connect(), (upstream) => {
+            sniffer.stop();
+            if (this.#portNow(connection) !== undefined) {
+              this.#serveTcp({ ...connection, authorizer }, upstream);
+              return;
+            }
+            upstream.destroy();
+            this.#refuse(socket, facts, NO_PLAINTEXT);
+          });
         });
       },
       onGone: () => {
+        silent = false;
         probe?.cancel();
         socket.destroy();
       },
@@ -287,14 +294,20 @@ export class InboundListener {
     else serveHttp2(connection.socket, connection.facts, connection.port);
   }
 
-  #serveTcp({ raw, socket, port, facts }: Accepted, opened?: Socket): void {
-    const authorizer = this.#services.authorizer(facts);
-    const verdict = authorizer.decideConnection();
-    if (!verdict.allowed) {
-      opened?.destroy();
-      this.#refuse(socket, facts, verdict.detail);
-      return;
-    }
+  #serveTcp(connection: Accepted, opened?: Socket): void {
+    const { socket, facts } = connection;
+    const authorizer = connection.authorizer ?? this.#services.authorizer(facts);
+    admit(authorizer, socket, (verdict) => {
+      if (verdict.allowed && !socket.destroyed) {
+        this.#relay(connection, authorizer, opened);
+      } else {
+        opened?.destroy();
+        this.#refuse(socket, facts, verdict.allowed ? 'the client has gone' : verdict.detail);
+      }
+    });
+  }
+
+  #relay({ raw, socket, port, facts }: Accepted, authorizer: ConnectionAuthorizer, opened?: Socket): void {
     const { observer } = this.#services;
     const relay = new TcpRelay({
       downstream: socket,
@@ -327,6 +340,19 @@ interface Accepted {
   readonly socket: Socket;
   readonly port: InboundPort;
   readonly facts: ConnectionFacts;
+  /** Where it was asked for the connection before. */
+  readonly authorizer?: ConnectionAuthorizer;
+}
+
+/** Judges a connection as TCP, at once where nobody has to be asked. */
+function admit(authorizer: ConnectionAuthorizer, socket: Socket, done: (verdict: Verdict) => void): void {
+  const verdict = authorizer.admitConnection({ onGone: (listener) => socket.once('close', listener) });
+  if (!(verdict instanceof Promise)) {
+    done(verdict);
+    return;
+  }
+  const wait = async (): Promise<void> => done(await verdict);
+  void wait();
 }
 
 function plaintextFacts(socket: Socket, port: InboundPort | undefined): ConnectionFacts {

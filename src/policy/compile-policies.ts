@@ -49,7 +49,9 @@ export function compilePolicies(options: CompileOptions): CompiledPolicies {
     protocol === 'tcp' && facts.remoteIp === 'per-request' ? { ...facts, remoteIp: facts.sourceIp } : facts;
   return Object.freeze({
     applied,
-    issues: Object.freeze(applied.flatMap(({ policy, rules }) => rules.flatMap((rule) => ruleStatus(policy, rule)))),
+    issues: Object.freeze(
+      applied.flatMap(({ policy, rules }) => rules.flatMap((rule) => ruleStatus(policy, rule, protocol))),
+    ),
     dryRuns: programs.dryAllowing || programs.dryDeny.rules.length > 0,
     audits: programs.audit.rules.length > 0,
     forConnection: (facts: ConnectionFacts) => new ConnectionDecision(programs, onTcp(facts)),

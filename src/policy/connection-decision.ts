@@ -67,11 +67,14 @@ export class ConnectionDecision {
     this.constant = this.#settled();
   }
 
-  /** The first step: whom to ask, each provider by the first of its rules that matches, in Envoy's order. */
-  toAsk(request: RequestFacts): readonly CustomMatch[] {
+  /**
+   * The first step: whom to ask, each provider by the first of its rules that matches, in Envoy's order. For TCP, without
+   * a request.
+   */
+  toAsk(request: RequestFacts | undefined): readonly CustomMatch[] {
     if (!this.asks) return NOBODY;
     return this.#providers.flatMap(({ provider, program, bound }) => {
-      const refusal = program.rules[bound.first(request)]?.verdict;
+      const refusal = program.rules[placeOf(bound, request)]?.verdict;
       return refusal?.matched === undefined ? [] : [{ provider, rule: refusal.matched, refusal }];
     });
   }

@@ -106,6 +106,7 @@ describe('the inbound listener', () => {
         }),
         authorizer: (facts) => ({
           decide: (_head, path) => decide(facts, path),
+          admitConnection: () => decide(facts, undefined),
           decideConnection: () => decide(facts, undefined),
         }),
         requestIds: new RequestIds(randomBytes),
