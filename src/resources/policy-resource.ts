@@ -38,6 +38,7 @@ export function policyValidators({ rootNamespace, strayRoot }: PolicyRules): rea
       if (resource.kind === 'PeerAuthentication') return readPeerAuthentication(resource).issues;
       return resource.kind === 'RequestAuthentication' ? [NOT_ENFORCED] : [];
     },
+    (resource) => ignoredInRoot(resource, rootNamespace),
     (resource) => strayPolicy(resource, { rootNamespace, strayRoot }),
     (resource) => contradictingMesh(resource, rootNamespace),
   ];
@@ -50,6 +51,20 @@ const NOT_ENFORCED: Issue = Object.freeze({
   remedy: 'let the application check its tokens; ALLOW rules that ask for a JWT match nobody meanwhile',
   path: 'kind',
 });
+
+/** Istio ignores it altogether, even for workloads of the root namespace (ComposePeerAuthentication), and so do we. */
+function ignoredInRoot({ kind, namespace, spec }: Resource, rootNamespace: string): Issue[] {
+  if (kind !== 'PeerAuthentication' || namespace !== rootNamespace || !selectsLabels(spec['selector'])) return [];
+  return [
+    {
+      severity: 'warning',
+      code: 'policy_root_selector_ignored',
+      message: `a PeerAuthentication with a selector in the root namespace ${rootNamespace} is ignored`,
+      remedy: 'move it to the namespace of the workloads, or remove the selector to mean the whole mesh',
+      path: 'spec.selector',
+    },
+  ];
+}
 
 /** A policy that was mesh-wide under Istio applies to nothing here: a DENY would fall open without a word. */
 function strayPolicy(resource: Resource, { rootNamespace, strayRoot }: PolicyRules): Issue[] {
