@@ -298,11 +298,13 @@ export class InboundListener {
     const { socket, facts } = connection;
     const authorizer = connection.authorizer ?? this.#services.authorizer(facts);
     admit(authorizer, socket, (verdict) => {
-      if (verdict.allowed && !socket.destroyed) {
+      // A provider may have taken its time: what is accepted can have changed meanwhile (invariant 4).
+      const refusal = this.#portNow(connection) === undefined ? NO_PLAINTEXT : 'the client has gone';
+      if (verdict.allowed && !socket.destroyed && refusal !== NO_PLAINTEXT) {
         this.#relay(connection, authorizer, opened);
       } else {
         opened?.destroy();
-        this.#refuse(socket, facts, verdict.allowed ? 'the client has gone' : verdict.detail);
+        this.#refuse(socket, facts, verdict.allowed ? refusal : verdict.detail);
       }
     });
   }

@@ -11,13 +11,12 @@ import { normalizePath, splitTarget } from '../policy/path-normalization.ts';
 import { meshOf } from '../resources/mesh.ts';
 import { readAuthorizationPolicy, readPeerAuthentication } from '../resources/policy-resource.ts';
 import type { ResourceSnapshot } from '../resources/resource-store.ts';
-import { parseSidecar } from '../resources/sidecar.ts';
 import { parseWorkloadEntry } from '../resources/workload-entry.ts';
 import { modelOf, type PlacedWorkload } from '../../ca/distribution/mesh-model.ts';
 import { isHttp, isSniffed, protocolOf, type PortProtocol } from '../../ca/distribution/protocol.ts';
-import { sidecarFor } from '../../ca/distribution/applicable.ts';
 import { createTrustedProxies } from '../../proxy/authorize/trusted-proxies.ts';
 import { invalid, type CallQuestion } from './explain-question.ts';
+import { listenersOfWorkload, type WorkloadListener } from './workload-listeners.ts';
 
 /** What would become of a call, and why. Plain values, to be shown. */
 export interface ExplainedCall {
@@ -177,21 +176,9 @@ function findWorkload({ namespace, name }: CallQuestion['to'], { snapshot, setti
   return found;
 }
 
-interface Listener {
-  readonly port: number;
-  readonly protocol: PortProtocol;
-}
-
 /** The port that is meant: policy names ports as the sidecar listens on them, which a Sidecar may say otherwise. */
-function listenerOf(port: number | undefined, target: PlacedWorkload, { snapshot, settings }: Mesh): Listener {
-  const { namespace, labels } = target.workload;
-  const chosen = sidecarFor(snapshot, { namespace, labels, rootNamespace: settings.rootNamespace });
-  const ingress = chosen === undefined ? [] : (parseSidecar(chosen).value?.ingress ?? []);
-  const own = target.ports.map(({ number, protocol }) => ({ port: number, protocol }));
-  const listeners =
-    ingress.length === 0
-      ? own
-      : ingress.map(({ port: { number, protocol } }) => ({ port: number, protocol: protocolOf(protocol) }));
+function listenerOf(port: number | undefined, target: PlacedWorkload, { snapshot, settings }: Mesh): WorkloadListener {
+  const listeners = listenersOfWorkload(target, { snapshot, rootNamespace: settings.rootNamespace });
   if (port !== undefined) return listeners.find((one) => one.port === port) ?? { port, protocol: protocolOf('') };
   const [only] = listeners;
   if (only !== undefined && listeners.length === 1) return only;

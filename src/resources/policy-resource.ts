@@ -46,8 +46,23 @@ export function policyValidators({ rootNamespace, strayRoot }: PolicyRules): rea
       if (resource.kind === 'PeerAuthentication') return readPeerAuthentication(resource).issues;
       return resource.kind === 'RequestAuthentication' ? readRequestAuthentication(resource).issues : [];
     },
+    (resource) => ignoredInRoot(resource, rootNamespace),
     (resource) => strayPolicy(resource, { rootNamespace, strayRoot }),
     (resource) => contradictingMesh(resource, rootNamespace),
+  ];
+}
+
+/** Istio ignores it altogether, even for workloads of the root namespace (ComposePeerAuthentication), and so do we. */
+function ignoredInRoot({ kind, namespace, spec }: Resource, rootNamespace: string): Issue[] {
+  if (kind !== 'PeerAuthentication' || namespace !== rootNamespace || !selectsLabels(spec['selector'])) return [];
+  return [
+    {
+      severity: 'warning',
+      code: 'policy_root_selector_ignored',
+      message: `a PeerAuthentication with a selector in the root namespace ${rootNamespace} is ignored`,
+      remedy: 'move it to the namespace of the workloads, or remove the selector to mean the whole mesh',
+      path: 'spec.selector',
+    },
   ];
 }
 

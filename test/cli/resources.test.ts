@@ -163,6 +163,33 @@ describe('resources on the command line', () => {
     });
   });
 
+  it('are reviewed together: what a policy cannot mean in this mesh is a warning with its place', async () => {
+    writeFileSync(join(folder, 'resources/workload.yaml'), WORKLOAD);
+    const rule =
+      'to: [{ operation: { ports: ["80"] } }]\n      from: [{ source: { principals: [else.example/ns/a/sa/b] } }]';
+    writeFileSync(join(folder, 'resources/read.yaml'), POLICY.replace('to: [{ operation: { methods: [GET] } }]', rule));
+    const { code, stdout } = await sealwright('policy', 'validate');
+    assert.equal(code, 0);
+    assert.match(
+      stdout,
+      /^resources\/read\.yaml:8:\d+: warning: .*ports: no workload that the policy selects listens on 80; .*8080$/m,
+    );
+    assert.match(
+      stdout,
+      /^resources\/read\.yaml:9:\d+: warning: .*principals\[0\]: nobody of the trust domain else\.example/m,
+    );
+  });
+
+  it('of a root namespace are warned of where a selector makes them nothing', async () => {
+    writeFileSync(
+      join(folder, 'resources/peer.yaml'),
+      'apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: { name: a, namespace: sealwright-system }\nspec: { selector: { matchLabels: { a: b } }, mtls: { mode: STRICT } }\n',
+    );
+    const { code, stdout } = await sealwright('policy', 'validate');
+    assert.equal(code, 0);
+    assert.match(stdout, /peer\.yaml:4:\d+: warning: spec\.selector: .* is ignored/);
+  });
+
   describe('when explained', () => {
     beforeEach(() => {
       writeFileSync(join(folder, 'resources/workload.yaml'), WORKLOAD);
