@@ -1,5 +1,6 @@
 import type { ConnectionFacts, RequestFacts } from './facts.ts';
-import { BoundProgram, NONE, type RuleProgram } from './rule-program.ts';
+import type { CompiledRule } from './compiled-rule.ts';
+import { BoundProgram, type RuleProgram } from './rule-program.ts';
 import { NO_ALLOW_MATCHED, NO_POLICY, type RuleReference, type Verdict } from './verdict.ts';
 
 /** The compiled rules of a workload's listener, by what is done with them. */
@@ -11,9 +12,6 @@ export interface Programs {
   /** Dry runs. */
   readonly dryDeny: RuleProgram;
   readonly dryAllow: RuleProgram;
-  /** Whether an ALLOW policy applies, even one none of whose rules can match. */
-  readonly allowing: boolean;
-  readonly dryAllowing: boolean;
 }
 
 /** What dry runs would have done. */
@@ -48,41 +46,33 @@ export class ConnectionDecision {
   /** CUSTOM that denies, then DENY, then ALLOW (Istio's order). Allocates nothing. */
   decide(request: RequestFacts): Verdict {
     if (this.constant !== undefined) return this.constant;
-    const { custom, deny, allow } = this.#programs;
-    const asked = this.#custom.first(request);
-    if (asked !== NONE) return verdictAt(custom, asked);
-    const denied = this.#deny.first(request);
-    if (denied !== NONE) return verdictAt(deny, denied);
-    if (!this.#programs.allowing) return NO_POLICY;
-    return verdictAt(allow, this.#allow.first(request));
+    const refused = this.#custom.first(request) ?? this.#deny.first(request);
+    if (refused !== undefined) return refused.verdict;
+    if (this.#programs.allow.policies === 0) return NO_POLICY;
+    return verdictOf(this.#allow.first(request));
   }
 
   /** The first AUDIT rule that matches: the request is to be logged. For TCP, without a request. */
   audit(request: RequestFacts | undefined): RuleReference | undefined {
-    return referenceAt(this.#programs.audit, placeOf(this.#bindLazily().audit, request));
+    return firstOf(this.#bindLazily().audit, request)?.verdict.matched;
   }
 
   /** What dry runs would have done, beside what was done. Nothing where there are none. */
   shadow(request: RequestFacts | undefined): ShadowVerdict | undefined {
-    const { dryDeny, dryAllow, dryAllowing, allowing, allow } = this.#programs;
-    if (dryDeny.rules.length === 0 && !dryAllowing) return undefined;
+    const { dryDeny, dryAllow, allow } = this.#programs;
+    if (dryDeny.rules === 0 && dryAllow.policies === 0) return undefined;
     const bound = this.#bindLazily();
-    const denied = placeOf(bound.dryDeny, request);
-    const allowed = placeOf(bound.dryAllow, request);
+    const denied = firstOf(bound.dryDeny, request);
+    const allowed = firstOf(bound.dryAllow, request);
     const enforced = request === undefined ? this.constant : this.decide(request);
     const verdict = ((): Verdict => {
       const refused = enforced !== undefined && !enforced.allow && enforced !== NO_ALLOW_MATCHED;
       if (refused) return enforced;
-      if (denied !== NONE) return verdictAt(dryDeny, denied);
-      if (!allowing && !dryAllowing) return NO_POLICY;
-      const place = placeOf(this.#allow, request);
-      return place === NONE ? verdictAt(dryAllow, allowed) : verdictAt(allow, place);
+      if (denied !== undefined) return denied.verdict;
+      if (allow.policies === 0 && dryAllow.policies === 0) return NO_POLICY;
+      return verdictOf(firstOf(this.#allow, request) ?? allowed);
     })();
-    return Object.freeze({
-      deny: referenceAt(dryDeny, denied),
-      allow: referenceAt(dryAllow, allowed),
-      verdict,
-    });
+    return Object.freeze({ deny: denied?.verdict.matched, allow: allowed?.verdict.matched, verdict });
   }
 
   /** Off the hot path: bound when first asked. */
@@ -97,31 +87,21 @@ export class ConnectionDecision {
   }
 
   #settled(): Verdict | undefined {
-    const { custom, deny, allow, allowing } = this.#programs;
-    for (const [program, bound] of [
-      [custom, this.#custom],
-      [deny, this.#deny],
-    ] as const) {
-      const place = bound.constant;
-      if (place === undefined) return undefined;
-      if (place !== NONE) return verdictAt(program, place);
+    for (const bound of [this.#custom, this.#deny]) {
+      if (!bound.settled) return undefined;
+      if (bound.always !== undefined) return bound.always.verdict;
     }
-    if (!allowing) return NO_POLICY;
-    const place = this.#allow.constant;
-    return place === undefined ? undefined : verdictAt(allow, place);
+    if (this.#programs.allow.policies === 0) return NO_POLICY;
+    return this.#allow.settled ? verdictOf(this.#allow.always) : undefined;
   }
 }
 
-/** `NONE` is an ALLOW program in which nothing matched. */
-function verdictAt({ rules }: RuleProgram, place: number): Verdict {
-  return rules[place]?.verdict ?? NO_ALLOW_MATCHED;
-}
-
-function referenceAt({ rules }: RuleProgram, place: number): RuleReference | undefined {
-  return rules[place]?.verdict.matched;
+/** Nothing is an ALLOW program in which nothing matched. */
+function verdictOf(rule: CompiledRule | undefined): Verdict {
+  return rule === undefined ? NO_ALLOW_MATCHED : rule.verdict;
 }
 
 /** Without a request everything has been settled: a program that has not matched by now does not match. */
-function placeOf(bound: BoundProgram, request: RequestFacts | undefined): number {
-  return request === undefined ? (bound.constant ?? NONE) : bound.first(request);
+function firstOf(bound: BoundProgram, request: RequestFacts | undefined): CompiledRule | undefined {
+  return request === undefined ? bound.always : bound.first(request);
 }
