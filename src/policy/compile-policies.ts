@@ -1,6 +1,6 @@
 import type { Issue } from '../core/issue.ts';
 import { reasonToPass, type AppliedPolicy, type PassedPolicy, type PolicyScope } from './applied-policy.ts';
-import type { AuthorizationPolicy } from './authorization-policy.ts';
+import type { Action, AuthorizationPolicy } from './authorization-policy.ts';
 import { CompiledRule, type Protocol } from './compiled-rule.ts';
 import { ConnectionDecision, type Programs } from './connection-decision.ts';
 import { explain, type Explanation } from './explain.ts';
@@ -94,17 +94,16 @@ const PROGRAMS = Object.keys(NOTHING) as readonly ProgramName[];
 
 /** Nothing for what is neither enforced nor told: validation refuses those dry runs. */
 function programOf({ action, dryRun }: AuthorizationPolicy): ProgramName | undefined {
-  switch (action) {
-    case 'ALLOW':
-      return dryRun ? 'dryAllow' : 'allow';
-    case 'DENY':
-      return dryRun ? 'dryDeny' : 'deny';
-    case 'AUDIT':
-      return dryRun ? undefined : 'audit';
-    case 'CUSTOM':
-      return dryRun ? undefined : 'custom';
-  }
+  if (dryRun) return action === 'ALLOW' ? 'dryAllow' : action === 'DENY' ? 'dryDeny' : undefined;
+  return ENFORCED[action];
 }
+
+const ENFORCED: Readonly<Record<Action, ProgramName>> = {
+  ALLOW: 'allow',
+  DENY: 'deny',
+  AUDIT: 'audit',
+  CUSTOM: 'custom',
+};
 
 interface PolicySetParts {
   readonly scope: CompileScope;
@@ -120,8 +119,8 @@ interface Delta {
   policies: number;
 }
 
-/** So many policies are well below a millisecond. */
-const PAUSE = 32;
+/** So many policies and rules are well below a millisecond. */
+const PAUSE = 128;
 
 class PolicySet implements CompiledPolicies {
   readonly #parts: PolicySetParts;
@@ -186,7 +185,11 @@ class PolicySet implements CompiledPolicies {
       [added, 1],
     ] as const) {
       for (const policy of list) {
-        if ((handled += 1) % PAUSE === 0) yield;
+        handled += 1 + policy.rules.length;
+        if (handled >= PAUSE) {
+          handled = 0;
+          yield;
+        }
         const name = programOf(policy);
         if (name === undefined || this.#reasonToPass(policy) !== undefined) continue;
         let delta = deltas.get(name);
