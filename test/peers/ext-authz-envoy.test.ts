@@ -235,6 +235,8 @@ describe('external authorization behind Envoy and behind ours', () => {
       'x-envoy-upstream-service-time',
       'connection',
       'keep-alive',
+      // Ours gives it to whoever is denied, so that the reason can be looked up; Envoy keeps it to itself.
+      'x-request-id',
     ]);
     const application = world.seen.map(({ incoming }) => without(incoming.headers, ENVOYS_OWN));
     return {
