@@ -23,6 +23,10 @@ export function integer(limits: { min: number; max: number }): Schema<number> {
   return z.int().min(limits.min).max(limits.max);
 }
 
+export function number(limits: { min: number; max: number }): Schema<number> {
+  return z.number().min(limits.min).max(limits.max);
+}
+
 export function truth(): Schema<boolean> {
   return z.boolean();
 }
