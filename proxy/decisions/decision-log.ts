@@ -55,7 +55,7 @@ const EXPLAINED_PER_SECOND = 50;
 
 /** The rest of a request that rules ask for, as it is kept. */
 interface More {
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string | readonly string[]>>;
   readonly claims?: Readonly<Record<string, unknown>> | undefined;
   readonly spaces?: readonly string[] | undefined;
 }
@@ -184,10 +184,10 @@ function requestOf({ method, host, path, more, client }: NotedDecision): Request
 }
 
 function moreOf(request: RequestFacts, { headers, claims }: AskedFields): string {
-  const kept: Record<string, string> = {};
+  const kept: Record<string, string | readonly string[]> = {};
   for (const name of headers) {
     const value = request.header(name);
-    if (value !== undefined) kept[name] = name === ':path' ? redactTarget(value) : value;
+    if (value !== undefined) kept[name] = name === ':path' && typeof value === 'string' ? redactTarget(value) : value;
   }
   const { jwt } = request;
   if (jwt === undefined || claims.length === 0)

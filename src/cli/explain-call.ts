@@ -6,6 +6,7 @@ import { compilePolicies } from '../policy/compile-policies.ts';
 import { effectiveMtlsMode, type EffectiveMtlsMode } from '../policy/effective-mtls-mode.ts';
 import type { Explanation } from '../policy/explain.ts';
 import type { RequestFacts } from '../policy/facts.ts';
+import { joinedHeader } from '../policy/header-value.ts';
 import { parseIpAddress, type IpAddress } from '../policy/ip-address.ts';
 import { normalizePath, splitTarget } from '../policy/path-normalization.ts';
 import { meshOf } from '../resources/mesh.ts';
@@ -72,7 +73,7 @@ export function explainCall(question: CallQuestion, mesh: Mesh): ExplainedCall {
   const identity = mtls.mode === 'DISABLE' ? undefined : question.from;
   const proxies = createTrustedProxies(trustedProxies);
   const forwarded = proxies.trusts({ address: sourceIp, identity: identity?.toString() })
-    ? proxies.clientOf(question.headers.get('x-forwarded-for'))
+    ? proxies.clientOf(joinedHeader(question.headers.get('x-forwarded-for')))
     : undefined;
   const remoteIp = question.remoteIp ?? (protocol === 'http' ? forwarded : undefined) ?? sourceIp;
   const request = protocol === 'http' ? requestOf(question, path) : undefined;
@@ -191,7 +192,7 @@ function requestOf({ method = 'GET', path: sent = '/', headers, claims }: CallQu
   return {
     method,
     path,
-    host: headers.get('host'),
+    host: joinedHeader(headers.get('host')),
     header: (name) => (name === ':path' ? target : name === ':scheme' ? 'http' : headers.get(name)),
     jwt: claims === undefined ? undefined : { claims },
   };

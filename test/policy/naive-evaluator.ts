@@ -154,7 +154,7 @@ function fieldMatches(key: string, value: string, policy: NaivePolicy, world: Na
         .some((text) => text !== '' && like(value, text));
     case 'request.headers[x-team]': {
       const header = facts.headers['x-team'];
-      return header !== undefined && like(value, header);
+      return header !== undefined && [header].flat().some((line) => like(value, line));
     }
     default:
       throw new Error(`the naive evaluator does not know ${key}`);
