@@ -123,6 +123,7 @@ function unaimed(given: { written: readonly string[]; conditions: readonly Condi
         sub: fc.oneof(word, fc.constant('')),
         aud: claim,
         azp: claim,
+        scope: fc.oneof(claim, fc.constantFrom('read write', 'x admin')),
         nested1: fc.record({ nested2: claim }),
       }),
     ),
