@@ -43,6 +43,9 @@ interface Reported {
   closed: ((final: Transfer, flags?: string) => void) | undefined;
 }
 
+/** How details begin of what policies, providers and token rules refuse. */
+const JUDGED = ['rbac_access_denied', 'ext_authz_', 'jwt_authn_access_denied'];
+
 /** Reports what arrives, as `reporter="destination"`: metrics and access log. */
 export class InboundReporter implements InboundObserver {
   readonly #options: InboundReporterOptions;
@@ -103,7 +106,7 @@ export class InboundReporter implements InboundObserver {
     const { accessLog, clock } = this.#options;
     if (!accessLog.wants({ failed: hasFailed(record) })) return;
     const entry = requestEntry(record, clock.now());
-    const denied = record.detail.startsWith('rbac_access_denied');
+    const denied = JUDGED.some((start) => record.detail.startsWith(start));
     const denial = denied ? (this.#options.decisions?.denial(entry.requestId) ?? '') : '';
     accessLog.write(withConnection({ ...entry, denial }, facts));
   }

@@ -90,6 +90,18 @@ describe('the log of decisions', () => {
     assert.doesNotMatch(text.replaceAll('"wanted":["Bearer s3cret"]', ''), /s3cret|"other"/);
   });
 
+  it('keeps each line of a header that was sent several times', () => {
+    const policies = compiled({
+      action: 'DENY',
+      rules: [{ when: [{ key: 'request.headers[x-a]', values: ['red'] }] }],
+    });
+    note(policies, 'r1', request({ headers: { 'x-a': ['blue', 'red'] } }));
+    const [told] = log.find('r1');
+    assert.equal(told?.explanation?.verdict.allow, false);
+    assert.equal(told?.explanation?.policies[0]?.rules[0]?.held[0]?.got, 'blue,red');
+    assert.deepEqual(told?.notes, []);
+  });
+
   it('keeps claims that a rule asks for, and no others', () => {
     const policies = compiled({ rules: [{ when: [{ key: 'request.auth.claims[groups]', values: ['admin'] }] }] });
     note(policies, 'r1', request({ jwt: { claims: { iss: 'i', sub: 'person', groups: ['staff', 'admin'] } } }));

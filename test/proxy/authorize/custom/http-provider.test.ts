@@ -86,6 +86,14 @@ describe('an HTTP provider of external authorization', () => {
     assert.equal(world.seen.length, 0);
     const [line] = sidecar.log();
     assert.deepEqual([line?.['response_flags'], line?.['response_code_details']], ['UAEX', 'ext_authz_denied']);
+    const reason = 'rule 0 of CUSTOM policy shop/ask matched, and its provider ext refused';
+    assert.equal(line?.['denial'], reason);
+    const [told] = sidecar.decisions.find(String(line?.['request_id']));
+    assert.deepEqual([told?.verdict.decidedBy, told?.verdict.reason, told?.notes], ['provider', reason, []]);
+    assert.deepEqual(
+      told?.explanation?.asks.map(({ provider: name }) => name),
+      ['ext'],
+    );
     const counted = await sidecar.series('sealwright_ext_authz_checks_total');
     assert.deepEqual(counted, [{ labels: { provider: 'ext', result: 'denied' }, value: 1 }]);
     const took = await sidecar.series('sealwright_ext_authz_check_duration_milliseconds_count');
@@ -154,6 +162,8 @@ describe('an HTTP provider of external authorization', () => {
     assert.equal(world.seen.length, 0);
     for (const line of sidecar.log()) {
       assert.deepEqual([line['response_flags'], line['response_code_details']], ['UAEX', 'ext_authz_error']);
+      assert.match(String(line['denial']), /CUSTOM policy shop\/ask matched, and its provider ext did not answer: ./);
+      assert.equal(sidecar.decisions.find(String(line['request_id']))[0]?.verdict.decidedBy, 'provider');
     }
     assert.equal((await sidecar.series('sealwright_ext_authz_checks_total'))[0]?.value, 3);
     await provider.listen();
@@ -179,7 +189,9 @@ describe('an HTTP provider of external authorization', () => {
     const sidecar = await world.sidecar(world.config(policies, []));
     const refused = await get(sidecar);
     assert.deepEqual([refused.status, refused.body], [403, 'RBAC: access denied']);
-    assert.match(String(sidecar.log()[0]?.['response_code_details']), /deny-due-to-bad-CUSTOM-action/);
+    const [line] = sidecar.log();
+    assert.match(String(line?.['response_code_details']), /deny-due-to-bad-CUSTOM-action/);
+    assert.match(String(line?.['denial']), /CUSTOM policy shop\/ask matched, and its provider ext cannot be asked/);
     sidecar.config.set({ ...world.config(policies, [ext()]), inbound: sidecar.config.current()?.inbound ?? [] });
     assert.equal((await get(sidecar)).status, 200);
     sidecar.config.set({
