@@ -8,7 +8,7 @@ import type { PeekedBody, PeekExtent, WaitingClient } from '../../http1/waiting-
 import type { Denied } from '../../inbound/connection-authorizer.ts';
 import type { AskedConnection, AskedRequest, CustomStep, StepOutcome } from '../steps.ts';
 import { PASSED } from '../steps.ts';
-import type { Changes, Check, CheckAnswer, CheckClient, PendingCheck } from './check.ts';
+import type { Changes, Check, CheckAnswer, CheckClient, Failed, PendingCheck } from './check.ts';
 import type { CheckMetrics } from './check-metrics.ts';
 import { passedWith } from './apply-changes.ts';
 import type { AuthorizationProvider, RouteFinder } from './find-provider.ts';
@@ -132,7 +132,7 @@ class Providers implements ProviderStep {
   #withBody({ request, client, providers, extent }: BodyQuestion): Promise<StepOutcome> {
     const { maxBytes } = extent;
     if (this.#bodyBytes + maxBytes > MAX_BODY_BYTES) {
-      return Promise.resolve(this.#allFailed(providers, 'too many bodies are being read'));
+      return Promise.resolve(this.#tooManyBodies(providers));
     }
     this.#bodyBytes += maxBytes;
     return this.#read(client, extent)
@@ -200,7 +200,7 @@ class Providers implements ProviderStep {
       timer.cancel();
       const duration = clock.elapsed() - started;
       if (answer.kind === 'failed') {
-        done(this.#failed(provider, answer.reason, duration));
+        done(this.#failed(provider, answer, duration));
         return;
       }
       metrics.count(name, answer.kind === 'agreed' ? 'ok' : 'denied', duration);
@@ -229,16 +229,22 @@ class Providers implements ProviderStep {
     };
   }
 
-  #failed(provider: AuthorizationProvider, reason: string, duration: number): Changes | Denied {
-    const { name, failOpen } = provider;
+  #failed(provider: AuthorizationProvider, { reason, answered }: Failed, duration: number): Changes | Denied {
+    const { name } = provider;
+    const failOpen = provider.failOpen && answered !== true;
     this.#options.metrics.count(name, failOpen ? 'failure_mode_allowed' : 'error', duration);
     this.#complain(name, reason);
     return failOpen ? NO_CHANGES : errorAnswer(provider);
   }
 
-  #allFailed(providers: readonly AskedProvider[], reason: string): StepOutcome {
-    const outcomes = providers.map(({ provider }) => this.#failed(provider, reason, 0));
-    return outcomes.find((outcome) => 'allowed' in outcome) ?? PASSED;
+  /** Also with `failOpen`: it is the clients who fill our memory with bodies, not the provider who is away. */
+  /** Refused also with `failOpen`: clients fill our memory with bodies, and no provider is away. */
+  #tooManyBodies(providers: readonly AskedProvider[]): StepOutcome {
+    for (const { provider } of providers) {
+      this.#options.metrics.count(provider.name, 'error', 0);
+      this.#complain(provider.name, 'too many bodies are being read');
+    }
+    return providers[0] === undefined ? PASSED : errorAnswer(providers[0].provider);
   }
 
   /** Once in a while: a provider that is down fails for every request. */
