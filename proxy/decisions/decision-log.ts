@@ -52,6 +52,8 @@ const HELD_SETS = 8;
 const MOST_TOLD = 20;
 /** A flood of denials must not become a flood of explanations: walking all rules costs far more than denying. */
 const EXPLAINED_PER_SECOND = 50;
+/** Nor may it take all the time where walking them takes long: so much of it is left for everything else, for each share. */
+const REST_FOR_EACH = 19;
 
 /** The rest of a request that rules ask for, as it is kept. */
 interface More {
@@ -73,6 +75,8 @@ export class DecisionLog {
   readonly #clock: Clock;
   readonly #ring: DecisionRing;
   readonly #limit: TokenBucket;
+  /** Elapsed milliseconds before which nothing is explained for the log. */
+  #restUntil = 0;
   /** Oldest first; the last judged last. */
   readonly #held: HeldSet[] = [];
   #current: HeldSet | undefined;
@@ -110,12 +114,15 @@ export class DecisionLog {
 
   /** Why the newest request with this id was denied, in one line; nothing where that would cost too much now. */
   denial(id: string): string | undefined {
-    if (id === '' || !this.#limit.take()) return undefined;
+    const began = this.#clock.elapsed();
+    if (id === '' || began < this.#restUntil || !this.#limit.take()) return undefined;
     const [noted] = this.#ring.find(id, 1);
     if (noted === undefined || noted.verdict.allow) return undefined;
     // Rules have no part in what a provider or a token decided.
     if (isOfStep(noted.verdict)) return noted.verdict.reason;
     const { explanation } = this.#report(noted);
+    const ended = this.#clock.elapsed();
+    this.#restUntil = ended + (ended - began) * REST_FOR_EACH;
     return explanation === undefined ? undefined : reasonInShort(explanation);
   }
 

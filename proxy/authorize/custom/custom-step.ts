@@ -9,7 +9,7 @@ import type { PeekedBody, PeekExtent, WaitingClient } from '../../http1/waiting-
 import type { Denied } from '../../inbound/connection-authorizer.ts';
 import type { AskedConnection, AskedRequest, CustomStep, StepOutcome } from '../steps.ts';
 import { PASSED } from '../steps.ts';
-import type { Changes, Check, CheckAnswer, CheckClient, PendingCheck } from './check.ts';
+import type { Changes, Check, CheckAnswer, CheckClient, Failed, PendingCheck } from './check.ts';
 import type { CheckMetrics } from './check-metrics.ts';
 import { passedWith } from './apply-changes.ts';
 import type { AuthorizationProvider, RouteFinder } from './find-provider.ts';
@@ -140,7 +140,7 @@ class Providers implements ProviderStep {
   #withBody({ request, client, providers, extent }: BodyQuestion): Promise<StepOutcome> {
     const { maxBytes } = extent;
     if (this.#bodyBytes + maxBytes > MAX_BODY_BYTES) {
-      return Promise.resolve(this.#allFailed(providers, 'too many bodies are being read'));
+      return Promise.resolve(this.#tooManyBodies(providers));
     }
     this.#bodyBytes += maxBytes;
     return this.#read(client, extent)
@@ -208,7 +208,7 @@ class Providers implements ProviderStep {
       timer.cancel();
       const duration = clock.elapsed() - started;
       if (answer.kind === 'failed') {
-        done(this.#failed({ provider, match }, answer.reason, duration));
+        done(this.#failed({ provider, match }, answer, duration));
         return;
       }
       metrics.count(name, answer.kind === 'agreed' ? 'ok' : 'denied', duration);
@@ -243,10 +243,11 @@ class Providers implements ProviderStep {
 
   #failed(
     { provider, match }: Pick<AskedProvider, 'provider' | 'match'>,
-    reason: string,
+    { reason, answered }: Pick<Failed, 'reason' | 'answered'>,
     duration: number,
   ): Changes | Denied {
-    const { name, failOpen } = provider;
+    const { name } = provider;
+    const failOpen = provider.failOpen && answered !== true;
     this.#options.metrics.count(name, failOpen ? 'failure_mode_allowed' : 'error', duration);
     this.#complain(name, reason);
     if (failOpen) return NO_CHANGES;
@@ -254,9 +255,11 @@ class Providers implements ProviderStep {
     return { ...errorAnswer(provider), decided: refusedByProvider(match, { details: ERROR, why }) };
   }
 
-  #allFailed(providers: readonly AskedProvider[], reason: string): StepOutcome {
-    const outcomes = providers.map((asked) => this.#failed(asked, reason, 0));
-    return outcomes.find((outcome) => 'allowed' in outcome) ?? PASSED;
+  /** Refused also with `failOpen`: clients fill our memory with bodies, and no provider is away. */
+  #tooManyBodies(providers: readonly AskedProvider[]): StepOutcome {
+    const reason = 'too many bodies are being read';
+    const denials = providers.map((asked) => this.#failed(asked, { reason, answered: true }, 0));
+    return denials.find((outcome) => 'allowed' in outcome) ?? PASSED;
   }
 
   /** Once in a while: a provider that is down fails for every request. */

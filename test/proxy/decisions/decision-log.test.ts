@@ -137,4 +137,29 @@ describe('the log of decisions', () => {
     clock.advance(1_000);
     assert.ok(log.denial('r1'));
   });
+
+  it('explains seldom where explaining takes long, as with very many policies', () => {
+    const clock = new FakeClock();
+    log = new DecisionLog({ clock, capacity: 16 });
+    const policies = compiled(ALLOW_GET);
+    const slow: CompiledPolicies = {
+      ...policies,
+      scope: policies.scope,
+      applied: policies.applied,
+      forConnection: (facts) => policies.forConnection(facts),
+      explain: (facts, asked) => {
+        clock.advance(40);
+        return policies.explain(facts, asked);
+      },
+    };
+    note(slow, 'r1', request({ method: 'POST' }));
+    let told = 0;
+    const began = clock.elapsed();
+    while (clock.elapsed() - began < 10_000) {
+      if (log.denial('r1') !== undefined) told += 1;
+      clock.advance(1);
+    }
+    assert.ok(told * 40 <= 10_000 * 0.06, `${told} explanations in ten seconds`);
+    assert.ok(told >= 5, `${told} explanations in ten seconds`);
+  });
 });
