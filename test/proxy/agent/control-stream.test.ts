@@ -17,7 +17,7 @@ import { temporaryFolder } from '../../fakes/folder.ts';
 import { RecordingLogger } from '../../fakes/logger.ts';
 import { pushedDocument, pushedRoots, pushedService, pushedWorkload } from '../../fakes/pushed-resources.ts';
 import { startHarness, type Harness } from '../../wire/grpc-harness.ts';
-import { REAL_CLOCK } from '../../wire/real-clock.ts';
+import { realClock } from '../../fakes/real-clock.ts';
 
 const { address, authorizationPolicy, secret } = CONTROL_TYPES;
 const POLICY = { kind: 'AuthorizationPolicy', name: 'deny' };
@@ -95,7 +95,7 @@ describe('the control stream of a sidecar, with a server that checks nothing', (
       folder,
       keyInMemory: false,
       certificateLifetime: 86_400_000,
-      clock: REAL_CLOCK,
+      clock: realClock,
       random: () => 0.5,
       logger,
       retry: { initial: 20, max: 50 },
