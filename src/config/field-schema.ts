@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Issue } from '../core/issue.ts';
 import { formatFieldPath } from './field-path.ts';
-import { suggestWord } from './nearest-word.ts';
+import { suggestWord } from '../core/nearest-word.ts';
 
 /** The structure of one field. The rooms write structures with the functions below; only this file knows zod. */
 export type Schema<T> = z.ZodType<T>;

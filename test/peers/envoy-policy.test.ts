@@ -8,6 +8,7 @@ import { joinedHeader, type HeaderValue } from '../../src/policy/header-value.ts
 import { parseIpAddress } from '../../src/policy/ip-address.ts';
 import type { RuleReference } from '../../src/policy/verdict.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
+import { loopbackNet } from '../fakes/loopback-net.ts';
 import { policyDocument, policyOf } from '../policy/documents.ts';
 import { address } from '../policy/facts.ts';
 import { requireEnvoy } from '../fakes/running-envoy.ts';
@@ -15,8 +16,7 @@ import { EnvoyJudge, type EnvoyAnswer, type PeerConnection, type PeerRequest } f
 import { istioRbac, type PolicyDocument } from './istio-rbac.ts';
 import { calls, policySets, type Call, type Words } from './policy-scenarios.ts';
 
-/** Loopback addresses that no other test process has. */
-const NET = `127.${20 + (process.pid % 70)}.${(process.pid >> 7) % 250}`;
+const NET = loopbackNet();
 const HTTP_AT = [
   { ip: `${NET}.1`, port: 8080 },
   { ip: `${NET}.1`, port: 9090 },

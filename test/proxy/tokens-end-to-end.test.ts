@@ -7,13 +7,13 @@ import { join } from 'node:path';
 import { findDecisions } from '../../src/cli/find-decisions.ts';
 import { eventually } from '../fakes/eventually.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
+import { loopbackNet } from '../fakes/loopback-net.ts';
 import { RunningCa } from '../fakes/running-ca.ts';
 import { signToken, testKey, type TestKey } from '../fakes/tokens.ts';
 import { httpCall, type HttpAnswer } from './http-call.ts';
 import { RunningProxy } from './running-proxy.ts';
 
-/** Loopback addresses that no other test process has. */
-const NET = `127.${201 + (process.pid % 50)}.${(process.pid >> 6) % 250}`;
+const NET = loopbackNet();
 
 describe('tokens of requests, with CA, sidecar and an issuer', function () {
   this.timeout(90_000);
