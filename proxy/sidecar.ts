@@ -33,6 +33,7 @@ import type { AccessLog } from './report/access-log.ts';
 import { InboundReporter } from './report/inbound-reporter.ts';
 import { createIstioMetrics } from './report/istio-metrics.ts';
 import { OutboundReporter } from './report/outbound-reporter.ts';
+import { createTlsMetrics } from './report/tls-metrics.ts';
 import { TcpTally } from './report/tcp-tally.ts';
 import { Deadlines } from './tcp/deadlines.ts';
 import { plainTransport } from './upstream/transports.ts';
@@ -94,6 +95,7 @@ export class Sidecar {
     this.#pools = new UpstreamPools(this.#deadlines);
     this.#applications = new UpstreamPools(this.#deadlines);
     const istio = createIstioMetrics({ metrics });
+    const countSecured = createTlsMetrics(metrics);
     const peers = createPeerVerifier(config, clock);
     const router = new Router({
       clock,
@@ -105,6 +107,7 @@ export class Sidecar {
       lookup,
       istio,
       isOwn: (address, port) => this.#outbound.has(address, port),
+      onSecured: (secured) => countSecured('source', secured),
     });
     this.#providers = createProviderStep({ router, clock, logger, metrics: createCheckMetrics(metrics) });
     const authorizer = createPolicyAuthorizer({
@@ -123,7 +126,17 @@ export class Sidecar {
       peerRefused: ({ peerCertificate }) =>
         peerCertificate === undefined ? undefined : peers.refused(peerCertificate),
       identity,
-      observer: new InboundReporter({ clock, config, book, istio, tally: this.#tally, accessLog, decisions, metrics }),
+      observer: new InboundReporter({
+        clock,
+        config,
+        book,
+        istio,
+        tally: this.#tally,
+        accessLog,
+        decisions,
+        metrics,
+        countSecured,
+      }),
     };
     this.#inbound = new ListenerSet({
       name: 'inbound',

@@ -59,6 +59,7 @@ export class InboundListener {
     this.#silence = silence ?? DEFAULT_SILENCE;
     this.#patience = patience ?? DEFAULT_PATIENCE;
     this.#tls = createTlsTerminator({
+      clock,
       identity: services.identity,
       verifyPeer: services.verifyPeer,
       http2: services.serveHttp2 !== undefined,
@@ -168,6 +169,7 @@ export class InboundListener {
   #onTerminated(raw: Socket, port: InboundPort, terminated: Terminated, serverName: string): void {
     const { socket } = terminated;
     socket.on('error', () => {});
+    this.#services.observer.onSecured?.({ version: socket.getProtocol() ?? 'unknown', resumed: terminated.resumed });
     const sni = typeof socket.servername === 'string' ? socket.servername : serverName;
     const facts: ConnectionFacts = Object.freeze({
       ...plaintextFacts(socket, port),

@@ -9,6 +9,7 @@ import type { RequestRecord } from '../http1/request-record.ts';
 import type { ConnectionFacts } from '../inbound/connection-facts.ts';
 import type { InboundObserver } from '../inbound/inbound-services.ts';
 import type { TcpRelayResult } from '../tcp/relay.ts';
+import type { Secured } from '../upstream/secured.ts';
 import { EMPTY_ENTRY, type AccessEntry } from './access-entry.ts';
 import type { AccessLog } from './access-log.ts';
 import { reportedService, UNKNOWN_SERVICE, type Edge, type ReportedService } from './edge.ts';
@@ -17,6 +18,7 @@ import type { HttpEdgeMetrics, IstioMetrics } from './istio-metrics.ts';
 import { METADATA_FIELD, METADATA_FIELDS, metadataLines } from './peer-metadata.ts';
 import { reportedWorkload, UNKNOWN_WORKLOAD } from './reported-workload.ts';
 import { hasFailed, hostPort, requestEntry } from './request-entry.ts';
+import type { CountSecured } from './tls-metrics.ts';
 import type { TcpTally, Transfer } from './tcp-tally.ts';
 
 export interface InboundReporterOptions {
@@ -29,6 +31,7 @@ export interface InboundReporterOptions {
   /** Says why a request was denied. */
   readonly decisions?: Pick<DecisionLog, 'denial'> | undefined;
   readonly metrics: Metrics;
+  readonly countSecured: CountSecured;
 }
 
 /** What is kept of one connection for its reports. */
@@ -149,6 +152,10 @@ export class InboundReporter implements InboundObserver {
     if (!accessLog.wants({ failed: true })) return;
     const entry = { ...EMPTY_ENTRY, startTime: clock.now(), connectionTerminationDetails: reason };
     accessLog.write(withConnection(entry, facts));
+  }
+
+  onSecured(secured: Omit<Secured, 'group'>): void {
+    this.#options.countSecured('destination', secured);
   }
 
   onServerFirst(): void {

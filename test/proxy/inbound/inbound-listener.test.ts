@@ -79,6 +79,8 @@ describe('the inbound listener', () => {
   let watchers: (() => void)[];
   let logger: RecordingLogger;
   const clients: RawClient[] = [];
+  /** Those that servers gave to `secure`. */
+  const sessions: Buffer[] = [];
 
   before(async () => {
     mesh = await TestMesh.create();
@@ -192,6 +194,7 @@ describe('the inbound listener', () => {
       ...(identity === null ? {} : { key: identity.keyPem, cert: identity.chainPem }),
       ...options,
     });
+    socket.on('session', (session: Buffer) => sessions.push(session));
     const raw = new RawClient(socket);
     clients.push(raw);
     await new Promise((resolve) => socket.once('secureConnect', resolve).once('close', resolve));
@@ -397,17 +400,34 @@ describe('the inbound listener', () => {
       await exchange(await secure({ maxVersion: 'TLSv1.2' }));
     });
 
-    it('resumes no session, so that each connection shows its certificate', async () => {
+    it('resumes sessions, and knows the peer as before', async () => {
       for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
-        const sessions: Buffer[] = [];
-        const first = await secure({ maxVersion });
-        const socket = first.socket as ReturnType<typeof connectTls>;
-        socket.on('session', (session: Buffer) => sessions.push(session));
-        await exchange(first);
-        const session = sessions.at(-1) ?? socket.getSession();
-        const second = await secure({ maxVersion, ...(session === undefined ? {} : { session }) });
-        assert.equal((second.socket as ReturnType<typeof connectTls>).isSessionReused(), false, maxVersion);
+        const heard = await exchange(await secure({ maxVersion }));
+        const session = sessions.at(-1) ?? assert.fail();
+        const second = await secure({ maxVersion, session });
+        assert.equal((second.socket as ReturnType<typeof connectTls>).isSessionReused(), true, maxVersion);
+        const xfcc = /^x-forwarded-client-cert: .*$/im;
+        assert.equal(xfcc.exec(await exchange(second))?.[0], xfcc.exec(heard)?.[0] ?? assert.fail());
       }
+    });
+
+    it('judges a resumed session by the policies in force (invariant 5)', async () => {
+      await exchange(await secure());
+      decide = () => ({ allowed: false, detail: 'rbac_access_denied_matched_policy[none]' });
+      const second = await secure({ session: sessions.at(-1) ?? assert.fail() });
+      assert.equal((second.socket as ReturnType<typeof connectTls>).isSessionReused(), true);
+      second.send(GET);
+      await second.received.until(({ text }) => text.startsWith('HTTP/1.1 403'));
+    });
+
+    it('serves who shakes hands, also beside hundreds who open and say nothing (slow)', async () => {
+      const before = await secure();
+      await Promise.all(Array.from({ length: 300 }, plain));
+      // Open connections do not notice, and new ones wait for the silent ones' time to be over.
+      await exchange(before);
+      await Promise.all(Array.from({ length: 20 }, async () => secure()));
+      await exchange(await secure());
+      assert.ok(refused.includes('the handshake took too long while others waited'), refused.join());
     });
 
     it('passes opaque TCP on inside mTLS, also where the server speaks first', async () => {
