@@ -72,6 +72,7 @@ function frame(
     // A client of HTTP/1.0 cannot read chunks, and the upstream was told that it is one (RFC 9112 6.1).
     if (head.minor === 0 || request.minor === 0) return PROBLEM.transferEncoding;
     if (!head.valueIs(transferEncoding, 'chunked')) return PROBLEM.transferEncoding;
+    if (!head.isTight(transferEncoding)) return PROBLEM.transferEncoding;
   }
   const length = contentLength < 0 ? 0 : readContentLength(head, contentLength);
   if (length === undefined) return PROBLEM.contentLength;
