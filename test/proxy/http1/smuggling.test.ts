@@ -75,7 +75,7 @@ describe('smuggling', () => {
         client.close();
       });
     } else if ('passed' in each) {
-      const { passed: messages, then } = each;
+      const { passed: messages, behind } = each;
       it(`is passed on as one reading only: ${name}`, async () => {
         const client = await RawClient.connect(relay.port);
         client.send(send);
@@ -89,9 +89,9 @@ describe('smuggling', () => {
         }
         await client.received.until(({ text }) => text.split('\r\n\r\nok').length === messages.length + 1);
         await relay.completed(messages.length);
-        if (then !== undefined) {
+        if (behind !== undefined) {
           await client.received.until(({ ended }) => ended);
-          assert.match(client.received.text, new RegExp(`okHTTP/1.1 ${then} [^]*connection: close`));
+          assert.match(client.received.text, new RegExp(`okHTTP/1.1 ${behind} [^]*connection: close`));
         }
         assert.equal(upstream.connections.length, 1);
         const { bytes } = upstream.connections[0]!.received;

@@ -135,18 +135,18 @@ export const START_LINE_CASES: readonly RequestCase[] = [
     name: 'a good request before a bad one',
     send: `${BEHIND}${line('GET /admin HTTP/1.2')}`,
     passed: [BEHIND],
-    then: 505,
+    behind: 505,
   },
   {
     name: 'a body that is one byte short',
     send: `${POST}Content-Length: 4\r\n\r\nhello ${BEHIND}`,
     passed: [`${POST}Content-Length: 4\r\n\r\nhell`],
-    then: 400,
+    behind: 400,
   },
   {
     name: 'a lone CR LF and a space between two requests',
     send: `${BEHIND}\r\n ${BEHIND}`,
     passed: [BEHIND],
-    then: 400,
+    behind: 400,
   },
 ];

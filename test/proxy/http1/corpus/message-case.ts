@@ -10,7 +10,7 @@ export type RequestCase =
       readonly send: string;
       readonly passed: readonly string[];
       /** The status that what comes behind them is answered with. */
-      readonly then?: number;
+      readonly behind?: number;
     }
   | { readonly name: string; readonly send: string; readonly broken: true };
 

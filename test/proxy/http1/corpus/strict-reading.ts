@@ -30,12 +30,12 @@ type Head = { readonly startLine: string; readonly fields: readonly (readonly [n
  */
 export function readRequestsStrictly(bytes: Buffer): StrictReading {
   return read(bytes.toString('latin1'), (head) => {
-    if (!REQUEST_LINE.test(head.startLine)) return `the start line ${JSON.stringify(head.startLine)}`;
+    if (!REQUEST_LINE.test(head.startLine)) return { wrong: `the start line ${JSON.stringify(head.startLine)}` };
     const hosts = valuesOf(head, 'host');
     const modern = head.startLine.endsWith('1.1');
-    if (hosts.length > 1 || (modern && hosts.length === 0)) return `${hosts.length} Host fields`;
+    if (hosts.length > 1 || (modern && hosts.length === 0)) return { wrong: `${hosts.length} Host fields` };
     if (hosts.some((host) => !/^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+;=]+)(:\d*)?$/.test(host)))
-      return 'the Host';
+      return { wrong: 'the Host' };
     return framing(head, { modern, hasBody: true, untilClose: false });
   });
 }
@@ -46,14 +46,14 @@ export function readResponsesStrictly(bytes: Buffer, methods: readonly string[],
   return read(
     bytes.toString('latin1'),
     (head) => {
-      if (!STATUS_LINE.test(head.startLine)) return `the status line ${JSON.stringify(head.startLine)}`;
+      if (!STATUS_LINE.test(head.startLine)) return { wrong: `the status line ${JSON.stringify(head.startLine)}` };
       const status = Number(head.startLine.slice(9, 12));
-      if (answered >= methods.length) return 'an answer that nobody asked for';
+      if (answered >= methods.length) return { wrong: 'an answer that nobody asked for' };
       const method = methods[answered] ?? 'GET';
       if (status >= 200) answered += 1;
       const hasBody = status >= 200 && status !== 204 && status !== 304 && method !== 'HEAD';
       if ((status < 200 || status === 204) && (valuesOf(head, 'content-length')[0] ?? '0') !== '0') {
-        return 'a length where there is no body';
+        return { wrong: 'a length where there is no body' };
       }
       return framing(head, { modern: true, hasBody, untilClose: true });
     },
@@ -61,9 +61,9 @@ export function readResponsesStrictly(bytes: Buffer, methods: readonly string[],
   );
 }
 
-type Framed = { readonly length: number } | 'chunked' | 'until-close';
+type Framed = { readonly length: number } | { readonly until: 'last-chunk' | 'close' } | { readonly wrong: string };
 
-function read(text: string, frame: (head: Head) => Framed | string, ended = false): StrictReading {
+function read(text: string, frame: (head: Head) => Framed, ended = false): StrictReading {
   const messages: { startLine: string; body: string }[] = [];
   let at = 0;
   const stop = (ambiguous?: string): StrictReading => ({ messages, ambiguous, partial: at < text.length });
@@ -73,17 +73,16 @@ function read(text: string, frame: (head: Head) => Framed | string, ended = fals
     const head = readHead(text.slice(at, end));
     if (typeof head === 'string') return stop(head);
     const framed = frame(head);
-    if (typeof framed === 'string' && framed !== 'chunked' && framed !== 'until-close') return stop(framed);
+    if ('wrong' in framed) return stop(framed.wrong);
     const from = end + 4;
-    if (framed === 'until-close') {
+    if ('until' in framed && framed.until === 'close') {
       if (ended) {
         messages.push({ startLine: head.startLine, body: text.slice(from) });
         at = text.length;
       }
       return stop();
     }
-    const body =
-      framed === 'chunked' ? readChunks(text, from) : readLength(text, from, (framed as { length: number }).length);
+    const body = 'until' in framed ? readChunks(text, from) : readLength(text, from, framed.length);
     if (body === undefined) return stop();
     if (typeof body === 'string') return stop(body);
     messages.push({ startLine: head.startLine, body: body.content });
@@ -113,15 +112,15 @@ function valuesOf(head: Head, name: string): string[] {
 function framing(
   head: Head,
   { modern, hasBody, untilClose }: { modern: boolean; hasBody: boolean; untilClose: boolean },
-): Framed | string {
+): Framed {
   const lengths = valuesOf(head, 'content-length');
   const codings = valuesOf(head, 'transfer-encoding');
-  if (lengths.length + codings.length > 1) return 'more than one framing';
-  if (lengths.some((length) => !/^\d{1,15}$/.test(length))) return 'the length';
-  if (codings.some((coding) => coding.toLowerCase() !== 'chunked' || !modern)) return 'the coding';
+  if (lengths.length + codings.length > 1) return { wrong: 'more than one framing' };
+  if (lengths.some((length) => !/^\d{1,15}$/.test(length))) return { wrong: 'the length' };
+  if (codings.some((coding) => coding.toLowerCase() !== 'chunked' || !modern)) return { wrong: 'the coding' };
   if (!hasBody) return { length: 0 };
-  if (codings.length > 0) return 'chunked';
-  if (lengths.length === 0 && untilClose) return 'until-close';
+  if (codings.length > 0) return { until: 'last-chunk' };
+  if (lengths.length === 0 && untilClose) return { until: 'close' };
   return { length: Number(lengths[0] ?? 0) };
 }
 
