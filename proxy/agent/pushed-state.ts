@@ -3,7 +3,21 @@ import type { Logger } from '../../src/core/logger.ts';
 import { CONTROL_TYPES, ROOT_SECRET } from '../../src/wire/control-types.ts';
 import type { XdsUpdate } from '../../src/wire/xds-client-session.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
-import { createConfig, type ConfigParts, type MadeConfig, type MeshNames } from './create-config.ts';
+import {
+  compileSidecarPolicies,
+  policiesToCompile,
+  type PolicyBase,
+  type SidecarPolicyScope,
+} from './compile-sidecar-policies.ts';
+import {
+  createConfig,
+  policyBaseOf,
+  policyScopeOf,
+  trustDomainsOf,
+  type ConfigParts,
+  type MadeConfig,
+  type MeshNames,
+} from './create-config.ts';
 import type { HeldAddresses } from './held-addresses.ts';
 import {
   readAuthorizationPolicy,
@@ -40,6 +54,8 @@ export class PushedState implements SidecarConfigSource {
   readonly #raw = new Map<string, Map<string, XdsResource>>();
   #parts: Partial<ConfigParts> = {};
   #made: MadeConfig | undefined;
+  /** Policies that are being compiled, a slice in each turn of the event loop. */
+  #compiling: { readonly slices: Generator<undefined, PolicyBase> } | undefined;
 
   constructor(options: PushedStateOptions) {
     this.#options = options;
@@ -47,6 +63,16 @@ export class PushedState implements SidecarConfigSource {
 
   current(): SidecarConfig | undefined {
     return this.#made?.config;
+  }
+
+  /** Whether there is a configuration, or one is being compiled that is known to be good. */
+  get complete(): boolean {
+    return this.#made !== undefined || this.#compiling !== undefined;
+  }
+
+  /** Gives up what is being compiled. */
+  stop(): void {
+    this.#compiling = undefined;
   }
 
   onChange(listener: (config: SidecarConfig) => void): () => void {
@@ -90,10 +116,8 @@ export class PushedState implements SidecarConfigSource {
     commit?.();
     this.#parts = next;
     this.#keepRaw(typeUrl, update);
-    if (made !== this.#made) {
-      this.#made = made;
-      if (made !== undefined) this.#tell(made.config);
-    }
+    if (made === 'later') this.#compile();
+    else this.#switchTo(made);
     this.#options.onTaken();
   }
 
@@ -164,12 +188,78 @@ export class PushedState implements SidecarConfigSource {
     return { parts: { rootsPem }, commit: () => this.#options.onRoots(rootsPem) };
   }
 
-  /** A configuration, once every part is known; the same where nothing of it changed. */
-  #make(parts: Partial<ConfigParts>): MadeConfig | undefined {
+  /**
+   * A configuration, once every part is known; the same where nothing of it changed. `later` where so many policies
+   * have to be compiled that others are to have turns meanwhile: the last configuration is in force until then.
+   *
+   * @throws SealwrightError `sidecar_config_unusable`
+   */
+  #make(parts: Partial<ConfigParts>): MadeConfig | 'later' | undefined {
     if (!isComplete(parts)) return undefined;
     const before = this.#made;
     const same = before !== undefined && FIELDS.every((field) => before.parts[field] === parts[field]);
-    return same ? before : { parts, config: createConfig(parts, this.#options.names, before) };
+    if (same) return before;
+    const { names } = this.#options;
+    const base = policyBaseOf(before);
+    const little = policiesToCompile(this.#scopeOf(parts), parts, base) <= MOST_AT_ONCE;
+    if (little) return { parts, config: createConfig(parts, names, { before }) };
+    // Everything but policies, which have been read, is tried now: what is refused is refused at once.
+    createConfig({ ...parts, authorizationPolicies: base?.of ?? new Map() }, names, { before });
+    return 'later';
+  }
+
+  /** Compiles the policies of the parts as they are now, a few slices in each turn of the event loop. */
+  #compile(base = policyBaseOf(this.#made)): void {
+    const parts = this.#parts;
+    // What has changed meanwhile is seen to at the end.
+    if (this.#compiling !== undefined || !isComplete(parts)) return;
+    const job = { slices: compileSidecarPolicies(this.#scopeOf(parts), parts, base) };
+    this.#compiling = job;
+    const turn = (): void => {
+      // Another push made it needless, or nobody wants it any more.
+      if (this.#compiling !== job) return;
+      try {
+        for (let slice = 0; slice < SLICES_OF_TURN; slice += 1) {
+          const { done, value } = job.slices.next();
+          if (done === true) {
+            this.#compiled(value);
+            return;
+          }
+        }
+        setImmediate(turn);
+      } catch (error) {
+        this.#compiling = undefined;
+        this.#options.logger.error('policies could not be compiled, and the last good configuration stays', {
+          reason: reasonOf(error),
+        });
+      }
+    };
+    setImmediate(turn);
+  }
+
+  /** Takes what was compiled into force, with what else is known by now. */
+  #compiled(compiled: PolicyBase): void {
+    this.#compiling = undefined;
+    const parts = this.#parts;
+    if (!isComplete(parts)) return;
+    if (policiesToCompile(this.#scopeOf(parts), parts, compiled) > MOST_AT_ONCE) {
+      this.#compile(compiled);
+      return;
+    }
+    const { names } = this.#options;
+    this.#switchTo({ parts, config: createConfig(parts, names, { before: this.#made, compiled }) });
+  }
+
+  #scopeOf(parts: ConfigParts): SidecarPolicyScope {
+    const { names } = this.#options;
+    return policyScopeOf(parts, names, trustDomainsOf(parts, names, this.#made));
+  }
+
+  #switchTo(made: MadeConfig | undefined): void {
+    this.#compiling = undefined;
+    if (made === this.#made) return;
+    this.#made = made;
+    if (made !== undefined) this.#tell(made.config);
   }
 
   #keepRaw(typeUrl: string, { changed, removed }: XdsUpdate): void {
@@ -193,6 +283,11 @@ export class PushedState implements SidecarConfigSource {
     }
   }
 }
+
+/** So many policies take less than a turn of the event loop may; a change is mostly one. */
+const MOST_AT_ONCE = 128;
+/** A slice is a hundred rules or so, well below a millisecond. */
+const SLICES_OF_TURN = 4;
 
 const FIELDS = [
   'workload',

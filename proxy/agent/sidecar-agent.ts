@@ -212,6 +212,7 @@ export class SidecarAgent implements SidecarConfigSource {
     this.#closed = true;
     await this.#stream.close();
     await this.#identity.close();
+    this.#state.stop();
     if (this.#saveTimer !== undefined) {
       this.#saveTimer.cancel();
       this.#save();
@@ -260,7 +261,9 @@ export class SidecarAgent implements SidecarConfigSource {
         const changed = kept.types.get(typeUrl) ?? [];
         return state.apply(typeUrl, { changed, removed: [], systemVersion: 'disk' }) === undefined;
       });
-    if (!into(trial) || trial.current() === undefined) {
+    const good = into(trial) && trial.complete;
+    trial.stop();
+    if (!good) {
       logger.warn('the configuration of the last run cannot be used', { folder });
       return undefined;
     }
@@ -277,7 +280,7 @@ export class SidecarAgent implements SidecarConfigSource {
   #save(): void {
     this.#saveTimer = undefined;
     // Half of a configuration is none to start from.
-    if (this.#state.current() === undefined) return;
+    if (!this.#state.complete) return;
     const { folder, trustDomain, rootNamespace, logger } = this.#options;
     const lastGood: LastGood = {
       uid: this.#uid,

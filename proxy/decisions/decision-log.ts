@@ -7,7 +7,7 @@ import type { ConnectionFacts, RequestFacts } from '../../src/policy/facts.ts';
 import { reasonInShort } from '../../src/policy/reason-in-short.ts';
 import type { Verdict } from '../../src/policy/verdict.ts';
 import type { RequestHead } from '../http1/request-head.ts';
-import { redactTarget } from '../report/redact-target.ts';
+import { redactTarget } from '../http1/redact-target.ts';
 import { DecisionRing, type NotedDecision } from './decision-ring.ts';
 
 /** Who judged, by what. */

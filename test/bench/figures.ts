@@ -25,15 +25,15 @@ export const FIGURES: Readonly<Record<string, RegisteredFigure>> = {
     load: async () => (await import('./issuance-rate.ts')).issuanceRate,
   },
   'policy-decision': {
-    what: 'one allowed request judged by 100 policies',
+    what: 'one allowed request judged by 1000 policies of 10 rules',
     load: async () => (await import('./policy-figures.ts')).policyDecision,
   },
   'policy-scale': {
-    what: 'the same with 1000 policies, against 10',
+    what: 'the same with 10,000 policies, against 10',
     load: async () => (await import('./policy-figures.ts')).policyScale,
   },
   'policy-compile': {
-    what: '1000 policies compiled, as a push of configuration does',
+    what: '10,000 policies compiled for the first time',
     load: async () => (await import('./policy-figures.ts')).policyCompile,
   },
   'ledger-append': {

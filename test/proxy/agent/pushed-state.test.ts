@@ -1,4 +1,5 @@
 import { strict as assert } from 'node:assert';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { HeldAddresses } from '../../../proxy/agent/held-addresses.ts';
 import { PushedState } from '../../../proxy/agent/pushed-state.ts';
 import type { SidecarConfig } from '../../../proxy/agent/sidecar-config.ts';
@@ -8,6 +9,7 @@ import { CONTROL_TYPES, ROOT_SECRET } from '../../../src/wire/control-types.ts';
 import { ApplicationProtocol } from '../../../src/wire/message-type.ts';
 import type { XdsResource } from '../../../src/wire/xds-message.ts';
 import { makeCertificate } from '../../fakes/certificates.ts';
+import { eventually } from '../../fakes/eventually.ts';
 import { RecordingLogger } from '../../fakes/logger.ts';
 import { pushedDocument, pushedRoots, pushedService, pushedWorkload, uidOf } from '../../fakes/pushed-resources.ts';
 
@@ -189,6 +191,61 @@ describe('what the control stream pushed', () => {
       config().policies.tcp.applied.map(({ policy }) => policy.name),
       ['b'],
     );
+  });
+
+  describe('with more policies than one turn of the event loop may compile', () => {
+    const many = Array.from({ length: 600 }, (_, index) => deny(`p${index}`));
+    const names = (): number | undefined => state.current()?.policies.http.applied.length;
+
+    it('keeps the last configuration in force until all are compiled, and then switches once', async () => {
+      const before = complete();
+      told.length = 0;
+      good(authorizationPolicy, ...many);
+      assert.equal(config(), before);
+      let turns = 0;
+      while (config() === before) {
+        await nextTurn();
+        turns += 1;
+      }
+      assert.ok(turns >= 3, `${turns} turns`);
+      assert.deepEqual([names(), told.length], [600, 1]);
+    });
+
+    it('takes in what comes meanwhile, and refuses at once what is wrong with it', async () => {
+      complete();
+      good(authorizationPolicy, ...many);
+      good(authorizationPolicy, deny('one-more'));
+      assert.equal(push(authorizationPolicy, [], ['shop/p0']), undefined);
+      assert.ok(push(authorizationPolicy, [{ ...deny('bad'), name: 'shop/other' }]));
+      good(
+        peerAuthentication,
+        pushedDocument({ kind: 'PeerAuthentication', name: 'd', spec: { mtls: { mode: 'STRICT' } } }),
+      );
+      assert.equal(names(), 0);
+      await eventually(() => names() === 600);
+      assert.equal(config().inbound[0]?.mode, 'STRICT');
+      const applied = config().policies.tcp.applied.map(({ policy }) => policy.name);
+      assert.deepEqual([applied.includes('p0'), applied.includes('one-more')], [false, true]);
+    });
+
+    it('compiles no further where they are gone again, or nobody wants them', async () => {
+      const before = complete();
+      good(authorizationPolicy, ...many);
+      assert.equal(
+        push(
+          authorizationPolicy,
+          [],
+          many.map(({ name }) => name),
+        ),
+        undefined,
+      );
+      assert.equal(names(), 0);
+      good(authorizationPolicy, ...many);
+      state.stop();
+      for (let turn = 0; turn < 50; turn += 1) await nextTurn();
+      assert.equal(names(), 0);
+      assert.equal(config().policies, before.policies);
+    });
   });
 
   it('takes the mesh settings, and trusts the roots for the names that the mesh had before', () => {
