@@ -320,7 +320,9 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
 
   #sendToClient(bytes: Buffer): void {
     this.#client.onActivity();
-    if (!this.#client.socket.write(bytes)) this.#connection?.socket.pause();
+    if (this.#client.socket.write(bytes)) return;
+    this.#connection?.socket.pause();
+    this.#client.onClientFull();
   }
 
   /** The upstream is gone before the response was whole. */
