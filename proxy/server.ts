@@ -104,6 +104,7 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     lookup: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
     proxy: proxy.outbound,
     decisions,
+    limits: proxy,
     randomBytes,
     accessLog: new AccessLog({
       mode: proxy.accessLog,

@@ -20,6 +20,7 @@ import { createPolicyAuthorizer } from './authorize/policy-authorizer.ts';
 import type { DecisionLog } from './decisions/decision-log.ts';
 import { createHttpEngine, type HttpEngine } from './http1/http-engine.ts';
 import { RequestIds } from './http1/request-ids.ts';
+import { Allowance } from './inbound/allowance.ts';
 import { InboundListener } from './inbound/inbound-listener.ts';
 import type { InboundPort, InboundServices } from './inbound/inbound-services.ts';
 import type { IdentitySource } from './inbound/identity-source.ts';
@@ -40,6 +41,14 @@ import { plainTransport } from './upstream/transports.ts';
 import type { UpstreamTransport } from './upstream/upstream-connection.ts';
 import { createPeerVerifier } from './verify-peer.ts';
 
+/** What others may take at a time, and how long; see the settings of the same names. Defaults where nothing is said. */
+export interface SidecarLimits {
+  readonly maxConnections: number;
+  readonly maxHandshakes: number;
+  readonly headTimeout: number;
+  readonly clientTimeout: number;
+}
+
 export interface SidecarOptions {
   readonly clock: Clock;
   readonly logger: Logger;
@@ -52,6 +61,7 @@ export interface SidecarOptions {
   readonly accessLog: AccessLog;
   /** Keeps what policy decided of requests; without it nothing is kept. */
   readonly decisions?: DecisionLog | undefined;
+  readonly limits?: SidecarLimits | undefined;
   readonly randomBytes: (size: number) => Buffer;
   /** Resolves names outside the mesh. */
   readonly lookup: Lookup;
@@ -90,7 +100,9 @@ export class Sidecar {
     const { clock, logger, config, identity, book, metrics, accessLog, decisions, lookup } = options;
     const requestIds = new RequestIds(options.randomBytes);
     this.#deadlines = new Deadlines(clock);
-    this.#engine = createHttpEngine({ clock, logger, deadlines: this.#deadlines });
+    const { limits } = options;
+    const times = limits === undefined ? {} : { headTimeout: limits.headTimeout, clientTimeout: limits.clientTimeout };
+    this.#engine = createHttpEngine({ clock, logger, deadlines: this.#deadlines, limits: times });
     this.#tally = new TcpTally(clock);
     this.#pools = new UpstreamPools(this.#deadlines);
     this.#applications = new UpstreamPools(this.#deadlines);
@@ -110,10 +122,11 @@ export class Sidecar {
       onSecured: (secured) => countSecured('source', secured),
     });
     this.#providers = createProviderStep({ router, clock, logger, metrics: createCheckMetrics(metrics) });
+    const tokens = createTokenStep({ keys: options.keySets, clock });
     const authorizer = createPolicyAuthorizer({
       config,
       custom: this.#providers,
-      tokens: createTokenStep({ keys: options.keySets, clock }),
+      tokens,
       decisions,
       logger,
     });
@@ -126,6 +139,15 @@ export class Sidecar {
       peerRefused: ({ peerCertificate }) =>
         peerCertificate === undefined ? undefined : peers.refused(peerCertificate),
       identity,
+      unreadRefused: () => {
+        const current = config.current();
+        const rules = current === undefined ? undefined : tokens.rulesOf(current);
+        return rules === undefined ? undefined : 'HTTP/2 is not read, and its tokens are to be verified';
+      },
+      allowances: {
+        connections: new Allowance(limits?.maxConnections ?? 0),
+        handshakes: new Allowance(limits?.maxHandshakes ?? 0),
+      },
       observer: new InboundReporter({
         clock,
         config,

@@ -10,6 +10,7 @@ import { isIn, TARGET } from './characters.ts';
 import type { Answer, Decision, Forward, HttpHandler } from './decision.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeClient } from './exchange-client.ts';
+import { ClientStall } from './client-stall.ts';
 import { FieldNameSet } from './field-names.ts';
 import { READ } from './head-reader.ts';
 import type { HttpEngine } from './http-engine.ts';
@@ -79,6 +80,9 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
   #ended = false;
   #draining = false;
   #lingered = 0;
+  /** The decision that is waited for. */
+  #pending: Decision | undefined;
+  #stall: ClientStall | undefined;
   /** Who wants to know that the client of the request under way has left before the decision. */
   #onGone: (() => void)[] | undefined;
   #peek: BodyPeek | undefined;
@@ -164,15 +168,20 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
 
   pause(): void {
     this.socket.pause();
+    this.#watchClient();
   }
 
   resume(): void {
     if (this.#input === undefined && !this.#exchange.full && this.socket.isPaused()) this.socket.resume();
+    this.#watchClient();
   }
 
   onDeadline(): void {
     if (this.#phase === PHASE.lingering || this.#phase === PHASE.tunnelling) {
       this.socket.destroy();
+    } else if (this.#pending !== undefined && !this.#ended) {
+      this.#tellGone();
+      this.#answer(ANSWERS.internal, { flags: 'UT', detail: 'decision_timeout', close: true });
     } else if (this.#phase !== PHASE.reading && this.#ended) {
       this.#clientGone();
     } else if (this.#phase !== PHASE.reading) {
@@ -198,7 +207,12 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
     this.resume();
   }
 
+  onClientFull(): void {
+    this.#watchClient();
+  }
+
   onActivity(): void {
+    if (this.#stall?.armed === true) this.#stall.arm();
     const { streamDeadlines, halfClosedDeadlines, idleDeadlines } = this.#engine;
     const { queue } = this.deadline;
     if (queue === undefined) return;
@@ -320,10 +334,13 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
       return;
     }
     if (decision.kind === 'pending') {
-      const request = record.startedAt;
+      this.#pending = decision;
+      // A handler may have asked for the body, and the client have sent a wrong one, before it returned.
+      if (this.#phase !== PHASE.waiting) this.#pending = undefined;
+      else (this.#ended ? this.#engine.halfClosedDeadlines : this.#engine.decisionDeadlines).add(this.deadline);
       decision.decision.then(
-        (decided) => this.#phase === PHASE.waiting && record.startedAt === request && this.#carryOut(decided),
-        (error: unknown) => this.#phase === PHASE.waiting && this.#failOpenNever(error),
+        (decided) => this.#pending === decision && this.#carryOut(decided),
+        (error: unknown) => this.#pending === decision && this.#failOpenNever(error),
       );
       return;
     }
@@ -332,6 +349,7 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
 
   #carryOut(decision: Forward | Answer): void {
     this.#onGone = undefined;
+    this.#pending = undefined;
     const peek = this.#peek;
     this.#peek = undefined;
     if (peek !== undefined) this.#hold(peek.take(), 0);
@@ -387,6 +405,7 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
     }
     if (end < bytes.length) this.#hold(bytes, end);
     else this.onActivity();
+    if (this.#stall !== undefined) this.#watchClient();
   }
 
   #take(chunk: Buffer): void {
@@ -423,7 +442,28 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
     if (listeners !== undefined) for (const listener of listeners) listener();
   }
 
+  /** Starts or ends the time that the client has for what it owes; it owes nothing while we do not read from it. */
+  #watchClient(): void {
+    const exchanging = this.#phase === PHASE.exchanging;
+    const owesBody = exchanging && !this.#body.done && !this.socket.isPaused();
+    if (owesBody || (exchanging && this.socket.writableNeedDrain)) {
+      this.#stall ??= new ClientStall(this.#engine.clientDeadlines, this.#onClientStalled);
+      if (!this.#stall.armed) this.#stall.arm();
+    } else {
+      this.#stall?.cancel();
+    }
+  }
+
+  readonly #onClientStalled = (): void => {
+    const started = this.#exchange.responseStarted;
+    this.#exchange.abandon('the client has stalled');
+    if (started) this.onExchangeTruncated('SI', 'downstream_stream_idle_timeout');
+    else this.#answer(ANSWERS.timeout, { flags: 'SI', detail: 'request_body_timeout', close: true });
+  };
+
   #complete(flags: string, detail: string): void {
+    this.#pending = undefined;
+    this.#stall?.cancel();
     const record = this.#record;
     record.flags = flags;
     record.detail = detail;
@@ -467,6 +507,7 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
   readonly #onDrain = (): void => {
     if (this.#phase === PHASE.reading) this.#run();
     else this.#exchange.clientDrained();
+    if (this.#stall !== undefined) this.#watchClient();
   };
 
   readonly #onEnd = (): void => {
@@ -483,7 +524,9 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
       case PHASE.exchanging:
         // A body that is read ahead and breaks off here cannot become whole.
         if (this.#peek !== undefined || (!this.#body.done && this.#input === undefined)) this.#clientGone();
-        else if (this.deadline.queue === undefined) this.#engine.halfClosedDeadlines.add(this.deadline);
+        else if (this.deadline.queue === undefined || this.#pending !== undefined) {
+          this.#engine.halfClosedDeadlines.add(this.deadline);
+        }
         break;
       default:
         this.socket.destroySoon();

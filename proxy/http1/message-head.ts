@@ -1,5 +1,5 @@
 import { joinedHeader, withLine, type HeaderValue } from '../../src/policy/header-value.ts';
-import { equalsIgnoringCase } from './characters.ts';
+import { equalsIgnoringCase, SP } from './characters.ts';
 import type { FieldNameSet } from './field-names.ts';
 
 /** Envoy's `max_headers_count`: more fields are answered with 431. */
@@ -80,6 +80,18 @@ export class MessageHead {
   /** The value as it was written, one character a byte, without whitespace around it. */
   value(field: number): string {
     return this.bytes.toString('latin1', this.valueStart(field), this.valueEnd(field));
+  }
+
+  /**
+   * Whether nothing but spaces before it stands around the value. A tab, or anything behind it, is legal whitespace
+   * (RFC 9110 5.5) that lax readers take for a part of the value: Node refuses `Transfer-Encoding:<tab>chunked`, and
+   * Python's `email` parser, which its HTTP servers use, keeps the space behind `chunked`.
+   */
+  isTight(field: number): boolean {
+    for (let at = this.nameEnd(field) + 1; at < this.valueStart(field); at += 1) {
+      if (this.bytes[at] !== SP) return false;
+    }
+    return this.valueEnd(field) === this.lineEnd(field) - 2;
   }
 
   /** Whether the value is `text`, which is in lower case, whatever its case. */

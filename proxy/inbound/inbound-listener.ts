@@ -1,11 +1,12 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Clock } from '../../src/core/clock.ts';
+import { reasonOf } from '../../src/core/errors.ts';
 import { HttpConnection } from '../http1/http-connection.ts';
 import type { HttpEngine } from '../http1/http-engine.ts';
 import { breakSocket, TcpRelay } from '../tcp/relay.ts';
 import type { ConnectionAuthorizer, Verdict } from './connection-authorizer.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
-import type { Detected } from './detect-protocol.ts';
+import { detectLaxly, detectTls, type Detected } from './detect-protocol.ts';
 import { createInboundHttp } from './inbound-http.ts';
 import type { InboundPort, InboundServices } from './inbound-services.ts';
 import { ServerFirstProbe } from './server-first-probe.ts';
@@ -33,6 +34,8 @@ interface Served {
   readonly authorizer: ConnectionAuthorizer;
   readonly http?: HttpConnection;
   readonly relay?: TcpRelay;
+  /** Whether it is HTTP/2 that passes as TCP. */
+  readonly unread?: boolean | undefined;
 }
 
 /**
@@ -78,6 +81,11 @@ export class InboundListener {
     );
   }
 
+  /** An accept that failed leaves nothing behind; without a listener it would end the process. */
+  readonly #onServerError = (error: Error): void => {
+    this.#engine.logger.warn('a connection could not be accepted', { reason: reasonOf(error) });
+  };
+
   /** Listens; resolves with the address, and rejects with what the system says. */
   listen(options: {
     readonly host: string;
@@ -88,6 +96,7 @@ export class InboundListener {
       this.#server.once('error', reject);
       this.#server.listen(options, () => {
         this.#server.off('error', reject);
+        this.#server.on('error', this.#onServerError);
         resolve(this.#server.address() as AddressInfo);
       });
     });
@@ -117,7 +126,9 @@ export class InboundListener {
       const opaque = served.relay !== undefined || served.http?.tunnelling === true;
       if (!opaque) continue;
       const verdict = served.authorizer.decideConnection();
+      const unread = served.unread === true ? this.#services.unreadRefused?.() : undefined;
       if (!verdict.allowed) this.#abort(served, verdict.detail);
+      else if (unread !== undefined) this.#abort(served, unread);
     }
   }
 
@@ -145,8 +156,14 @@ export class InboundListener {
   }
 
   readonly #accept = (socket: Socket): void => {
-    this.#sockets.add(socket);
     socket.on('error', () => {});
+    const connections = this.#services.allowances?.connections;
+    if (connections?.take() === false) {
+      this.#refuse(socket, plaintextFacts(socket, undefined), 'too many connections');
+      return;
+    }
+    if (connections !== undefined) socket.once('close', () => connections.giveBack());
+    this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
     const port = this.#services.route(socket);
     if (port === undefined) {
@@ -158,11 +175,22 @@ export class InboundListener {
   };
 
   #terminate(socket: Socket, port: InboundPort, serverName: string): void {
+    const handshakes = this.#services.allowances?.handshakes;
+    if (handshakes?.take() === false) {
+      this.#refuse(socket, plaintextFacts(socket, port), 'too many handshakes at a time');
+      return;
+    }
     this.#encrypted.add(socket);
     this.#tls.terminate(
       socket,
-      (terminated) => this.#onTerminated(socket, port, terminated, serverName),
-      (reason) => this.#services.observer.onRefused(plaintextFacts(socket, port), reason),
+      (terminated) => {
+        handshakes?.giveBack();
+        this.#onTerminated(socket, port, terminated, serverName);
+      },
+      (reason) => {
+        handshakes?.giveBack();
+        this.#services.observer.onRefused(plaintextFacts(socket, port), reason);
+      },
     );
   }
 
@@ -203,6 +231,7 @@ export class InboundListener {
     const sniffer = new Sniffer({
       socket,
       clock: this.#clock,
+      detect: port.protocol === 'tcp' ? detectTls : detectLaxly,
       silence: waitsForServer ? this.#silence : 0,
       patience: this.#patience,
       onDetected: (detected) => {
@@ -290,10 +319,17 @@ export class InboundListener {
     this.#served.add(served);
   }
 
+  /**
+   * HTTP/2 that is not read is TCP: rules about requests never allow it, and those that deny some deny it all. Fields in
+   * it are the peer's word, so it passes only where the port was declared for it: there the application has never had
+   * our `x-forwarded-client-cert`, and cannot take a peer's for it (invariant 6).
+   */
   #serveHttp2(connection: Accepted): void {
     const { serveHttp2 } = this.#services;
-    if (serveHttp2 === undefined) this.#refuse(connection.socket, connection.facts, 'HTTP/2 is not served');
-    else serveHttp2(connection.socket, connection.facts, connection.port);
+    const { socket, facts, port } = connection;
+    if (serveHttp2 !== undefined) serveHttp2(socket, facts, port);
+    else if (port.protocol !== 'http2') this.#refuse(socket, facts, 'HTTP/2 at a port that is not declared as HTTP/2');
+    else this.#serveTcp({ ...connection, unread: true });
   }
 
   #serveTcp(connection: Accepted, opened?: Socket): void {
@@ -301,17 +337,19 @@ export class InboundListener {
     const authorizer = connection.authorizer ?? this.#services.authorizer(facts);
     admit(authorizer, socket, (verdict) => {
       // A provider may have taken its time: what is accepted can have changed meanwhile (invariant 4).
-      const refusal = this.#portNow(connection) === undefined ? NO_PLAINTEXT : 'the client has gone';
-      if (verdict.allowed && !socket.destroyed && refusal !== NO_PLAINTEXT) {
+      let refusal = connection.unread === true ? this.#services.unreadRefused?.() : undefined;
+      if (this.#portNow(connection) === undefined) refusal = NO_PLAINTEXT;
+      else if (socket.destroyed) refusal = 'the client has gone';
+      if (verdict.allowed && refusal === undefined) {
         this.#relay(connection, authorizer, opened);
       } else {
         opened?.destroy();
-        this.#refuse(socket, facts, verdict.allowed ? refusal : verdict.detail);
+        this.#refuse(socket, facts, verdict.allowed ? (refusal ?? '') : verdict.detail);
       }
     });
   }
 
-  #relay({ raw, socket, port, facts }: Accepted, authorizer: ConnectionAuthorizer, opened?: Socket): void {
+  #relay({ raw, socket, port, facts, unread }: Accepted, authorizer: ConnectionAuthorizer, opened?: Socket): void {
     const { observer } = this.#services;
     const relay = new TcpRelay({
       downstream: socket,
@@ -322,7 +360,7 @@ export class InboundListener {
       },
     });
     observer.onTcpOpened(facts, relay);
-    const served: Served = { raw, facts, authorizer, relay };
+    const served: Served = { raw, facts, authorizer, relay, unread };
     this.#served.add(served);
   }
 
@@ -344,6 +382,7 @@ interface Accepted {
   readonly socket: Socket;
   readonly port: InboundPort;
   readonly facts: ConnectionFacts;
+  readonly unread?: boolean;
   /** Where it was asked for the connection before. */
   readonly authorizer?: ConnectionAuthorizer;
 }

@@ -219,6 +219,8 @@ function withConnection(entry: AccessEntry, facts: ConnectionFacts): AccessEntry
 function refusalKind(reason: string): string {
   if (reason.startsWith('rbac_access_denied')) return 'policy';
   if (reason.startsWith('plaintext')) return 'plaintext';
+  if (reason.startsWith('too many')) return 'limit';
+  if (reason.startsWith('HTTP/2')) return 'protocol';
   if (reason.startsWith('nothing is served')) return 'no_listener';
   if (reason.startsWith('no_configuration') || reason.startsWith('there is no certificate')) return 'not_ready';
   return 'tls';

@@ -285,6 +285,30 @@ export const SETTINGS = {
       commands: proxy,
       alsoVariables: ['TERMINATION_DRAIN_DURATION'],
     }),
+    maxConnections: integerSetting({
+      default: '10000',
+      min: 0,
+      max: 1_000_000,
+      purpose: 'Connections from others at a time; one more is broken off. 0: as many as there are file descriptors.',
+      commands: proxy,
+    }),
+    maxHandshakes: integerSetting({
+      default: '1000',
+      min: 0,
+      max: 1_000_000,
+      purpose: 'TLS handshakes of others at a time; one more is broken off. 0: any number.',
+      commands: proxy,
+    }),
+    headTimeout: durationSetting({
+      default: '60s',
+      purpose: 'How long the head of a request may take from its first byte; then 408.',
+      commands: proxy,
+    }),
+    clientTimeout: durationSetting({
+      default: '5m',
+      purpose: 'How long a client may send nothing of the body it announced (408), or read nothing of its answer.',
+      commands: proxy,
+    }),
     decisionLog: integerSetting({
       default: '4096',
       min: 0,

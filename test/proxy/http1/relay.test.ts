@@ -481,6 +481,68 @@ describe('the HTTP/1 relay', () => {
       assert.equal(silent.received.text, '');
     });
 
+    it('500 where a decision never comes, and takes none that comes too late (invariant 5)', async () => {
+      let decide: (decision: Forward | Answer) => void = () => {};
+      let asked: Forward | undefined;
+      await start({
+        limits: { decisionTimeout: 50 },
+        decide: (_head, forward) => {
+          asked = forward;
+          return { kind: 'pending', decision: new Promise((resolve) => (decide = resolve)) };
+        },
+      });
+      const client = await connect();
+      client.send(GET);
+      await client.received.until(({ ended }) => ended);
+      assert.match(client.received.text, /^HTTP\/1.1 500 [^]*connection: close/);
+      decide(asked!);
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(upstream.connections.length, 0);
+      assert.deepEqual(
+        relay.outcomes.map(({ flags, detail }) => [flags, detail]),
+        [['UT', 'decision_timeout']],
+      );
+    });
+
+    it('408 to a body that stops coming, and leaves the upstream without a whole request', async () => {
+      await start({ limits: { clientTimeout: 60 } });
+      const client = await connect();
+      const { received } = await request(client, 'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello');
+      await client.received.until(({ ended }) => ended);
+      assert.match(client.received.text, /^HTTP\/1.1 408 Request Timeout\r\n[^]*connection: close/);
+      await received.until(({ ended, closed }) => ended || closed);
+      const [outcome] = await relay.completed(1);
+      assert.deepEqual([outcome?.flags, outcome?.detail], ['SI', 'request_body_timeout']);
+    });
+
+    it('408 to no body that goes on coming, nor to one that has come while the upstream takes its time', async () => {
+      await start({ limits: { clientTimeout: 200 } });
+      const client = await connect();
+      const { received, socket } = await request(client, 'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n');
+      for (const byte of 'hello') {
+        await new Promise((resolve) => setTimeout(resolve, 70));
+        client.send(byte);
+      }
+      await received.untilText('hello');
+      await new Promise((resolve) => setTimeout(resolve, 350));
+      socket.write(OK);
+      await client.received.untilText('ok');
+      assert.equal(client.received.text, OK);
+    });
+
+    it('by breaking off a client that does not read its answer', async () => {
+      await start({ limits: { clientTimeout: 60 } });
+      const client = await connect();
+      const { socket } = await request(client, GET);
+      client.socket.pause();
+      const piece = Buffer.alloc(1024 * 1024);
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${64 * piece.length}\r\n\r\n`);
+      for (let sent = 0; sent < 64; sent += 1) socket.write(piece);
+      const [outcome] = await relay.completed(1);
+      assert.deepEqual([outcome?.flags, outcome?.detail], ['SI', 'downstream_stream_idle_timeout']);
+      await relay.until(() => relay.open === 0);
+    });
+
     it('504 where the exchange takes longer than it may', async () => {
       const clock = new FakeClock();
       await start({ clock, decide: (_head, forward) => ({ ...forward, timeout: 50 }) });
@@ -602,8 +664,11 @@ describe('the HTTP/1 relay', () => {
       const client = await connect();
       const { received, socket } = await request(client, `${UPGRADE}${GET}`);
       socket.write(OK);
-      await received.until(({ text }) => text.endsWith(GET));
-      socket.write(OK);
+      // An upstream that took the change for agreed would read the next request as that protocol.
+      await received.until(({ ended, closed }) => ended || closed);
+      const next = await upstream.connection(1);
+      await next.received.untilText(GET);
+      next.socket.write(OK);
       await client.received.until(({ text }) => text === OK + OK);
     });
 
