@@ -25,6 +25,8 @@ import { authenticateInOrder } from './authenticators/authenticate-in-order.ts';
 import { createSvidAuthenticator } from './authenticators/svid-authenticator.ts';
 import { openTokenAuthenticators } from './authenticators/open-token-authenticators.ts';
 import { openTokenIssuer } from './authenticators/open-token-issuer.ts';
+import { createKeySetFetcher } from './key-sets/fetch-key-set.ts';
+import { createAddressGuard } from '../src/token/address-guard.ts';
 import { discoveryGrpcService } from './distribution/discovery-grpc-service.ts';
 import { createDistributionMetrics } from './distribution/distribution-metrics.ts';
 import { Distribution } from './distribution/distribution.ts';
@@ -67,6 +69,9 @@ export interface CaProcess {
 
 /** How long open calls may go on once the CA was told to stop, in milliseconds. */
 const STOP_GRACE = 5_000;
+
+/** For one document of an issuer's keys, in milliseconds. */
+const KEY_SET_PATIENCE = 5_000;
 
 /**
  * The largest message in bytes: a CSR may have 64 KiB, and a list of subscriptions is not longer than this. With the
@@ -199,6 +204,13 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
         bundle: { trustDomain, roots: material.roots },
         rootNamespace: settings.rootNamespace,
         clusterId: settings.clusterId,
+        fetchKeySet: createKeySetFetcher({
+          guard: createAddressGuard(settings.ca.keySets.allowAddresses),
+          caFile: settings.ca.keySets.caFile,
+          timeout: KEY_SET_PATIENCE,
+          clock,
+        }),
+        random: Math.random,
         metrics: createDistributionMetrics(metrics, () => distribution.streams),
         clock,
         logger,

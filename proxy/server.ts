@@ -14,6 +14,7 @@ import { serveStatus, type StatusRoutes, type StatusServer } from '../src/observ
 import { SidecarAgent } from './agent/sidecar-agent.ts';
 import type { SidecarConfig } from './agent/sidecar-config.ts';
 import { DecisionLog } from './decisions/decision-log.ts';
+import { giveBackMemory } from './give-back-memory.ts';
 import { exposedPorts } from './inbound/exposed-application.ts';
 import { lockPort } from './listen/port-lock.ts';
 import { createMeshIdentity } from './mesh-identity.ts';
@@ -99,9 +100,11 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     config: agent,
     identity: createMeshIdentity(agent.identity, agent),
     book: agent.book,
+    keySets: agent.keySets,
     lookup: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
     proxy: proxy.outbound,
     decisions,
+    limits: proxy,
     randomBytes,
     accessLog: new AccessLog({
       mode: proxy.accessLog,
@@ -196,6 +199,7 @@ class RunningProxy implements ProxyProcess {
     const [problem] = sidecar.problems;
     if (problem !== undefined) throw problem;
     if (!known) await this.#serve(statusAddress(config));
+    giveBackMemory();
     this.#listening = true;
     this.#watchExposure(new Set());
     logger.info('the sidecar serves', {

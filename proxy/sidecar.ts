@@ -12,10 +12,15 @@ import type {
   SidecarConfigSource,
 } from './agent/sidecar-config.ts';
 import { normalizeTarget } from './authorize/normalize-target.ts';
+import type { KeySets } from './authorize/tokens/key-sets.ts';
+import { createTokenStep } from './authorize/tokens/token-step.ts';
+import { createCheckMetrics } from './authorize/custom/check-metrics.ts';
+import { createProviderStep, type ProviderStep } from './authorize/custom/custom-step.ts';
 import { createPolicyAuthorizer } from './authorize/policy-authorizer.ts';
 import type { DecisionLog } from './decisions/decision-log.ts';
 import { createHttpEngine, type HttpEngine } from './http1/http-engine.ts';
 import { RequestIds } from './http1/request-ids.ts';
+import { Allowance } from './inbound/allowance.ts';
 import { InboundListener } from './inbound/inbound-listener.ts';
 import type { InboundPort, InboundServices } from './inbound/inbound-services.ts';
 import type { IdentitySource } from './inbound/identity-source.ts';
@@ -36,6 +41,14 @@ import { plainTransport } from './upstream/transports.ts';
 import type { UpstreamTransport } from './upstream/upstream-connection.ts';
 import { createPeerVerifier } from './verify-peer.ts';
 
+/** What others may take at a time, and how long; see the settings of the same names. Defaults where nothing is said. */
+export interface SidecarLimits {
+  readonly maxConnections: number;
+  readonly maxHandshakes: number;
+  readonly headTimeout: number;
+  readonly clientTimeout: number;
+}
+
 export interface SidecarOptions {
   readonly clock: Clock;
   readonly logger: Logger;
@@ -43,9 +56,12 @@ export interface SidecarOptions {
   readonly config: SidecarConfigSource;
   readonly identity: IdentitySource;
   readonly book: AddressBook;
+  /** The keys that tokens are verified by. */
+  readonly keySets: KeySets;
   readonly accessLog: AccessLog;
   /** Keeps what policy decided of requests; without it nothing is kept. */
   readonly decisions?: DecisionLog | undefined;
+  readonly limits?: SidecarLimits | undefined;
   readonly randomBytes: (size: number) => Buffer;
   /** Resolves names outside the mesh. */
   readonly lookup: Lookup;
@@ -66,6 +82,7 @@ export class Sidecar {
   readonly #deadlines: Deadlines;
   readonly #engine: HttpEngine;
   readonly #tally: TcpTally;
+  readonly #providers: ProviderStep;
   readonly #pools: UpstreamPools;
   readonly #applications: UpstreamPools;
   readonly #inbound: ListenerSet<InboundPlace>;
@@ -83,14 +100,36 @@ export class Sidecar {
     const { clock, logger, config, identity, book, metrics, accessLog, decisions, lookup } = options;
     const requestIds = new RequestIds(options.randomBytes);
     this.#deadlines = new Deadlines(clock);
-    this.#engine = createHttpEngine({ clock, logger, deadlines: this.#deadlines });
+    const { limits } = options;
+    const times = limits === undefined ? {} : { headTimeout: limits.headTimeout, clientTimeout: limits.clientTimeout };
+    this.#engine = createHttpEngine({ clock, logger, deadlines: this.#deadlines, limits: times });
     this.#tally = new TcpTally(clock);
     this.#pools = new UpstreamPools(this.#deadlines);
     this.#applications = new UpstreamPools(this.#deadlines);
     const istio = createIstioMetrics({ metrics });
     const countSecured = createTlsMetrics(metrics);
     const peers = createPeerVerifier(config, clock);
-    const authorizer = createPolicyAuthorizer({ config, decisions, logger });
+    const router = new Router({
+      clock,
+      config,
+      identity,
+      book,
+      pools: this.#pools,
+      verifyPeer: peers.verify,
+      lookup,
+      istio,
+      isOwn: (address, port) => this.#outbound.has(address, port),
+      onSecured: (secured) => countSecured('source', secured),
+    });
+    this.#providers = createProviderStep({ router, clock, logger, metrics: createCheckMetrics(metrics) });
+    const tokens = createTokenStep({ keys: options.keySets, clock });
+    const authorizer = createPolicyAuthorizer({
+      config,
+      custom: this.#providers,
+      tokens,
+      decisions,
+      logger,
+    });
     const services: Omit<InboundServices, 'route'> = {
       authorizer: (facts) => authorizer.forConnection(facts),
       // Without a configuration nothing is let in, and so no path is judged.
@@ -100,6 +139,15 @@ export class Sidecar {
       peerRefused: ({ peerCertificate }) =>
         peerCertificate === undefined ? undefined : peers.refused(peerCertificate),
       identity,
+      unreadRefused: () => {
+        const current = config.current();
+        const rules = current === undefined ? undefined : tokens.rulesOf(current);
+        return rules === undefined ? undefined : 'HTTP/2 is not read, and its tokens are to be verified';
+      },
+      allowances: {
+        connections: new Allowance(limits?.maxConnections ?? 0),
+        handshakes: new Allowance(limits?.maxHandshakes ?? 0),
+      },
       observer: new InboundReporter({
         clock,
         config,
@@ -117,18 +165,6 @@ export class Sidecar {
       clock,
       logger,
       create: (key, place) => this.#createInbound(key, place, services),
-    });
-    const router = new Router({
-      clock,
-      config,
-      identity,
-      book,
-      pools: this.#pools,
-      verifyPeer: peers.verify,
-      lookup,
-      istio,
-      isOwn: (address, port) => this.#outbound.has(address, port),
-      onSecured: (secured) => countSecured('source', secured),
     });
     const reporter = new OutboundReporter({ clock, config, istio, tally: this.#tally, accessLog });
     this.#outbound = new ListenerSet({
@@ -192,6 +228,7 @@ export class Sidecar {
     this.#stopListening();
     await this.#inbound.close();
     await this.#outbound.close();
+    this.#providers.close();
     this.#pools.renew();
     this.#applications.renew();
     this.#tally.close();

@@ -3,7 +3,17 @@ import type { AuthorizationPolicy } from '../../src/policy/authorization-policy.
 import type { PeerAuthentication } from '../../src/policy/peer-authentication.ts';
 import { selects } from '../../src/policy/workload-selector.ts';
 import { MESH_CONFIG_MAP } from '../../src/resources/mesh.ts';
-import { readAuthorizationPolicy, readPeerAuthentication } from '../../src/resources/policy-resource.ts';
+import {
+  authenticatesRequestsOf,
+  keySetName,
+  type KeyPlace,
+  type RequestAuthentication,
+} from '../../src/policy/request-authentication.ts';
+import {
+  readAuthorizationPolicy,
+  readPeerAuthentication,
+  readRequestAuthentication,
+} from '../../src/resources/policy-resource.ts';
 import type { Resource } from '../../src/resources/resource.ts';
 import type { ResourceSnapshot } from '../../src/resources/resource-store.ts';
 import { parseSidecar } from '../../src/resources/sidecar.ts';
@@ -16,6 +26,7 @@ export interface Audience {
 }
 
 const authorizationPolicies = new WeakMap<Resource, AuthorizationPolicy>();
+const requestAuthentications = new WeakMap<Resource, RequestAuthentication>();
 const peerAuthentications = new WeakMap<Resource, PeerAuthentication>();
 
 /** The AuthorizationPolicies that a workload's sidecar enforces. */
@@ -25,6 +36,29 @@ export function authorizationPoliciesFor(snapshot: ResourceSnapshot, audience: A
     const policy = remembered(authorizationPolicies, resource, (each) => readAuthorizationPolicy(each).policy);
     return policy !== undefined && reasonToPass(policy, { workload: audience, rootNamespace }) === undefined;
   });
+}
+
+/** The RequestAuthentications that a workload's sidecar enforces. */
+export function requestAuthenticationsFor(snapshot: ResourceSnapshot, audience: Audience): Resource[] {
+  const { rootNamespace } = audience;
+  return nearby(snapshot, 'RequestAuthentication', audience).filter((resource) => {
+    const policy = requestAuthenticationOf(resource);
+    return policy !== undefined && authenticatesRequestsOf(policy, { workload: audience, rootNamespace });
+  });
+}
+
+/** The names of the key sets that these policies need, and where each is. */
+export function keyPlacesOf(resources: readonly Resource[]): ReadonlyMap<string, KeyPlace> {
+  const places = new Map<string, KeyPlace>();
+  for (const { keys } of resources.flatMap((resource) => requestAuthenticationOf(resource)?.rules ?? [])) {
+    const name = keySetName(keys);
+    if (name !== undefined) places.set(name, keys);
+  }
+  return places;
+}
+
+function requestAuthenticationOf(resource: Resource): RequestAuthentication | undefined {
+  return remembered(requestAuthentications, resource, (each) => readRequestAuthentication(each).policy);
 }
 
 /** The PeerAuthentications that count for a workload. One with a selector in the root namespace counts nowhere. */

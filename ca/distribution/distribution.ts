@@ -1,3 +1,4 @@
+import type { Random } from '../../src/core/backoff.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import { SealwrightError, reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
@@ -6,6 +7,9 @@ import type { TrustBundle } from '../../src/identity/trust-bundle.ts';
 import type { ResourceStore } from '../../src/resources/resource-store.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
 import type { DiscoveryStream, Subscriber } from '../../src/wire/xds-service.ts';
+import type { KeySetFetcher } from '../key-sets/fetch-key-set.ts';
+import { KeySets } from '../key-sets/key-sets.ts';
+import { keyPlacesOf } from './applicable.ts';
 import type { DistributionMetrics } from './distribution-metrics.ts';
 import { viewOf, type MeshView } from './mesh-view.ts';
 import { SubscriberSource, type SubscriberState } from './subscriber-source.ts';
@@ -17,8 +21,11 @@ export interface DistributionOptions {
   readonly bundle: TrustBundle;
   readonly rootNamespace: string;
   readonly clusterId: string;
+  /** Reads the keys that policies name. */
+  readonly fetchKeySet: KeySetFetcher;
+  readonly random: Random;
   readonly metrics: DistributionMetrics;
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Pick<Clock, 'now' | 'after' | 'elapsed'>;
   readonly logger: Logger;
 }
 
@@ -41,6 +48,7 @@ export class Distribution {
   readonly #options: DistributionOptions;
   readonly #subscriptions = new Set<Subscription>();
   readonly #streams = new Map<string, number>();
+  readonly #keySets: KeySets;
   readonly #unsubscribe: () => void;
   #bundle: XdsResource;
   #view: MeshView;
@@ -48,6 +56,8 @@ export class Distribution {
   constructor(options: DistributionOptions) {
     this.#options = options;
     this.#bundle = trustBundleResource(options.bundle.roots);
+    const { fetchKeySet: fetch, clock, random, logger } = options;
+    this.#keySets = new KeySets({ fetch, onChange: () => this.#tellAll(), clock, random, logger });
     this.#view = this.#makeView();
     this.#unsubscribe = options.store.subscribe(() => {
       this.#view = this.#makeView();
@@ -112,12 +122,14 @@ export class Distribution {
 
   /** Follows the store no longer. Streams end with the server that they are on. */
   close(): void {
+    this.#keySets.close();
     this.#unsubscribe();
   }
 
   #makeView(): MeshView {
     const { store, bundle, rootNamespace, clusterId, clock } = this.#options;
     const { trustDomain } = bundle;
+    this.#keySets.keep(keyPlacesOf(store.snapshot.list('RequestAuthentication')));
     return viewOf(store.snapshot, { rootNamespace, clusterId, trustDomain, now: clock.now() });
   }
 
@@ -127,7 +139,7 @@ export class Distribution {
 
   #stateFor(workload: AdmittedWorkload): SubscriberState {
     const { rootNamespace } = this.#options;
-    return { view: this.#view, workload, rootNamespace, bundle: this.#bundle };
+    return { view: this.#view, workload, rootNamespace, bundle: this.#bundle, keySets: this.#keySets };
   }
 
   #tellAll(): void {

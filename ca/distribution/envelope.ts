@@ -1,3 +1,4 @@
+import { withoutPrivateKeys } from '../../src/policy/public-key-set.ts';
 import { documentOf } from '../../src/resources/resource-document.ts';
 import type { Resource } from '../../src/resources/resource.ts';
 import { encodeObject } from '../../src/wire/json-object.ts';
@@ -21,9 +22,22 @@ export function envelopeOf(resource: Resource): XdsResource {
       labels: { ...labels },
       annotations: { ...annotations },
     },
-    body: encodeObject(documentOf(resource)),
+    body: encodeObject(publicDocumentOf(resource)),
   });
   const envelope = versioned({ name: `${namespace}/${name}`, aliases: [], body });
   made.set(resource, envelope);
   return envelope;
+}
+
+/** A private key that somebody put into a rule's `jwks` by mistake goes no further than here. */
+function publicDocumentOf(resource: Resource): Readonly<Record<string, unknown>> {
+  const document = documentOf(resource);
+  const { jwtRules } = resource.spec;
+  if (resource.kind !== 'RequestAuthentication' || !Array.isArray(jwtRules)) return document;
+  const rules: readonly unknown[] = jwtRules;
+  const publicRules = rules.map((rule) => {
+    if (typeof rule !== 'object' || rule === null || !('jwks' in rule) || typeof rule.jwks !== 'string') return rule;
+    return rule.jwks === '' ? rule : { ...rule, jwks: withoutPrivateKeys(rule.jwks) };
+  });
+  return { ...document, spec: { ...resource.spec, jwtRules: publicRules } };
 }

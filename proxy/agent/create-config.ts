@@ -2,21 +2,25 @@ import { isDeepStrictEqual } from 'node:util';
 import type { TrustBundle } from '../../src/identity/trust-bundle.ts';
 import { parseTrustDomain, type TrustDomain } from '../../src/identity/trust-domain.ts';
 import type { AuthorizationPolicy } from '../../src/policy/authorization-policy.ts';
-import { compilePolicies } from '../../src/policy/compile-policies.ts';
+import { atOnce } from '../../src/policy/compile-policies.ts';
 import { effectiveMtlsMode } from '../../src/policy/effective-mtls-mode.ts';
 import type { PeerAuthentication } from '../../src/policy/peer-authentication.ts';
+import { tokenRulesFor, type RequestAuthentication } from '../../src/policy/request-authentication.ts';
 import { decodePem } from '../../src/pki/pem.ts';
 import { DEFAULT_MESH, type MeshConfig } from '../../src/resources/mesh.ts';
 import type { Workload } from './destination.ts';
+import { compileSidecarPolicies, type PolicyBase, type SidecarPolicyScope } from './compile-sidecar-policies.ts';
 import { listenersOf } from './listeners.ts';
-import type { PushedSidecar } from './read-resource.ts';
-import type { SidecarConfig, SidecarPolicies } from './sidecar-config.ts';
+import type { PushedKeySet, PushedSidecar } from './read-resource.ts';
+import type { SidecarConfig } from './sidecar-config.ts';
 
 /** Everything that a configuration is made of; each field another object when it changes. */
 export interface ConfigParts {
   readonly workload: Workload;
   readonly authorizationPolicies: ReadonlyMap<string, AuthorizationPolicy>;
   readonly peerAuthentications: ReadonlyMap<string, PeerAuthentication>;
+  readonly requestAuthentications: ReadonlyMap<string, RequestAuthentication>;
+  readonly keySets: ReadonlyMap<string, PushedKeySet>;
   readonly sidecars: ReadonlyMap<string, PushedSidecar>;
   readonly meshes: ReadonlyMap<string, MeshConfig>;
   readonly rootsPem: string;
@@ -33,31 +37,38 @@ export interface MadeConfig {
   readonly config: SidecarConfig;
 }
 
+/** The mesh's own names, the same object as long as they are the same names. */
+export function trustDomainsOf(
+  { meshes }: Pick<ConfigParts, 'meshes'>,
+  { trustDomain }: MeshNames,
+  before: MadeConfig | undefined,
+): SidecarConfig['trustDomains'] {
+  const mesh = [...meshes.values()][0] ?? DEFAULT_MESH;
+  return keep(before?.config.trustDomains, { trustDomain, aliases: mesh.trustDomainAliases });
+}
+
 /**
  * Makes a configuration of its parts. Whoever keeps something by an object of it (pools, compiled rules, parsed roots)
  * keeps it as long as that did not change.
- *
+ * @param compiled policies that these differ little from, where they are not those of the last configuration
  * @throws SealwrightError `sidecar_config_unusable`
  */
-export function createConfig(parts: ConfigParts, names: MeshNames, before: MadeConfig | undefined): SidecarConfig {
+export function createConfig(
+  parts: ConfigParts,
+  names: MeshNames,
+  { before, compiled }: { readonly before: MadeConfig | undefined; readonly compiled?: PolicyBase | undefined },
+): SidecarConfig {
   const { workload, rootsPem } = parts;
   const mesh = [...parts.meshes.values()][0] ?? DEFAULT_MESH;
   const sidecar = [...parts.sidecars.values()][0];
-  const trustDomains = keep(before?.config.trustDomains, {
-    trustDomain: names.trustDomain,
-    aliases: mesh.trustDomainAliases,
-  });
+  const trustDomains = trustDomainsOf(parts, names, before);
   const peerAuthentications = [...parts.peerAuthentications.values()];
   const mtlsMode = (port: number) =>
     effectiveMtlsMode({ policies: peerAuthentications, workload, rootNamespace: names.rootNamespace, port }).mode;
   const { localAddress, inbound, outbound, outboundHosts } = listenersOf(workload, sidecar, mtlsMode);
   const kept = <T extends object>(of: readonly T[] | undefined, made: readonly T[]): readonly T[] =>
     Object.freeze(made.map((each) => of?.find((old) => isDeepStrictEqual(old, each)) ?? each));
-  const samePolicies =
-    before !== undefined &&
-    before.parts.authorizationPolicies === parts.authorizationPolicies &&
-    before.config.trustDomains === trustDomains &&
-    isDeepStrictEqual(before.parts.workload.labels, workload.labels);
+  const base = compiled ?? policyBaseOf(before);
   const sameTrust =
     before !== undefined && before.parts.rootsPem === rootsPem && before.config.trustDomains === trustDomains;
   return Object.freeze({
@@ -68,7 +79,12 @@ export function createConfig(parts: ConfigParts, names: MeshNames, before: MadeC
     outbound: kept(before?.config.outbound, outbound),
     outboundHosts: keep(before?.config.outboundHosts, outboundHosts),
     outboundTrafficPolicy: sidecar?.sidecar.outboundTrafficPolicy ?? mesh.outboundTrafficPolicy,
-    policies: samePolicies ? before.config.policies : policiesOf(parts, { names, trustDomains }),
+    policies: atOnce(compileSidecarPolicies(policyScopeOf(parts, names, trustDomains), parts, base)).policies,
+    tokenRules: keep(
+      before?.config.tokenRules,
+      tokenRulesFor(parts.requestAuthentications.values(), { workload, rootNamespace: names.rootNamespace }),
+    ),
+    keySets: parts.keySets,
     mesh,
     trustDomains,
     rootsPem,
@@ -77,19 +93,21 @@ export function createConfig(parts: ConfigParts, names: MeshNames, before: MadeC
   });
 }
 
-function policiesOf(
-  { workload, authorizationPolicies }: ConfigParts,
-  { names, trustDomains }: { names: MeshNames; trustDomains: SidecarConfig['trustDomains'] },
-): SidecarPolicies {
-  const compile = (protocol: 'http' | 'tcp'): SidecarPolicies['http'] =>
-    compilePolicies({
-      policies: [...authorizationPolicies.values()],
-      workload: { namespace: workload.namespace, labels: workload.labels },
-      rootNamespace: names.rootNamespace,
-      trustDomains,
-      protocol,
-    });
-  return Object.freeze({ http: compile('http'), tcp: compile('tcp') });
+/** What policies are compiled for, but the protocol. */
+export function policyScopeOf(
+  { workload }: Pick<ConfigParts, 'workload'>,
+  { rootNamespace }: MeshNames,
+  trustDomains: SidecarConfig['trustDomains'],
+): SidecarPolicyScope {
+  const { namespace, labels } = workload;
+  return { workload: { namespace, labels }, rootNamespace, trustDomains };
+}
+
+/** The compiled policies of the last configuration, and what they were compiled of. */
+export function policyBaseOf(before: MadeConfig | undefined): PolicyBase | undefined {
+  return before === undefined
+    ? undefined
+    : { policies: before.config.policies, of: before.parts.authorizationPolicies };
 }
 
 /** An alias is a name that the mesh had before: its identities are signed by the same roots. */

@@ -3,12 +3,29 @@ import type { Logger } from '../../src/core/logger.ts';
 import { CONTROL_TYPES, ROOT_SECRET } from '../../src/wire/control-types.ts';
 import type { XdsUpdate } from '../../src/wire/xds-client-session.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
-import { createConfig, type ConfigParts, type MadeConfig, type MeshNames } from './create-config.ts';
+import {
+  compileSidecarPolicies,
+  isSameScope,
+  policiesToCompile,
+  type PolicyBase,
+  type SidecarPolicyScope,
+} from './compile-sidecar-policies.ts';
+import {
+  createConfig,
+  policyBaseOf,
+  policyScopeOf,
+  trustDomainsOf,
+  type ConfigParts,
+  type MadeConfig,
+  type MeshNames,
+} from './create-config.ts';
 import type { HeldAddresses } from './held-addresses.ts';
 import {
   readAuthorizationPolicy,
   readMesh,
+  readKeySet,
   readPeerAuthentication,
+  readRequestAuthentication,
   readSidecar,
   readTrustBundle,
 } from './read-resource.ts';
@@ -38,6 +55,8 @@ export class PushedState implements SidecarConfigSource {
   readonly #raw = new Map<string, Map<string, XdsResource>>();
   #parts: Partial<ConfigParts> = {};
   #made: MadeConfig | undefined;
+  /** Policies that are being compiled, a slice in each turn of the event loop. */
+  #compiling: { readonly slices: Generator<undefined, PolicyBase> } | undefined;
 
   constructor(options: PushedStateOptions) {
     this.#options = options;
@@ -45,6 +64,16 @@ export class PushedState implements SidecarConfigSource {
 
   current(): SidecarConfig | undefined {
     return this.#made?.config;
+  }
+
+  /** Whether there is a configuration, or one is being compiled that is known to be good. */
+  get complete(): boolean {
+    return this.#made !== undefined || this.#compiling !== undefined;
+  }
+
+  /** Gives up what is being compiled. */
+  stop(): void {
+    this.#compiling = undefined;
   }
 
   onChange(listener: (config: SidecarConfig) => void): () => void {
@@ -84,14 +113,13 @@ export class PushedState implements SidecarConfigSource {
   #take(typeUrl: string, update: XdsUpdate): void {
     const { parts, commit } = this.#read(typeUrl, update);
     const next = { ...this.#parts, ...parts };
-    const made = this.#make(next);
+    const { made, later } = this.#make(next);
     commit?.();
     this.#parts = next;
     this.#keepRaw(typeUrl, update);
-    if (made !== this.#made) {
-      this.#made = made;
-      if (made !== undefined) this.#tell(made.config);
-    }
+    if (!later) this.#compiling = undefined;
+    this.#switchTo(made);
+    if (later) this.#compile();
     this.#options.onTaken();
   }
 
@@ -107,6 +135,15 @@ export class PushedState implements SidecarConfigSource {
       }
       case CONTROL_TYPES.peerAuthentication:
         return { parts: { peerAuthentications: merged(parts.peerAuthentications, update, readPeerAuthentication) } };
+      case CONTROL_TYPES.requestAuthentication: {
+        const before = parts.requestAuthentications;
+        return { parts: { requestAuthentications: merged(before, update, readRequestAuthentication) } };
+      }
+      case CONTROL_TYPES.keySet: {
+        const before = parts.keySets;
+        const keySets = merged(before, update, (resource) => readKeySet(resource, before?.get(resource.name)));
+        return { parts: { keySets } };
+      }
       case CONTROL_TYPES.sidecar:
         return { parts: { sidecars: single(merged(parts.sidecars, update, readSidecar), 'Sidecar') } };
       case CONTROL_TYPES.configMap:
@@ -153,12 +190,89 @@ export class PushedState implements SidecarConfigSource {
     return { parts: { rootsPem }, commit: () => this.#options.onRoots(rootsPem) };
   }
 
-  /** A configuration, once every part is known; the same where nothing of it changed. */
-  #make(parts: Partial<ConfigParts>): MadeConfig | undefined {
-    if (!isComplete(parts)) return undefined;
+  /**
+   * A configuration, once every part is known; the same where nothing of it changed. `later` where so many policies
+   * have to be compiled that others are to have turns meanwhile: the last policies are in force until then, and beside
+   * them everything else as it is now, since a mode or a lost root must not wait for them (invariant 4).
+   *
+   * @throws SealwrightError `sidecar_config_unusable`
+   */
+  #make(parts: Partial<ConfigParts>): { readonly made: MadeConfig | undefined; readonly later: boolean } {
+    if (!isComplete(parts)) return { made: undefined, later: false };
     const before = this.#made;
-    const same = before !== undefined && FIELDS.every((field) => before.parts[field] === parts[field]);
-    return same ? before : { parts, config: createConfig(parts, this.#options.names, before) };
+    const { names } = this.#options;
+    const base = policyBaseOf(before);
+    const scope = this.#scopeOf(parts);
+    if (policiesToCompile(scope, parts, base) <= MOST_AT_ONCE) return { made: this.#with(parts), later: false };
+    // Everything but policies, which have been read, is tried now: what is refused is refused at once.
+    if (base !== undefined && isSameScope(scope, base)) {
+      return { made: this.#with({ ...parts, authorizationPolicies: base.of }), later: true };
+    }
+    createConfig({ ...parts, authorizationPolicies: new Map() }, names, { before });
+    return { made: before, later: true };
+  }
+
+  #with(parts: ConfigParts, compiled?: PolicyBase): MadeConfig {
+    const before = this.#made;
+    if (before !== undefined && FIELDS.every((field) => before.parts[field] === parts[field])) return before;
+    return { parts, config: createConfig(parts, this.#options.names, { before, compiled }) };
+  }
+
+  /** Compiles the policies of the parts as they are now, a few slices in each turn of the event loop. */
+  #compile(base = policyBaseOf(this.#made)): void {
+    const parts = this.#parts;
+    // What has changed meanwhile is seen to at the end.
+    if (this.#compiling !== undefined || !isComplete(parts)) return;
+    const job = { slices: compileSidecarPolicies(this.#scopeOf(parts), parts, base) };
+    this.#compiling = job;
+    const turn = (): void => {
+      // Another push made it needless, or nobody wants it any more.
+      if (this.#compiling !== job) return;
+      try {
+        for (let slice = 0; slice < SLICES_OF_TURN; slice += 1) {
+          const { done, value } = job.slices.next();
+          if (done === true) {
+            this.#compiled(value);
+            return;
+          }
+        }
+        setImmediate(turn);
+      } catch (error) {
+        this.#compiling = undefined;
+        this.#options.logger.error('policies could not be compiled, and the last good configuration stays', {
+          reason: reasonOf(error),
+        });
+      }
+    };
+    setImmediate(turn);
+  }
+
+  /**
+   * Takes what was compiled into force, with what else is known by now. Where many policies have changed meanwhile, those
+   * of that push alone, and goes on with the next: else pushes that keep coming would leave old policies in force for ever.
+   */
+  #compiled(compiled: PolicyBase): void {
+    this.#compiling = undefined;
+    const parts = this.#parts;
+    if (!isComplete(parts)) return;
+    const scope = this.#scopeOf(parts);
+    const more = policiesToCompile(scope, parts, compiled) > MOST_AT_ONCE;
+    if (!more) this.#switchTo(this.#with(parts, compiled));
+    else if (isSameScope(scope, compiled)) {
+      this.#switchTo(this.#with({ ...parts, authorizationPolicies: compiled.of }, compiled));
+    }
+    if (more) this.#compile(compiled);
+  }
+
+  #scopeOf(parts: ConfigParts): SidecarPolicyScope {
+    const { names } = this.#options;
+    return policyScopeOf(parts, names, trustDomainsOf(parts, names, this.#made));
+  }
+
+  #switchTo(made: MadeConfig | undefined): void {
+    if (made === this.#made) return;
+    this.#made = made;
+    if (made !== undefined) this.#tell(made.config);
   }
 
   #keepRaw(typeUrl: string, { changed, removed }: XdsUpdate): void {
@@ -183,10 +297,17 @@ export class PushedState implements SidecarConfigSource {
   }
 }
 
+/** So many policies take less than a turn of the event loop may; a change is mostly one. */
+const MOST_AT_ONCE = 128;
+/** A slice is a hundred rules or so, well below a millisecond. */
+const SLICES_OF_TURN = 4;
+
 const FIELDS = [
   'workload',
   'authorizationPolicies',
   'peerAuthentications',
+  'requestAuthentications',
+  'keySets',
   'sidecars',
   'meshes',
   'rootsPem',

@@ -2,6 +2,9 @@ import { SealwrightError } from '../../src/core/errors.ts';
 import { formatIssue, type Issue } from '../../src/core/issue.ts';
 import type { AuthorizationPolicy } from '../../src/policy/authorization-policy.ts';
 import { parseAuthorizationPolicy } from '../../src/policy/parse-authorization-policy.ts';
+import { parseRequestAuthentication } from '../../src/policy/parse-request-authentication.ts';
+import type { RequestAuthentication } from '../../src/policy/request-authentication.ts';
+import { readJwkSet, type JwkSet } from '../../src/token/jwks.ts';
 import { parsePeerAuthentication, type PeerAuthentication } from '../../src/policy/peer-authentication.ts';
 import { parseMesh, type MeshConfig } from '../../src/resources/mesh.ts';
 import { parseSidecar, type Sidecar } from '../../src/resources/sidecar.ts';
@@ -25,6 +28,28 @@ export function readAuthorizationPolicy(resource: XdsResource): AuthorizationPol
 export function readPeerAuthentication(resource: XdsResource): PeerAuthentication {
   const { policy, issues } = parsePeerAuthentication({ value: documentOf(resource, 'PeerAuthentication') });
   return policy ?? refuse(resource, issues);
+}
+
+export function readRequestAuthentication(resource: XdsResource): RequestAuthentication {
+  const { policy, issues } = parseRequestAuthentication({ value: documentOf(resource, 'RequestAuthentication') });
+  return policy ?? refuse(resource, issues);
+}
+
+/** The keys of one issuer, beside the text that they were read from. */
+export interface PushedKeySet {
+  readonly text: string;
+  readonly set: JwkSet;
+}
+
+/** @param before what is held of this name: it stays the same object where its keys do, and so do tokens verified by them */
+export function readKeySet({ name, body }: XdsResource, before: PushedKeySet | undefined): PushedKeySet {
+  const envelope = MCP_RESOURCE.decode(body);
+  const document = decodeObject(anyOf(envelope.body));
+  if (document['kind'] !== 'KeySet' || envelope.metadata?.name !== name) unusable(name, 'it is no KeySet of this name');
+  const spec = document['spec'];
+  const text = isObject(spec) ? spec['keySet'] : undefined;
+  if (typeof text !== 'string') return unusable(name, 'it holds no keys');
+  return before?.text === text ? before : Object.freeze({ text, set: readJwkSet(Buffer.from(text)) });
 }
 
 /** A Sidecar and the namespace that `.` means in it. */

@@ -13,6 +13,7 @@ import { IdentityKeeper } from '../../src/workload/identity-keeper.ts';
 import { OnDemandBook } from './address-book.ts';
 import { ControlStream } from './control-stream.ts';
 import type { AddressBook } from './destination.ts';
+import { AskedKeySets } from './asked-key-sets.ts';
 import { HeldAddresses } from './held-addresses.ts';
 import { loadLastGood, saveLastGood, type LastGood } from './last-good.ts';
 import { PushedState } from './pushed-state.ts';
@@ -56,6 +57,8 @@ const SAVE_DELAY = 500;
 const SUBSCRIPTIONS: readonly (readonly [typeUrl: string, name: string])[] = [
   [CONTROL_TYPES.authorizationPolicy, WILDCARD],
   [CONTROL_TYPES.peerAuthentication, WILDCARD],
+  [CONTROL_TYPES.requestAuthentication, WILDCARD],
+  [CONTROL_TYPES.keySet, WILDCARD],
   [CONTROL_TYPES.sidecar, WILDCARD],
   [CONTROL_TYPES.configMap, WILDCARD],
   [CONTROL_TYPES.secret, ROOT_SECRET],
@@ -75,6 +78,7 @@ export class SidecarAgent implements SidecarConfigSource {
   readonly #session = new XdsClientSession();
   readonly #state: PushedState;
   readonly #book: OnDemandBook;
+  readonly #keySets: AskedKeySets;
   readonly #stream: ControlStream;
   #presented: SpiffeId | undefined;
   #saveTimer: Timer | undefined;
@@ -97,6 +101,13 @@ export class SidecarAgent implements SidecarConfigSource {
       onRoots: (pem) => this.#pushRoots(pem),
       onTaken: () => this.#saveSoon(),
       logger,
+    });
+    this.#keySets = new AskedKeySets({
+      find: (name) => this.#state.current()?.keySets.get(name)?.set,
+      subscribe: (name) => this.#session.subscribe(CONTROL_TYPES.keySet, [name]),
+      unsubscribe: (name) => void this.#session.unsubscribe(CONTROL_TYPES.keySet, [name]),
+      connected: () => this.#stream.connected,
+      clock,
     });
     this.#book = new OnDemandBook({
       held,
@@ -164,6 +175,10 @@ export class SidecarAgent implements SidecarConfigSource {
     return this.#book;
   }
 
+  get keySets(): AskedKeySets {
+    return this.#keySets;
+  }
+
   current(): SidecarConfig | undefined {
     return this.#state.current();
   }
@@ -197,6 +212,7 @@ export class SidecarAgent implements SidecarConfigSource {
     this.#closed = true;
     await this.#stream.close();
     await this.#identity.close();
+    this.#state.stop();
     if (this.#saveTimer !== undefined) {
       this.#saveTimer.cancel();
       this.#save();
@@ -212,7 +228,9 @@ export class SidecarAgent implements SidecarConfigSource {
         typeUrl,
         (update) => {
           this.#stream.received();
-          return this.#state.apply(typeUrl, update);
+          const refusal = this.#state.apply(typeUrl, update);
+          if (typeUrl === CONTROL_TYPES.keySet) this.#keySets.pushed(update.changed.map(({ name }) => name));
+          return refusal;
         },
         new Map(held),
       );
@@ -243,7 +261,9 @@ export class SidecarAgent implements SidecarConfigSource {
         const changed = kept.types.get(typeUrl) ?? [];
         return state.apply(typeUrl, { changed, removed: [], systemVersion: 'disk' }) === undefined;
       });
-    if (!into(trial) || trial.current() === undefined) {
+    const good = into(trial) && trial.complete;
+    trial.stop();
+    if (!good) {
       logger.warn('the configuration of the last run cannot be used', { folder });
       return undefined;
     }
@@ -260,7 +280,7 @@ export class SidecarAgent implements SidecarConfigSource {
   #save(): void {
     this.#saveTimer = undefined;
     // Half of a configuration is none to start from.
-    if (this.#state.current() === undefined) return;
+    if (!this.#state.complete) return;
     const { folder, trustDomain, rootNamespace, logger } = this.#options;
     const lastGood: LastGood = {
       uid: this.#uid,

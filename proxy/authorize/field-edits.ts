@@ -48,7 +48,8 @@ function isEditable(name: string): boolean {
   return recognise(bytes, 0, bytes.length) === FIELD.other && !ASSERTED_FIELDS.has(bytes, 0, bytes.length);
 }
 
-function isField([name, value]: FieldToAdd): boolean {
+/** Whether it may be written for somebody else: framing, hop and identity are the proxy's, and a value ends at its line. */
+export function isField([name, value]: FieldToAdd): boolean {
   if (!isEditable(name)) return false;
   for (let at = 0; at < value.length; at += 1) if (!isIn(value.charCodeAt(at), VALUE)) return false;
   return true;

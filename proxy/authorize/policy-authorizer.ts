@@ -8,6 +8,7 @@ import type { Verdict as PolicyVerdict } from '../../src/policy/verdict.ts';
 import type { SidecarConfig, SidecarConfigSource } from '../agent/sidecar-config.ts';
 import type { DecisionLog, Judged } from '../decisions/decision-log.ts';
 import type { RequestHead } from '../http1/request-head.ts';
+import type { WaitingClient } from '../http1/waiting-client.ts';
 import type { Allowed, ConnectionAuthorizer, Denied, Verdict } from '../inbound/connection-authorizer.ts';
 import type { ConnectionFacts } from '../inbound/connection-facts.ts';
 import { JudgedRequest } from './judged-request.ts';
@@ -109,16 +110,18 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
   #checked: SidecarConfig | undefined;
   /** The request that the connection was given to, where it asked to change the protocol. */
   #upgrade: AgreedRequest | undefined;
+  /** The providers that agreed to this connection as TCP. */
+  readonly #admittedBy = new Set<string>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
   }
 
-  decide(head: RequestHead, path: string): Verdict | Promise<Verdict> {
+  decide(head: RequestHead, path: string, client?: WaitingClient): Verdict | Promise<Verdict> {
     const bound = this.#bind();
     if ('allowed' in bound) return bound;
     this.#upgrade = head.upgrade === undefined ? undefined : { head, path };
-    if (bound.stepped) return this.#decideInSteps(bound, head, path);
+    if (bound.stepped) return this.#inSteps(this.#round(bound, { head, path, client, left: MOST_ROUNDS }));
     const request = bound.request.show(head, path);
     const verdict = bound.http.constant ?? bound.http.decide(request);
     this.#parts.decisions?.note(head, request, bound.judged, verdict);
@@ -130,8 +133,34 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
     if ('allowed' in bound) return bound;
     // A tunnel goes on being what its request was allowed to be: its head is valid for as long as it is open.
     if (this.#upgrade !== undefined) return this.#decideTunnel(bound, this.#upgrade);
-    const verdict = bound.tcp.constant;
+    const missing = bound.tcp.toAsk(undefined).find(({ provider }) => !this.#admittedBy.has(provider));
+    const verdict = missing?.refusal ?? bound.tcp.judged;
     return verdict === undefined ? UNREADABLE : this.#parts.answerOf(verdict);
+  }
+
+  admitConnection(client: Pick<WaitingClient, 'onGone'>): Verdict | Promise<Verdict> {
+    return this.#inSteps(this.#admit(client, MOST_ROUNDS));
+  }
+
+  #admit(client: Pick<WaitingClient, 'onGone'>, left: number): Verdict | Promise<Verdict> {
+    const bound = this.#bind();
+    if ('allowed' in bound) return bound;
+    const matches = bound.tcp.toAsk(undefined).filter(({ provider }) => !this.#admittedBy.has(provider));
+    if (matches.length === 0) return this.decideConnection();
+    if (left === 0) return RESTLESS;
+    const { config } = bound;
+    const { facts, custom } = this.#parts;
+    const listener = config.inbound.find(({ port }) => port === facts.destinationPort);
+    const declared = listener?.protocol === 'tcp';
+    const conclude = (outcome: StepOutcome): Verdict | Promise<Verdict> => {
+      // Where policies have changed meanwhile, others may have to be asked.
+      if (this.#bind() !== bound) return this.#admit(client, left - 1);
+      if ('allowed' in outcome) return outcome;
+      for (const { provider } of matches) this.#admittedBy.add(provider);
+      return this.decideConnection();
+    };
+    const outcome = custom.askConnection({ connection: facts, config, declared, client }, matches);
+    return outcome instanceof Promise ? outcome.then(conclude) : conclude(outcome);
   }
 
   /** Nobody is asked again about a tunnel, so whom nobody asked then has not agreed. */
@@ -141,8 +170,7 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
     return this.#parts.answerOf(missing?.refusal ?? http.judge(judged));
   }
 
-  #decideInSteps(bound: Bound, head: RequestHead, path: string): Verdict | Promise<Verdict> {
-    const verdict = this.#round(bound, { head, path, left: MOST_ROUNDS });
+  #inSteps(verdict: Verdict | Promise<Verdict>): Verdict | Promise<Verdict> {
     if (!(verdict instanceof Promise)) return verdict;
     return verdict.catch((error: unknown) => {
       this.#parts.logger.error('a step of authorization failed', { reason: reasonOf(error) });
@@ -151,20 +179,24 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
   }
 
   /** Providers to ask, then tokens to verify, then the verdict; from the start where policies change meanwhile. */
-  #round(bound: Bound, asked: { head: RequestHead; path: string; left: number }): Verdict | Promise<Verdict> {
-    const { head, path, left } = asked;
+  #round(
+    bound: Bound,
+    asked: { head: RequestHead; path: string; client: WaitingClient | undefined; left: number },
+  ): Verdict | Promise<Verdict> {
+    const { head, path, client, left } = asked;
     if (left === 0) return RESTLESS;
     const request = new RequestInSteps({
       head,
       path,
       connection: this.#parts.facts,
       config: bound.config,
+      client,
       judged: bound.newRequest(),
     });
     const again = (): Verdict | Promise<Verdict> => {
       request.undo();
       const now = this.#bind();
-      return 'allowed' in now ? now : this.#round(now, { head, path, left: left - 1 });
+      return 'allowed' in now ? now : this.#round(now, { head, path, client, left: left - 1 });
     };
     const then = (
       outcome: StepOutcome | Promise<StepOutcome>,
@@ -173,7 +205,7 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
       if (outcome instanceof Promise) {
         return outcome.then((settled) => (this.#bind() === bound ? then(settled, next) : again()));
       }
-      if ('allowed' in outcome) return outcome;
+      if ('allowed' in outcome) return this.#refused(bound, request, outcome);
       request.take(outcome);
       return next();
     };
@@ -184,6 +216,15 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
     if (matches.length === 0) return verify();
     request.asked(matches);
     return then(this.#parts.custom.ask(request, matches), verify);
+  }
+
+  /** What a step refused is noted as what a rule denies is; what no rule asked for, such as a body too large, is not. */
+  #refused(bound: Bound, request: RequestInSteps, denied: Denied): Denied {
+    const { decided } = denied;
+    if (decided !== undefined) {
+      this.#parts.decisions?.note(request.head, request.judged(), bound.judged, decided);
+    }
+    return denied;
   }
 
   #conclude(bound: Bound, request: RequestInSteps): Verdict {

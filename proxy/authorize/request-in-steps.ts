@@ -1,9 +1,11 @@
 import type { CustomMatch } from '../../src/policy/connection-decision.ts';
 import type { JwtFacts } from '../../src/policy/facts.ts';
+import { joinedHeader } from '../../src/policy/header-value.ts';
 import type { SidecarConfig } from '../agent/sidecar-config.ts';
 import { FieldNameSet } from '../http1/field-names.ts';
 import type { HeadEdits } from '../http1/head-writer.ts';
 import type { RequestHead } from '../http1/request-head.ts';
+import type { WaitingClient } from '../http1/waiting-client.ts';
 import type { Allowed } from '../inbound/connection-authorizer.ts';
 import type { ConnectionFacts } from '../inbound/connection-facts.ts';
 import { encodeFields, type FieldToAdd } from './field-edits.ts';
@@ -25,6 +27,7 @@ export class RequestInSteps implements AskedRequest {
   readonly head: RequestHead;
   readonly connection: ConnectionFacts;
   readonly config: SidecarConfig;
+  readonly client: WaitingClient | undefined;
   readonly #judged: JudgedRequest;
   readonly #droppedBefore: Uint8Array;
   #asked: ReadonlySet<string> | undefined;
@@ -35,11 +38,14 @@ export class RequestInSteps implements AskedRequest {
   #jwt: JwtFacts | undefined;
 
   /** @param asked `judged` is for this request alone, as others may be judged while it waits */
-  constructor(asked: Pick<AskedRequest, 'head' | 'path' | 'connection' | 'config'> & { judged: JudgedRequest }) {
-    const { head, path, connection, config, judged } = asked;
+  constructor(
+    asked: Pick<AskedRequest, 'head' | 'path' | 'connection' | 'config' | 'client'> & { judged: JudgedRequest },
+  ) {
+    const { head, path, connection, config, client, judged } = asked;
     this.head = head;
     this.connection = connection;
     this.config = config;
+    this.client = client;
     this.#path = path;
     this.#judged = judged;
     this.#droppedBefore = head.dropped.slice(0, head.count);
@@ -54,7 +60,7 @@ export class RequestInSteps implements AskedRequest {
   }
 
   header(name: string): string | undefined {
-    return this.judged().header(name);
+    return joinedHeader(this.judged().header(name));
   }
 
   asked(matches: readonly CustomMatch[]): void {

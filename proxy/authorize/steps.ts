@@ -3,6 +3,7 @@ import type { CustomMatch } from '../../src/policy/connection-decision.ts';
 import type { SidecarConfig } from '../agent/sidecar-config.ts';
 import type { HeadEdits } from '../http1/head-writer.ts';
 import type { RequestHead } from '../http1/request-head.ts';
+import type { WaitingClient } from '../http1/waiting-client.ts';
 import type { Denied } from '../inbound/connection-authorizer.ts';
 import type { ConnectionFacts } from '../inbound/connection-facts.ts';
 import type { FieldEdits } from './field-edits.ts';
@@ -22,11 +23,22 @@ export interface AskedRequest {
   readonly connection: ConnectionFacts;
   /** The configuration in force when the step was asked. */
   readonly config: SidecarConfig;
+  /** Who waits for the outcome. */
+  readonly client?: WaitingClient | undefined;
   /**
    * A field by its name in lower case as the application would receive it, repeated ones joined by a comma: what
    * earlier steps took away is gone, and what they added is there.
    */
   header(name: string): string | undefined;
+}
+
+/** An opaque connection of which nothing was passed on yet. */
+export interface AskedConnection {
+  readonly connection: ConnectionFacts;
+  readonly config: SidecarConfig;
+  /** Whether the port is declared to be TCP; else only the first bytes say so. */
+  readonly declared: boolean;
+  readonly client: Pick<WaitingClient, 'onGone'>;
 }
 
 /** A step that has nothing against the request, and what it makes of it. */
@@ -50,6 +62,8 @@ export const PASSED: Passed = Object.freeze({ passed: true });
 export interface CustomStep {
   /** @param matches at least one; at most one for each provider, all of which have to agree */
   ask(request: AskedRequest, matches: readonly CustomMatch[]): StepOutcome | Promise<StepOutcome>;
+  /** The same about an opaque connection. What the outcome would change is of no use. */
+  askConnection(connection: AskedConnection, matches: readonly CustomMatch[]): StepOutcome | Promise<StepOutcome>;
 }
 
 /** Verifies the tokens of requests. */
@@ -64,11 +78,14 @@ export interface TokenRules {
 
 /** There is nobody to ask, so what should be asked is refused (invariant 5). */
 export const NOBODY_TO_ASK: CustomStep = Object.freeze({
-  ask: (_request: AskedRequest, matches: readonly CustomMatch[]): StepOutcome => ({
-    allowed: false,
-    detail: matches[0]?.refusal.details ?? 'no_provider',
-  }),
+  ask: (_request: AskedRequest, matches: readonly CustomMatch[]) => notAsked(matches),
+  askConnection: (_connection: AskedConnection, matches: readonly CustomMatch[]) => notAsked(matches),
 });
+
+function notAsked(matches: readonly CustomMatch[]): Denied {
+  const refusal = matches[0]?.refusal;
+  return { allowed: false, detail: refusal?.details ?? 'no_provider', decided: refusal };
+}
 
 /** No configuration has token rules. */
 export const NO_TOKENS: TokenStep = Object.freeze({ rulesOf: () => undefined });

@@ -19,6 +19,11 @@ const REASONS: Readonly<Record<number, string>> = {
   505: 'HTTP Version Not Supported',
 };
 
+/** Empty for a status that is not used here. */
+export function reasonPhrase(status: number): string {
+  return REASONS[status] ?? '';
+}
+
 export interface AnswerOptions {
   readonly status: number;
   /** Plain text. */
@@ -52,6 +57,7 @@ export function prepareAnswer({ status, body, fields = {} }: AnswerOptions): Pre
 export const ANSWERS = {
   denied: prepareAnswer({ status: 403, body: 'RBAC: access denied' }),
   timeout: prepareAnswer({ status: 408, body: 'request timeout' }),
+  tooLarge: prepareAnswer({ status: 413, body: 'Payload Too Large' }),
   internal: prepareAnswer({ status: 500, body: 'internal error' }),
   noHealthyUpstream: prepareAnswer({ status: 503, body: 'no healthy upstream' }),
   overflow: resetAnswer(503, 'overflow'),

@@ -7,6 +7,8 @@ import { TrailerReader } from './trailer-reader.ts';
 /** Takes the parts of a body that are passed on. The bytes may be overwritten after the call. */
 export interface BodySink {
   forward(bytes: Buffer, from: number, to: number): void;
+  /** Of a chunked body the content alone, beside what is passed on of it. */
+  content?(bytes: Buffer, from: number, to: number): void;
 }
 
 /** A chunk below 2^52 bytes: past it a size would no longer be exact. Leading zeros count as digits. */
@@ -104,6 +106,7 @@ export class ChunkedReader {
           const taken = Math.min(this.#size, end - index);
           this.#size -= taken;
           this.received += taken;
+          sink.content?.(bytes, index, index + taken);
           index += taken;
           if (this.#size === 0) this.#state = DATA_CR;
           break;

@@ -5,6 +5,7 @@ import type { HeadEdits } from './head-writer.ts';
 import type { RequestHead } from './request-head.ts';
 import type { RequestRecord } from './request-record.ts';
 import type { ResponseHead } from './response-head.ts';
+import type { WaitingClient } from './waiting-client.ts';
 
 /**
  * What to do with one request. Decisions that do not depend on the request should be made once per connection and
@@ -44,7 +45,7 @@ export interface Answer {
   readonly close: boolean;
 }
 
-/** The decision needs somebody else (external authorization). The client is not read from meanwhile. */
+/** The decision needs somebody else (external authorization). Little is read from the client meanwhile. */
 export interface Pending {
   readonly kind: 'pending';
   readonly decision: Promise<Forward | Answer>;
@@ -52,8 +53,11 @@ export interface Pending {
 
 /** Decides about the requests of one downstream connection. Made per connection; kept for as long as it lives. */
 export interface HttpHandler {
-  /** Judges one request. `head` is valid until `onComplete`. Must not throw: an exception is answered with 500. */
-  onRequest(head: RequestHead): Decision;
+  /**
+   * Judges one request. `head` is valid until `onComplete`, `client` until the decision. Must not throw: an exception
+   * is answered with 500.
+   */
+  onRequest(head: RequestHead, client: WaitingClient): Decision;
   /** The head of the final response has come. It is valid during this call only. */
   onResponse?(head: ResponseHead, record: RequestRecord): void;
   /** An exchange is over, however it ended. The record is used again for the next one: copy what is kept. */

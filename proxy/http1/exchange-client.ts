@@ -15,6 +15,8 @@ export interface ExchangeClient {
   resume(): void;
   /** The upstream takes no more for now. */
   pause(): void;
+  /** The client takes no more for now. */
+  onClientFull(): void;
   /** Bytes move, so the exchange is not idle. */
   onActivity(): void;
   /** The final head has come and is about to be sent. */

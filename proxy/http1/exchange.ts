@@ -279,7 +279,9 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     const connection = this.#detach();
     const { head } = this.#responseReader;
     if (connection !== undefined) {
-      const whole = this.#requestBody.done && connection.socket.writableLength === 0;
+      // Whoever declined another protocol may still believe to have changed to it: nothing more is said there.
+      const whole =
+        this.#requestBody.done && connection.socket.writableLength === 0 && this.#head?.upgrade === undefined;
       if (whole && head.keepAlive && !this.#poisoned) connection.pool.release(connection, head.keepAliveTimeout);
       else connection.discard('not kept');
     }
@@ -318,7 +320,9 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
 
   #sendToClient(bytes: Buffer): void {
     this.#client.onActivity();
-    if (!this.#client.socket.write(bytes)) this.#connection?.socket.pause();
+    if (this.#client.socket.write(bytes)) return;
+    this.#connection?.socket.pause();
+    this.#client.onClientFull();
   }
 
   /** The upstream is gone before the response was whole. */

@@ -3,19 +3,23 @@ import { reasonOf } from '../../src/core/errors.ts';
 import { cancelDeadline, DeadlineEntry, type Expiring } from '../tcp/deadlines.ts';
 import { breakSocket } from '../tcp/relay.ts';
 import { ANSWERS, answerFor, renderAnswer, type PreparedAnswer } from './answers.ts';
+import { BodyPeek } from './body-peek.ts';
 import { BodyReader } from './body-reader.ts';
 import type { BodySink } from './chunked-reader.ts';
 import { isIn, TARGET } from './characters.ts';
 import type { Answer, Decision, Forward, HttpHandler } from './decision.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeClient } from './exchange-client.ts';
+import { ClientStall } from './client-stall.ts';
+import { FieldNameSet } from './field-names.ts';
 import { READ } from './head-reader.ts';
 import type { HttpEngine } from './http-engine.ts';
-import type { Problem } from './problems.ts';
+import { PROBLEM, type Problem } from './problems.ts';
 import { createRequestRecord, resetRequestRecord, type RequestRecord } from './request-record.ts';
 import { RequestReader } from './request-reader.ts';
 import { checkRequest } from './request-rules.ts';
 import type { ResponseReader } from './response-reader.ts';
+import type { PeekedBody, PeekExtent, WaitingClient } from './waiting-client.ts';
 
 /** What happens with the bytes that the client sends. */
 const PHASE = {
@@ -43,6 +47,10 @@ const MAX_HELD = 16 * 1024;
 
 const DISCARD: BodySink = { forward: () => {} };
 
+/** RFC 9110 15.2.1. */
+const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
+const EXPECT = new FieldNameSet(['expect']);
+
 export interface HttpConnectionOptions {
   readonly socket: Socket;
   readonly engine: HttpEngine;
@@ -55,7 +63,7 @@ export interface HttpConnectionOptions {
  * Serves HTTP/1 on one socket: one request after the other, each judged by the handler and then answered or exchanged
  * with an upstream. What is pipelined waits for its turn.
  */
-export class HttpConnection implements ExchangeClient, Expiring {
+export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
   readonly socket: Socket;
   readonly deadline: DeadlineEntry = new DeadlineEntry(this);
   readonly #engine: HttpEngine;
@@ -72,6 +80,12 @@ export class HttpConnection implements ExchangeClient, Expiring {
   #ended = false;
   #draining = false;
   #lingered = 0;
+  /** The decision that is waited for. */
+  #pending: Decision | undefined;
+  #stall: ClientStall | undefined;
+  /** Who wants to know that the client of the request under way has left before the decision. */
+  #onGone: (() => void)[] | undefined;
+  #peek: BodyPeek | undefined;
 
   /** The socket must be one that stays half-open (`allowHalfOpen`), so that a client may close its direction first. */
   constructor({ socket, engine, handler, onClose }: HttpConnectionOptions) {
@@ -110,6 +124,32 @@ export class HttpConnection implements ExchangeClient, Expiring {
     return this.#input === undefined ? 0 : this.#input.length - this.#inputFrom;
   }
 
+  onGone(listener: () => void): void {
+    (this.#onGone ??= []).push(listener);
+  }
+
+  peekBody(extent: PeekExtent): Promise<PeekedBody> {
+    const { head } = this.#reader;
+    return new Promise((resolve) => {
+      const peek = new BodyPeek(head, extent, resolve);
+      if (this.#phase !== PHASE.waiting || peek.settled) return;
+      this.#peek = peek;
+      const input = this.#input;
+      if (input !== undefined) {
+        this.#input = undefined;
+        this.#peekAt(peek, this.#inputFrom === 0 ? input : input.subarray(this.#inputFrom));
+        if (this.#peek === undefined) return;
+      } else if (head.expectsContinue) {
+        // Nobody else can ask for the body in time, and the application need not ask again.
+        head.expectsContinue = false;
+        head.drop(EXPECT);
+        this.socket.write(CONTINUE);
+      }
+      if (this.#ended) this.#clientGone();
+      else if (this.socket.isPaused()) this.socket.resume();
+    });
+  }
+
   /** No further request after the one under way; an idle connection closes now. */
   drain(): void {
     this.#draining = true;
@@ -120,6 +160,7 @@ export class HttpConnection implements ExchangeClient, Expiring {
   abort(flags: string, detail: string): void {
     if (this.busy) {
       this.#exchange.abandon(detail);
+      this.#tellGone();
       this.#complete(flags, detail);
     }
     this.#cut();
@@ -127,15 +168,20 @@ export class HttpConnection implements ExchangeClient, Expiring {
 
   pause(): void {
     this.socket.pause();
+    this.#watchClient();
   }
 
   resume(): void {
     if (this.#input === undefined && !this.#exchange.full && this.socket.isPaused()) this.socket.resume();
+    this.#watchClient();
   }
 
   onDeadline(): void {
     if (this.#phase === PHASE.lingering || this.#phase === PHASE.tunnelling) {
       this.socket.destroy();
+    } else if (this.#pending !== undefined && !this.#ended) {
+      this.#tellGone();
+      this.#answer(ANSWERS.internal, { flags: 'UT', detail: 'decision_timeout', close: true });
     } else if (this.#phase !== PHASE.reading && this.#ended) {
       this.#clientGone();
     } else if (this.#phase !== PHASE.reading) {
@@ -161,7 +207,12 @@ export class HttpConnection implements ExchangeClient, Expiring {
     this.resume();
   }
 
+  onClientFull(): void {
+    this.#watchClient();
+  }
+
   onActivity(): void {
+    if (this.#stall?.armed === true) this.#stall.arm();
     const { streamDeadlines, halfClosedDeadlines, idleDeadlines } = this.#engine;
     const { queue } = this.deadline;
     if (queue === undefined) return;
@@ -211,7 +262,8 @@ export class HttpConnection implements ExchangeClient, Expiring {
         else this.#relayBody(chunk, 0);
         break;
       case PHASE.waiting:
-        this.#hold(chunk, 0);
+        if (this.#peek === undefined) this.#hold(chunk, 0);
+        else this.#peekAt(this.#peek, chunk);
         break;
       case PHASE.tunnelling:
         this.#exchange.tunnel(chunk, 0);
@@ -271,19 +323,24 @@ export class HttpConnection implements ExchangeClient, Expiring {
       return;
     }
     record.request = head;
+    this.#onGone = undefined;
+    this.#peek = undefined;
     this.#phase = PHASE.waiting;
     let decision: Decision;
     try {
-      decision = this.#handler.onRequest(head);
+      decision = this.#handler.onRequest(head, this);
     } catch (error) {
       this.#failOpenNever(error);
       return;
     }
     if (decision.kind === 'pending') {
-      const request = record.startedAt;
+      this.#pending = decision;
+      // A handler may have asked for the body, and the client have sent a wrong one, before it returned.
+      if (this.#phase !== PHASE.waiting) this.#pending = undefined;
+      else (this.#ended ? this.#engine.halfClosedDeadlines : this.#engine.decisionDeadlines).add(this.deadline);
       decision.decision.then(
-        (decided) => this.#phase === PHASE.waiting && record.startedAt === request && this.#carryOut(decided),
-        (error: unknown) => this.#phase === PHASE.waiting && this.#failOpenNever(error),
+        (decided) => this.#pending === decision && this.#carryOut(decided),
+        (error: unknown) => this.#pending === decision && this.#failOpenNever(error),
       );
       return;
     }
@@ -291,6 +348,11 @@ export class HttpConnection implements ExchangeClient, Expiring {
   }
 
   #carryOut(decision: Forward | Answer): void {
+    this.#onGone = undefined;
+    this.#pending = undefined;
+    const peek = this.#peek;
+    this.#peek = undefined;
+    if (peek !== undefined) this.#hold(peek.take(), 0);
     if (decision.kind === 'answer') {
       this.#answer(decision.answer, decision);
       return;
@@ -343,6 +405,7 @@ export class HttpConnection implements ExchangeClient, Expiring {
     }
     if (end < bytes.length) this.#hold(bytes, end);
     else this.onActivity();
+    if (this.#stall !== undefined) this.#watchClient();
   }
 
   #take(chunk: Buffer): void {
@@ -361,7 +424,46 @@ export class HttpConnection implements ExchangeClient, Expiring {
     if (this.inputLength > MAX_HELD) this.socket.pause();
   }
 
+  /** Shows what comes to whoever reads the body ahead, and takes it back when that was enough. */
+  #peekAt(peek: BodyPeek, bytes: Buffer): void {
+    if (!peek.read(bytes)) {
+      this.#tellGone();
+      this.#refuse(peek.problem ?? PROBLEM.chunkSize);
+    } else if (peek.settled) {
+      this.#peek = undefined;
+      this.#hold(peek.take(), 0);
+    }
+  }
+
+  #tellGone(): void {
+    const listeners = this.#onGone;
+    this.#onGone = undefined;
+    this.#peek = undefined;
+    if (listeners !== undefined) for (const listener of listeners) listener();
+  }
+
+  /** Starts or ends the time that the client has for what it owes; it owes nothing while we do not read from it. */
+  #watchClient(): void {
+    const exchanging = this.#phase === PHASE.exchanging;
+    const owesBody = exchanging && !this.#body.done && !this.socket.isPaused();
+    if (owesBody || (exchanging && this.socket.writableNeedDrain)) {
+      this.#stall ??= new ClientStall(this.#engine.clientDeadlines, this.#onClientStalled);
+      if (!this.#stall.armed) this.#stall.arm();
+    } else {
+      this.#stall?.cancel();
+    }
+  }
+
+  readonly #onClientStalled = (): void => {
+    const started = this.#exchange.responseStarted;
+    this.#exchange.abandon('the client has stalled');
+    if (started) this.onExchangeTruncated('SI', 'downstream_stream_idle_timeout');
+    else this.#answer(ANSWERS.timeout, { flags: 'SI', detail: 'request_body_timeout', close: true });
+  };
+
   #complete(flags: string, detail: string): void {
+    this.#pending = undefined;
+    this.#stall?.cancel();
     const record = this.#record;
     record.flags = flags;
     record.detail = detail;
@@ -405,6 +507,7 @@ export class HttpConnection implements ExchangeClient, Expiring {
   readonly #onDrain = (): void => {
     if (this.#phase === PHASE.reading) this.#run();
     else this.#exchange.clientDrained();
+    if (this.#stall !== undefined) this.#watchClient();
   };
 
   readonly #onEnd = (): void => {
@@ -419,8 +522,11 @@ export class HttpConnection implements ExchangeClient, Expiring {
         break;
       case PHASE.waiting:
       case PHASE.exchanging:
-        if (!this.#body.done && this.#input === undefined) this.#clientGone();
-        else if (this.deadline.queue === undefined) this.#engine.halfClosedDeadlines.add(this.deadline);
+        // A body that is read ahead and breaks off here cannot become whole.
+        if (this.#peek !== undefined || (!this.#body.done && this.#input === undefined)) this.#clientGone();
+        else if (this.deadline.queue === undefined || this.#pending !== undefined) {
+          this.#engine.halfClosedDeadlines.add(this.deadline);
+        }
         break;
       default:
         this.socket.destroySoon();
@@ -445,6 +551,7 @@ export class HttpConnection implements ExchangeClient, Expiring {
   /** The client left an exchange before its end. */
   #clientGone(): void {
     this.#exchange.abandon('the client has gone');
+    this.#tellGone();
     this.#complete('DC', 'downstream_remote_disconnect');
     this.#cut();
   }

@@ -14,6 +14,16 @@ export interface HttpLimits {
    * left. Closing one direction and going away look alike, and after it the system tells nothing more of the client.
    */
   readonly halfClosedTimeout: number;
+  /**
+   * Milliseconds for which a client may owe something and do nothing: send none of the body that it announced, or read
+   * none of the answer. Envoy's `stream_idle_timeout` is 5 min, which Istio switches off; 0 for ever.
+   */
+  readonly clientTimeout: number;
+  /**
+   * Milliseconds for a decision that needs others. Whoever asks them has a limit of its own, Istio's longest being
+   * 10 min; this one holds where that fails.
+   */
+  readonly decisionTimeout: number;
   /** Protocols that a request may change to, in lower case. Never `h2c`. */
   readonly upgrades: readonly string[];
 }
@@ -23,6 +33,8 @@ export const DEFAULT_HTTP_LIMITS: HttpLimits = Object.freeze({
   idleTimeout: 3_600_000,
   streamIdleTimeout: 0,
   halfClosedTimeout: 10_000,
+  clientTimeout: 300_000,
+  decisionTimeout: 900_000,
   upgrades: Object.freeze(['websocket']),
 });
 
@@ -39,6 +51,8 @@ export interface HttpEngine {
   readonly idleDeadlines: DeadlineQueue;
   readonly streamDeadlines: DeadlineQueue;
   readonly halfClosedDeadlines: DeadlineQueue;
+  readonly clientDeadlines: DeadlineQueue;
+  readonly decisionDeadlines: DeadlineQueue;
   readonly lingerDeadlines: DeadlineQueue;
   /** The time as HTTP writes it (RFC 9110 5.6.7). */
   date(): string;
@@ -64,6 +78,8 @@ export function createHttpEngine({ clock, logger, deadlines, limits = {} }: Http
     idleDeadlines: deadlines.queue(all.idleTimeout),
     streamDeadlines: deadlines.queue(all.streamIdleTimeout),
     halfClosedDeadlines: deadlines.queue(all.halfClosedTimeout),
+    clientDeadlines: deadlines.queue(all.clientTimeout),
+    decisionDeadlines: deadlines.queue(all.decisionTimeout),
     lingerDeadlines: deadlines.queue(LINGER),
     date: () => {
       const now = Math.floor(clock.now() / 1000);

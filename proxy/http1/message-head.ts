@@ -1,4 +1,5 @@
-import { equalsIgnoringCase } from './characters.ts';
+import { joinedHeader, withLine, type HeaderValue } from '../../src/policy/header-value.ts';
+import { equalsIgnoringCase, SP } from './characters.ts';
 import type { FieldNameSet } from './field-names.ts';
 
 /** Envoy's `max_headers_count`: more fields are answered with 431. */
@@ -81,6 +82,18 @@ export class MessageHead {
     return this.bytes.toString('latin1', this.valueStart(field), this.valueEnd(field));
   }
 
+  /**
+   * Whether nothing but spaces before it stands around the value. A tab, or anything behind it, is legal whitespace
+   * (RFC 9110 5.5) that lax readers take for a part of the value: Node refuses `Transfer-Encoding:<tab>chunked`, and
+   * Python's `email` parser, which its HTTP servers use, keeps the space behind `chunked`.
+   */
+  isTight(field: number): boolean {
+    for (let at = this.nameEnd(field) + 1; at < this.valueStart(field); at += 1) {
+      if (this.bytes[at] !== SP) return false;
+    }
+    return this.valueEnd(field) === this.lineEnd(field) - 2;
+  }
+
   /** Whether the value is `text`, which is in lower case, whatever its case. */
   valueIs(field: number, text: string): boolean {
     return equalsIgnoringCase(this.bytes, this.valueStart(field), this.valueEnd(field), text);
@@ -88,15 +101,19 @@ export class MessageHead {
 
   /**
    * The value of a field that the application will receive, by its name in lower case; repeated fields joined by a
-   * comma, as Envoy gives them to policies. Undefined when there is none.
+   * comma. Undefined when there is none.
    */
   get(name: string): string | undefined {
-    let found: string | undefined;
+    return joinedHeader(this.lines(name));
+  }
+
+  /** The same, each line of a repeated field by itself. */
+  lines(name: string): HeaderValue {
+    let found: HeaderValue;
     for (let field = 0; field < this.count; field += 1) {
       if (this.dropped[field] === 1) continue;
       if (!equalsIgnoringCase(this.bytes, this.nameStart(field), this.nameEnd(field), name)) continue;
-      const value = this.value(field);
-      found = found === undefined ? value : `${found},${value}`;
+      found = withLine(found, this.value(field));
     }
     return found;
   }

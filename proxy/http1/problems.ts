@@ -31,6 +31,7 @@ export const PROBLEM = {
   lookalike: bad('http1.lookalike_framing_field'),
   connection: bad('http1.connection_header_rejected'),
   upgradeWithBody: bad('http1.upgrade_with_body'),
+  upgradeUnasked: bad('http1.unasked_upgrade'),
   bodyNotAllowed: bad('http1.body_disallowed'),
   expectation: Object.freeze({ status: 417, detail: 'http1.unknown_expectation' }),
   connect: Object.freeze({ status: 501, detail: 'http1.connect_not_relayed' }),

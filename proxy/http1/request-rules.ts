@@ -144,10 +144,11 @@ function checkFraming(head: RequestHead, contentLength: number, transferEncoding
     if (contentLength >= 0) return PROBLEM.bothFramings;
     // RFC 9112 6.1: HTTP/1.0 knows no transfer coding; codings besides chunked have no use between services.
     if (head.minor === 0 || !head.valueIs(transferEncoding, 'chunked')) return PROBLEM.transferEncoding;
+    if (!head.isTight(transferEncoding)) return PROBLEM.transferEncoding;
     head.framing = 'chunked';
   } else if (contentLength >= 0) {
     const length = readContentLength(head, contentLength);
-    if (length === undefined) return PROBLEM.contentLength;
+    if (length === undefined || !head.isTight(contentLength)) return PROBLEM.contentLength;
     head.contentLength = length;
     head.framing = length === 0 ? 'none' : 'length';
   }

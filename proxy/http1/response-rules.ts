@@ -18,6 +18,7 @@ export interface ResponseContext {
 export function checkResponse(head: ResponseHead, request: ResponseContext): Problem | undefined {
   let transferEncoding = -1;
   let contentLength = -1;
+  let upgrade = -1;
   let connections = 0;
   const switches = head.status === 101;
   for (let field = 0; field < head.count; field += 1) {
@@ -42,6 +43,7 @@ export function checkResponse(head: ResponseHead, request: ResponseContext): Pro
         head.dropped[field] = 1;
         break;
       case FIELD.upgrade:
+        upgrade = upgrade === -1 ? field : -2;
         // 426 must say what to upgrade to (RFC 9110 15.5.22); elsewhere it is an offer to this hop alone.
         if (!switches && head.status !== 426) head.dropped[field] = 1;
         break;
@@ -58,6 +60,10 @@ export function checkResponse(head: ResponseHead, request: ResponseContext): Pro
     if (options === undefined) return PROBLEM.connection;
     if (options.close) head.keepAlive = false;
   }
+  // Bytes of a protocol that was not offered would pass unread (RFC 9110 7.8: only what the client has named).
+  if (switches && (request.upgrade === undefined || upgrade < 0 || !head.valueIs(upgrade, request.upgrade))) {
+    return PROBLEM.upgradeUnasked;
+  }
   return frame(head, request, contentLength, transferEncoding);
 }
 
@@ -72,14 +78,11 @@ function frame(
     // A client of HTTP/1.0 cannot read chunks, and the upstream was told that it is one (RFC 9112 6.1).
     if (head.minor === 0 || request.minor === 0) return PROBLEM.transferEncoding;
     if (!head.valueIs(transferEncoding, 'chunked')) return PROBLEM.transferEncoding;
+    if (!head.isTight(transferEncoding)) return PROBLEM.transferEncoding;
   }
   const length = contentLength < 0 ? 0 : readContentLength(head, contentLength);
   if (length === undefined) return PROBLEM.contentLength;
 
-  if (head.status === 101) {
-    if (request.upgrade === undefined) return PROBLEM.statusLine;
-    return length > 0 || transferEncoding >= 0 ? PROBLEM.bodyNotAllowed : undefined;
-  }
   if (head.status < 200 || head.status === 204) {
     // RFC 9112 6.3: these have no body, whatever they claim; a client that believed the claim would lose its place.
     return length > 0 || transferEncoding >= 0 ? PROBLEM.bodyNotAllowed : undefined;

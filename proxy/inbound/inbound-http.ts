@@ -5,6 +5,7 @@ import type { HeadEdits } from '../http1/head-writer.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { RequestIds } from '../http1/request-ids.ts';
 import type { RequestRecord } from '../http1/request-record.ts';
+import type { WaitingClient } from '../http1/waiting-client.ts';
 import type { UpstreamPool } from '../upstream/pool.ts';
 import type { ConnectionAuthorizer, Verdict } from './connection-authorizer.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
@@ -81,7 +82,7 @@ export function createInboundHttp(options: InboundHttpOptions): HttpHandler {
   };
 
   return {
-    onRequest(head: RequestHead): Decision {
+    onRequest(head: RequestHead, client: WaitingClient): Decision {
       const response = onHead?.(head, facts);
       head.drop(ASSERTED_FIELDS);
       // As Envoy has it for callers that are its own and for strangers: a peer of the mesh names its request, a stranger
@@ -90,7 +91,7 @@ export function createInboundHttp(options: InboundHttpOptions): HttpHandler {
       const path = normalizePath(head.path);
       if (path === undefined) return { ...PATH_REFUSED, add: requestIdLine(head) };
       const rewritten = path === head.path ? undefined : path;
-      const verdict = authorizer.decide(head, path);
+      const verdict = authorizer.decide(head, path, client);
       if (verdict instanceof Promise) {
         const decision = verdict.then((decided) => conclude(head, decided, { path: rewritten, response }));
         return { kind: 'pending', decision };

@@ -1,11 +1,12 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Clock } from '../../src/core/clock.ts';
+import { reasonOf } from '../../src/core/errors.ts';
 import { HttpConnection } from '../http1/http-connection.ts';
 import type { HttpEngine } from '../http1/http-engine.ts';
 import { breakSocket, TcpRelay } from '../tcp/relay.ts';
-import type { ConnectionAuthorizer } from './connection-authorizer.ts';
+import type { ConnectionAuthorizer, Verdict } from './connection-authorizer.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
-import type { Detected } from './detect-protocol.ts';
+import { detectLaxly, detectTls, type Detected } from './detect-protocol.ts';
 import { createInboundHttp } from './inbound-http.ts';
 import type { InboundPort, InboundServices } from './inbound-services.ts';
 import { ServerFirstProbe } from './server-first-probe.ts';
@@ -33,6 +34,8 @@ interface Served {
   readonly authorizer: ConnectionAuthorizer;
   readonly http?: HttpConnection;
   readonly relay?: TcpRelay;
+  /** Whether it is HTTP/2 that passes as TCP. */
+  readonly unread?: boolean | undefined;
 }
 
 /**
@@ -78,6 +81,11 @@ export class InboundListener {
     );
   }
 
+  /** An accept that failed leaves nothing behind; without a listener it would end the process. */
+  readonly #onServerError = (error: Error): void => {
+    this.#engine.logger.warn('a connection could not be accepted', { reason: reasonOf(error) });
+  };
+
   /** Listens; resolves with the address, and rejects with what the system says. */
   listen(options: {
     readonly host: string;
@@ -88,6 +96,7 @@ export class InboundListener {
       this.#server.once('error', reject);
       this.#server.listen(options, () => {
         this.#server.off('error', reject);
+        this.#server.on('error', this.#onServerError);
         resolve(this.#server.address() as AddressInfo);
       });
     });
@@ -117,7 +126,9 @@ export class InboundListener {
       const opaque = served.relay !== undefined || served.http?.tunnelling === true;
       if (!opaque) continue;
       const verdict = served.authorizer.decideConnection();
+      const unread = served.unread === true ? this.#services.unreadRefused?.() : undefined;
       if (!verdict.allowed) this.#abort(served, verdict.detail);
+      else if (unread !== undefined) this.#abort(served, unread);
     }
   }
 
@@ -145,8 +156,14 @@ export class InboundListener {
   }
 
   readonly #accept = (socket: Socket): void => {
-    this.#sockets.add(socket);
     socket.on('error', () => {});
+    const connections = this.#services.allowances?.connections;
+    if (connections?.take() === false) {
+      this.#refuse(socket, plaintextFacts(socket, undefined), 'too many connections');
+      return;
+    }
+    if (connections !== undefined) socket.once('close', () => connections.giveBack());
+    this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
     const port = this.#services.route(socket);
     if (port === undefined) {
@@ -158,11 +175,22 @@ export class InboundListener {
   };
 
   #terminate(socket: Socket, port: InboundPort, serverName: string): void {
+    const handshakes = this.#services.allowances?.handshakes;
+    if (handshakes?.take() === false) {
+      this.#refuse(socket, plaintextFacts(socket, port), 'too many handshakes at a time');
+      return;
+    }
     this.#encrypted.add(socket);
     this.#tls.terminate(
       socket,
-      (terminated) => this.#onTerminated(socket, port, terminated, serverName),
-      (reason) => this.#services.observer.onRefused(plaintextFacts(socket, port), reason),
+      (terminated) => {
+        handshakes?.giveBack();
+        this.#onTerminated(socket, port, terminated, serverName);
+      },
+      (reason) => {
+        handshakes?.giveBack();
+        this.#services.observer.onRefused(plaintextFacts(socket, port), reason);
+      },
     );
   }
 
@@ -197,13 +225,17 @@ export class InboundListener {
   #sniff(socket: Socket, port: InboundPort, facts: ConnectionFacts, secured: boolean, raw: Socket = socket): void {
     const connection: Accepted = { raw, socket, port, facts };
     let probe: ServerFirstProbe | undefined;
+    /** Whether neither side has spoken. */
+    let silent = true;
     const waitsForServer = port.protocol === 'auto' || port.protocol === 'tcp';
     const sniffer = new Sniffer({
       socket,
       clock: this.#clock,
+      detect: port.protocol === 'tcp' ? detectTls : detectLaxly,
       silence: waitsForServer ? this.#silence : 0,
       patience: this.#patience,
       onDetected: (detected) => {
+        silent = false;
         const upstream = probe?.take();
         if (!secured && detected.protocol === 'tls') {
           probe?.cancel();
@@ -221,19 +253,23 @@ export class InboundListener {
       onSilent: () => {
         // The client may be slow, so nothing is decided yet: whoever speaks first decides.
         if (this.#portNow(connection) === undefined) return;
-        if (!this.#services.authorizer(facts).decideConnection().allowed) return;
-        this.#services.observer.onServerFirst?.(facts);
-        probe = new ServerFirstProbe(port.connect(), (upstream) => {
-          sniffer.stop();
-          if (this.#portNow(connection) !== undefined) {
-            this.#serveTcp(connection, upstream);
-            return;
-          }
-          upstream.destroy();
-          this.#refuse(socket, facts, NO_PLAINTEXT);
+        const authorizer = this.#services.authorizer(facts);
+        admit(authorizer, socket, ({ allowed }) => {
+          if (!allowed || !silent || this.#portNow(connection) === undefined) return;
+          this.#services.observer.onServerFirst?.(facts);
+          probe = new ServerFirstProbe(port.connect(), (upstream) => {
+            sniffer.stop();
+            if (this.#portNow(connection) !== undefined) {
+              this.#serveTcp({ ...connection, authorizer }, upstream);
+              return;
+            }
+            upstream.destroy();
+            this.#refuse(socket, facts, NO_PLAINTEXT);
+          });
         });
       },
       onGone: () => {
+        silent = false;
         probe?.cancel();
         socket.destroy();
       },
@@ -283,20 +319,37 @@ export class InboundListener {
     this.#served.add(served);
   }
 
+  /**
+   * HTTP/2 that is not read is TCP: rules about requests never allow it, and those that deny some deny it all. Fields in
+   * it are the peer's word, so it passes only where the port was declared for it: there the application has never had
+   * our `x-forwarded-client-cert`, and cannot take a peer's for it (invariant 6).
+   */
   #serveHttp2(connection: Accepted): void {
     const { serveHttp2 } = this.#services;
-    if (serveHttp2 === undefined) this.#refuse(connection.socket, connection.facts, 'HTTP/2 is not served');
-    else serveHttp2(connection.socket, connection.facts, connection.port);
+    const { socket, facts, port } = connection;
+    if (serveHttp2 !== undefined) serveHttp2(socket, facts, port);
+    else if (port.protocol !== 'http2') this.#refuse(socket, facts, 'HTTP/2 at a port that is not declared as HTTP/2');
+    else this.#serveTcp({ ...connection, unread: true });
   }
 
-  #serveTcp({ raw, socket, port, facts }: Accepted, opened?: Socket): void {
-    const authorizer = this.#services.authorizer(facts);
-    const verdict = authorizer.decideConnection();
-    if (!verdict.allowed) {
-      opened?.destroy();
-      this.#refuse(socket, facts, verdict.detail);
-      return;
-    }
+  #serveTcp(connection: Accepted, opened?: Socket): void {
+    const { socket, facts } = connection;
+    const authorizer = connection.authorizer ?? this.#services.authorizer(facts);
+    admit(authorizer, socket, (verdict) => {
+      // A provider may have taken its time: what is accepted can have changed meanwhile (invariant 4).
+      let refusal = connection.unread === true ? this.#services.unreadRefused?.() : undefined;
+      if (this.#portNow(connection) === undefined) refusal = NO_PLAINTEXT;
+      else if (socket.destroyed) refusal = 'the client has gone';
+      if (verdict.allowed && refusal === undefined) {
+        this.#relay(connection, authorizer, opened);
+      } else {
+        opened?.destroy();
+        this.#refuse(socket, facts, verdict.allowed ? (refusal ?? '') : verdict.detail);
+      }
+    });
+  }
+
+  #relay({ raw, socket, port, facts, unread }: Accepted, authorizer: ConnectionAuthorizer, opened?: Socket): void {
     const { observer } = this.#services;
     const relay = new TcpRelay({
       downstream: socket,
@@ -307,7 +360,7 @@ export class InboundListener {
       },
     });
     observer.onTcpOpened(facts, relay);
-    const served: Served = { raw, facts, authorizer, relay };
+    const served: Served = { raw, facts, authorizer, relay, unread };
     this.#served.add(served);
   }
 
@@ -329,6 +382,20 @@ interface Accepted {
   readonly socket: Socket;
   readonly port: InboundPort;
   readonly facts: ConnectionFacts;
+  readonly unread?: boolean;
+  /** Where it was asked for the connection before. */
+  readonly authorizer?: ConnectionAuthorizer;
+}
+
+/** Judges a connection as TCP, at once where nobody has to be asked. */
+function admit(authorizer: ConnectionAuthorizer, socket: Socket, done: (verdict: Verdict) => void): void {
+  const verdict = authorizer.admitConnection({ onGone: (listener) => socket.once('close', listener) });
+  if (!(verdict instanceof Promise)) {
+    done(verdict);
+    return;
+  }
+  const wait = async (): Promise<void> => done(await verdict);
+  void wait();
 }
 
 function plaintextFacts(socket: Socket, port: InboundPort | undefined): ConnectionFacts {

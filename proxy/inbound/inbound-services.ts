@@ -6,6 +6,7 @@ import type { RequestIds } from '../http1/request-ids.ts';
 import type { TcpRelay, TcpRelayResult } from '../tcp/relay.ts';
 import type { UpstreamPool } from '../upstream/pool.ts';
 import type { Secured } from '../upstream/secured.ts';
+import type { Allowance } from './allowance.ts';
 import type { ConnectionAuthorizer } from './connection-authorizer.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
 import type { IdentitySource, VerifyPeer } from './identity-source.ts';
@@ -37,8 +38,12 @@ export interface InboundServices {
   /** Why a peer that was verified once is not accepted any more (revoked, bundle changed); asked by `recheck`. */
   peerRefused?(facts: ConnectionFacts): string | undefined;
   readonly identity: IdentitySource;
-  /** Serves HTTP/2 with prior knowledge; without it such connections are refused. */
+  /** Why HTTP/2 must not pass unread at this moment, as where its tokens are to be verified. Asked again by `recheck`. */
+  unreadRefused?(): string | undefined;
+  /** Serves HTTP/2; without it such connections pass unread where the port is declared as such, and nowhere else. */
   readonly serveHttp2?: ((socket: Socket, facts: ConnectionFacts, port: InboundPort) => void) | undefined;
+  /** Connections of all listeners at a time, and handshakes under way; any number where nothing is said. */
+  readonly allowances?: { readonly connections: Allowance; readonly handshakes: Allowance } | undefined;
   readonly observer: InboundObserver;
 }
 

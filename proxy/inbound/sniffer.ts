@@ -1,10 +1,12 @@
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../../src/core/clock.ts';
-import { detectProtocol, type Detected } from './detect-protocol.ts';
+import type { Detected } from './detect-protocol.ts';
 
 export interface SnifferOptions {
   readonly socket: Socket;
   readonly clock: Clock;
+  /** Says what the bytes so far begin; undefined while they could begin several things. */
+  readonly detect: (bytes: Buffer) => Detected | undefined;
   /** Milliseconds after which a client that said nothing is taken to wait for the server; 0 for never. */
   readonly silence: number;
   /** Milliseconds after which an undecided start is taken for TCP. */
@@ -57,7 +59,7 @@ export class Sniffer {
     // Joined anew for every piece: no start is longer than 16 KiB, and nearly all come in one piece.
     const bytes = this.#pieces.length === 1 ? chunk : Buffer.concat(this.#pieces);
     if (this.#pieces.length > 1) this.#pieces = [bytes];
-    const detected = detectProtocol(bytes);
+    const detected = this.#options.detect(bytes);
     if (detected !== undefined) this.#decide(detected);
   };
 

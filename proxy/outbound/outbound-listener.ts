@@ -4,7 +4,7 @@ import { reasonOf } from '../../src/core/errors.ts';
 import { HttpConnection } from '../http1/http-connection.ts';
 import type { HttpEngine } from '../http1/http-engine.ts';
 import type { RequestIds } from '../http1/request-ids.ts';
-import type { Detected } from '../inbound/detect-protocol.ts';
+import { detectProtocol, type Detected } from '../inbound/detect-protocol.ts';
 import { Sniffer } from '../inbound/sniffer.ts';
 import type { Called, Caller, OutboundReporter } from '../report/outbound-reporter.ts';
 import { hostPort } from '../report/request-entry.ts';
@@ -51,6 +51,10 @@ export class OutboundListener {
       this.#server.once('error', reject);
       this.#server.listen(options, () => {
         this.#server.off('error', reject);
+        // An accept that failed leaves nothing behind; without a listener it would end the process.
+        this.#server.on('error', (error) => {
+          this.#options.engine.logger.warn('a connection could not be accepted', { reason: reasonOf(error) });
+        });
         const address = this.#server.address();
         resolve(typeof address === 'object' && address !== null ? address.port : 0);
       });
@@ -96,6 +100,7 @@ export class OutboundListener {
     const sniffer = new Sniffer({
       socket,
       clock: this.#options.clock,
+      detect: detectProtocol,
       silence: silent ? SILENCE : 0,
       patience: PATIENCE,
       onDetected: (detected: Detected) => {

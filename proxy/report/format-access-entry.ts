@@ -1,5 +1,5 @@
 import type { AccessEntry } from './access-entry.ts';
-import { redactTarget, redactTokens } from './redact-target.ts';
+import { redactTarget, redactTokens } from '../http1/redact-target.ts';
 
 export type AccessLogFormat = 'json' | 'text';
 

@@ -46,6 +46,9 @@ interface Reported {
   closed: ((final: Transfer, flags?: string) => void) | undefined;
 }
 
+/** How details begin of what policies, providers and token rules refuse. */
+const JUDGED = ['rbac_access_denied', 'ext_authz_', 'jwt_authn_access_denied'];
+
 /** Reports what arrives, as `reporter="destination"`: metrics and access log. */
 export class InboundReporter implements InboundObserver {
   readonly #options: InboundReporterOptions;
@@ -106,7 +109,7 @@ export class InboundReporter implements InboundObserver {
     const { accessLog, clock } = this.#options;
     if (!accessLog.wants({ failed: hasFailed(record) })) return;
     const entry = requestEntry(record, clock.now());
-    const denied = record.detail.startsWith('rbac_access_denied');
+    const denied = JUDGED.some((start) => record.detail.startsWith(start));
     const denial = denied ? (this.#options.decisions?.denial(entry.requestId) ?? '') : '';
     accessLog.write(withConnection({ ...entry, denial }, facts));
   }
@@ -216,6 +219,8 @@ function withConnection(entry: AccessEntry, facts: ConnectionFacts): AccessEntry
 function refusalKind(reason: string): string {
   if (reason.startsWith('rbac_access_denied')) return 'policy';
   if (reason.startsWith('plaintext')) return 'plaintext';
+  if (reason.startsWith('too many')) return 'limit';
+  if (reason.startsWith('HTTP/2')) return 'protocol';
   if (reason.startsWith('nothing is served')) return 'no_listener';
   if (reason.startsWith('no_configuration') || reason.startsWith('there is no certificate')) return 'not_ready';
   return 'tls';

@@ -1,4 +1,5 @@
 import { isTrustDomain } from '../identity/trust-domain.ts';
+import { parseIpRange } from '../policy/ip-range.ts';
 import {
   durationSetting,
   enumSetting,
@@ -79,6 +80,21 @@ export const SETTINGS = {
       check: (item) => DNS_NAME.test(item) || /^[0-9a-fA-F:.]+$/.test(item),
       expected: 'a list of DNS names and IP addresses',
     }),
+    keySets: {
+      allowAddresses: listSetting({
+        default: '',
+        purpose:
+          'Addresses and CIDR ranges that keys of RequestAuthentications may be fetched from, over plain http too, besides public addresses over https.',
+        commands: ca,
+        check: (item) => parseIpRange(item) !== undefined,
+        expected: 'a list of IP addresses and CIDR ranges',
+      }),
+      caFile: pathSetting({
+        default: undefined,
+        purpose: "PEM of the roots that servers of such keys are verified by, instead of the system's.",
+        commands: ca,
+      }),
+    },
     ttl: {
       default: durationSetting({
         default: '24h',
@@ -268,6 +284,30 @@ export const SETTINGS = {
       purpose: 'The same after SIGTERM.',
       commands: proxy,
       alsoVariables: ['TERMINATION_DRAIN_DURATION'],
+    }),
+    maxConnections: integerSetting({
+      default: '10000',
+      min: 0,
+      max: 1_000_000,
+      purpose: 'Connections from others at a time; one more is broken off. 0: as many as there are file descriptors.',
+      commands: proxy,
+    }),
+    maxHandshakes: integerSetting({
+      default: '1000',
+      min: 0,
+      max: 1_000_000,
+      purpose: 'TLS handshakes of others at a time; one more is broken off. 0: any number.',
+      commands: proxy,
+    }),
+    headTimeout: durationSetting({
+      default: '60s',
+      purpose: 'How long the head of a request may take from its first byte; then 408.',
+      commands: proxy,
+    }),
+    clientTimeout: durationSetting({
+      default: '5m',
+      purpose: 'How long a client may send nothing of the body it announced (408), or read nothing of its answer.',
+      commands: proxy,
     }),
     decisionLog: integerSetting({
       default: '4096',

@@ -8,8 +8,8 @@ import {
 } from './attribute-test.ts';
 import { isHttpOnly, isUnknowable } from './attribute-traits.ts';
 import type { AuthorizationPolicy, Condition, Rule } from './authorization-policy.ts';
-import type { ConnectionFacts } from './facts.ts';
-import { pathLeadsOf, type PathLead } from './path-lead.ts';
+import type { ConnectionFacts, RequestFacts } from './facts.ts';
+import { anchorsOf, type RuleAnchors } from './rule-anchors.ts';
 import { ruleId, verdictOf, type Verdict } from './verdict.ts';
 
 export type Protocol = 'http' | 'tcp';
@@ -29,49 +29,119 @@ export interface Clause {
   readonly request: RequestTest | undefined;
 }
 
-/** A rule ready to be asked: every group must hold, and a group holds when one of its clauses does. */
-export interface CompiledRule {
+/** What a rule is compiled for. */
+export interface RuleContext {
+  readonly protocol: Protocol;
+  readonly context: ConditionContext;
+}
+
+/**
+ * A rule of a listener. What finds it is there at once; its tests are made when it is first asked, since of ten
+ * thousand rules most are never asked here.
+ */
+export class CompiledRule {
   readonly id: string;
   readonly rule: Rule;
-  /** What follows when this rule decides. */
-  readonly verdict: Verdict;
-  readonly groups: readonly (readonly Clause[])[];
   /** Conditions that this listener cannot tell, and judges without. */
   readonly ignored: readonly Condition[];
   /** An ALLOW rule with such a condition never matches. */
   readonly never: boolean;
-  /** How every path that can match begins; nothing where that is not known. */
-  readonly leads: readonly PathLead[] | undefined;
+  readonly anchors: RuleAnchors;
+  readonly #policy: AuthorizationPolicy;
+  readonly #context: ConditionContext;
+  #groups: readonly (readonly Clause[])[] | undefined;
+  #verdict: Verdict | undefined;
+
+  constructor(policy: AuthorizationPolicy, rule: Rule, { protocol, context }: RuleContext) {
+    this.id = ruleId(policy, rule);
+    this.rule = rule;
+    this.#policy = policy;
+    this.#context = context;
+    this.ignored = ignoredOf(rule, protocol);
+    // Istio drops the whole rule, not the one source or operation (model.go, Generate).
+    this.never = policy.action === 'ALLOW' && this.ignored.length > 0;
+    this.anchors = anchorsOf(rule, context, protocol === 'http');
+  }
+
+  /** Whom a CUSTOM rule asks; empty for any other. */
+  get provider(): string {
+    return this.#policy.provider ?? '';
+  }
+
+  /** What follows when this rule decides; always the same object. */
+  get verdict(): Verdict {
+    this.#verdict ??= verdictOf(this.#policy, this.rule);
+    return this.#verdict;
+  }
+
+  /** Every group must hold, and a group holds when one of its clauses does. */
+  get groups(): readonly (readonly Clause[])[] {
+    this.#groups ??= this.#compile();
+    return this.#groups;
+  }
+
+  /** Whether it matches one request. Allocates nothing once it has been asked. */
+  matches(connection: ConnectionFacts, request: RequestFacts): boolean {
+    if (this.never) return false;
+    const groups = this.groups;
+    for (let index = 0; index < groups.length; index += 1) {
+      if (!groupHolds(groups[index] ?? [], connection, request)) return false;
+    }
+    return true;
+  }
+
+  #compile(): readonly (readonly Clause[])[] {
+    const { from, to, when } = this.rule;
+    const written = [from, to, when.length === 0 ? [] : [when]].filter((group) => group.length > 0);
+    const ignored = new Set(this.ignored);
+    return written.map((group) =>
+      group.map((conditions) =>
+        compileClause(
+          ignored.size === 0 ? conditions : conditions.filter((condition) => !ignored.has(condition)),
+          this.#context,
+        ),
+      ),
+    );
+  }
 }
 
-/** Compiles one rule for a listener that speaks this protocol. */
-export function compileRule(
-  policy: AuthorizationPolicy,
-  rule: Rule,
-  { protocol, context }: { protocol: Protocol; context: ConditionContext },
-): CompiledRule {
-  const cannotTell = ({ attribute }: Condition): boolean =>
-    isUnknowable(attribute) || (protocol === 'tcp' && isHttpOnly(attribute));
-  const written = [rule.from, rule.to, rule.when.length === 0 ? [] : [rule.when]].filter((group) => group.length > 0);
-  const ignored = written.flat(2).filter(cannotTell);
-  const groups = written.map((group) =>
-    group.map((conditions) =>
-      compileClause(
-        conditions.filter((condition) => !cannotTell(condition)),
-        context,
-      ),
-    ),
-  );
-  return Object.freeze({
-    id: ruleId(policy, rule),
-    rule,
-    verdict: verdictOf(policy, rule),
-    groups,
-    ignored,
-    // Istio drops the whole rule, not the one source or operation (model.go, Generate).
-    never: policy.action === 'ALLOW' && ignored.length > 0,
-    leads: protocol === 'http' ? pathLeadsOf(rule) : undefined,
-  });
+const NOTHING: readonly Condition[] = Object.freeze([]);
+
+function ignoredOf({ from, to, when }: Rule, protocol: Protocol): readonly Condition[] {
+  let ignored = NOTHING;
+  const collect = (conditions: readonly Condition[]): void => {
+    for (const condition of conditions) {
+      const { attribute } = condition;
+      if (isUnknowable(attribute) || (protocol === 'tcp' && isHttpOnly(attribute))) ignored = [...ignored, condition];
+    }
+  };
+  from.forEach(collect);
+  to.forEach(collect);
+  collect(when);
+  return ignored;
+}
+
+function groupHolds(group: readonly Clause[], connection: ConnectionFacts, request: RequestFacts): boolean {
+  for (let index = 0; index < group.length; index += 1) {
+    const clause = group[index];
+    if (clause !== undefined && clauseHolds(clause, connection, request)) return true;
+  }
+  return false;
+}
+
+function clauseHolds(clause: Clause, connection: ConnectionFacts, request: RequestFacts): boolean {
+  const { connection: ofConnection, remoteAddress } = clause;
+  for (let index = 0; index < ofConnection.length; index += 1) {
+    if (ofConnection[index]?.(connection) !== true) return false;
+  }
+  if (remoteAddress.length > 0) {
+    const { remoteIp, sourceIp } = connection;
+    const client = remoteIp === 'per-request' ? (request.remoteIp ?? sourceIp) : remoteIp;
+    for (let index = 0; index < remoteAddress.length; index += 1) {
+      if (remoteAddress[index]?.(client) !== true) return false;
+    }
+  }
+  return clause.request === undefined || clause.request(request);
 }
 
 function compileClause(conditions: readonly Condition[], context: ConditionContext): Clause {
@@ -128,11 +198,23 @@ function bindClause({ connection, remoteAddress, request }: Clause, facts: Conne
 function allOf(tests: readonly RequestTest[]): RequestTest | undefined {
   const [first, second] = tests;
   if (first === undefined || second === undefined) return first;
-  return tests.length === 2 ? (facts) => first(facts) && second(facts) : (facts) => tests.every((test) => test(facts));
+  if (tests.length === 2) return (facts) => first(facts) && second(facts);
+  return (facts) => {
+    for (const test of tests) {
+      if (!test(facts)) return false;
+    }
+    return true;
+  };
 }
 
 function anyOf(tests: readonly RequestTest[]): RequestTest | undefined {
   const [first, second] = tests;
   if (first === undefined || second === undefined) return first;
-  return tests.length === 2 ? (facts) => first(facts) || second(facts) : (facts) => tests.some((test) => test(facts));
+  if (tests.length === 2) return (facts) => first(facts) || second(facts);
+  return (facts) => {
+    for (const test of tests) {
+      if (test(facts)) return true;
+    }
+    return false;
+  };
 }

@@ -1,21 +1,19 @@
 import type { ConnectionFacts, RequestFacts } from './facts.ts';
-import { BoundProgram, NONE, type RuleProgram } from './rule-program.ts';
+import type { CompiledRule } from './compiled-rule.ts';
+import { BoundProgram, type RuleProgram } from './rule-program.ts';
 import { NO_ALLOW_MATCHED, NO_POLICY, type RuleReference, type Verdict } from './verdict.ts';
 
 /** The compiled rules of a workload's listener, by what is done with them. */
 export interface Programs {
   readonly custom: RuleProgram;
-  /** The CUSTOM rules once more, those of each provider by themselves. */
-  readonly providers: readonly { readonly provider: string; readonly program: RuleProgram }[];
+  /** The CUSTOM rules once more, those of each provider by themselves, in the order of the providers' names. */
+  readonly providers: ReadonlyMap<string, RuleProgram>;
   readonly deny: RuleProgram;
   readonly allow: RuleProgram;
   readonly audit: RuleProgram;
   /** Dry runs. */
   readonly dryDeny: RuleProgram;
   readonly dryAllow: RuleProgram;
-  /** Whether an ALLOW policy applies, even one none of whose rules can match. */
-  readonly allowing: boolean;
-  readonly dryAllowing: boolean;
 }
 
 /** A CUSTOM rule that matched: its provider is to be asked. */
@@ -48,7 +46,7 @@ export class ConnectionDecision {
   readonly #programs: Programs;
   readonly #facts: ConnectionFacts;
   readonly #custom: BoundProgram;
-  readonly #providers: readonly { readonly provider: string; readonly program: RuleProgram; bound: BoundProgram }[];
+  readonly #providers: readonly { readonly provider: string; readonly bound: BoundProgram }[];
   readonly #deny: BoundProgram;
   readonly #allow: BoundProgram;
   #lazy: Readonly<Record<'audit' | 'dryDeny' | 'dryAllow', BoundProgram>> | undefined;
@@ -57,9 +55,9 @@ export class ConnectionDecision {
     this.#programs = programs;
     this.#facts = facts;
     this.#custom = new BoundProgram(programs.custom, facts);
-    this.asks = this.#custom.constant !== NONE;
+    this.asks = !this.#custom.settled || this.#custom.always !== undefined;
     this.#providers = this.asks
-      ? programs.providers.map((each) => ({ ...each, bound: new BoundProgram(each.program, facts) }))
+      ? [...programs.providers].map(([provider, program]) => ({ provider, bound: new BoundProgram(program, facts) }))
       : [];
     this.#deny = new BoundProgram(programs.deny, facts);
     this.#allow = new BoundProgram(programs.allow, facts);
@@ -67,11 +65,14 @@ export class ConnectionDecision {
     this.constant = this.#settled();
   }
 
-  /** The first step: whom to ask, each provider by the first of its rules that matches, in Envoy's order. */
-  toAsk(request: RequestFacts): readonly CustomMatch[] {
+  /**
+   * The first step: whom to ask, each provider by the first of its rules that matches, in Envoy's order. For TCP, without
+   * a request.
+   */
+  toAsk(request: RequestFacts | undefined): readonly CustomMatch[] {
     if (!this.asks) return NOBODY;
-    return this.#providers.flatMap(({ provider, program, bound }) => {
-      const refusal = program.rules[bound.first(request)]?.verdict;
+    return this.#providers.flatMap(({ provider, bound }) => {
+      const refusal = firstOf(bound, request)?.verdict;
       return refusal?.matched === undefined ? [] : [{ provider, rule: refusal.matched, refusal }];
     });
   }
@@ -79,46 +80,40 @@ export class ConnectionDecision {
   /** The last step: DENY, then ALLOW, as if no CUSTOM rule had matched. Allocates nothing. */
   judge(request: RequestFacts): Verdict {
     if (this.judged !== undefined) return this.judged;
-    const { deny, allow } = this.#programs;
     const denied = this.#deny.first(request);
-    if (denied !== NONE) return verdictAt(deny, denied);
-    if (!this.#programs.allowing) return NO_POLICY;
-    return verdictAt(allow, this.#allow.first(request));
+    if (denied !== undefined) return denied.verdict;
+    if (this.#programs.allow.policies === 0) return NO_POLICY;
+    return verdictOf(this.#allow.first(request));
   }
 
   /** All at once, where nobody can be asked: CUSTOM that refuses, then DENY, then ALLOW. Allocates nothing. */
   decide(request: RequestFacts): Verdict {
     if (this.constant !== undefined) return this.constant;
     const asked = this.#custom.first(request);
-    return asked === NONE ? this.judge(request) : verdictAt(this.#programs.custom, asked);
+    return asked === undefined ? this.judge(request) : asked.verdict;
   }
 
   /** The first AUDIT rule that matches: the request is to be logged. For TCP, without a request. */
   audit(request: RequestFacts | undefined): RuleReference | undefined {
-    return referenceAt(this.#programs.audit, placeOf(this.#bindLazily().audit, request));
+    return firstOf(this.#bindLazily().audit, request)?.verdict.matched;
   }
 
   /** What dry runs would have done, beside what was done. Nothing where there are none. */
   shadow(request: RequestFacts | undefined): ShadowVerdict | undefined {
-    const { dryDeny, dryAllow, dryAllowing, allowing, allow } = this.#programs;
-    if (dryDeny.rules.length === 0 && !dryAllowing) return undefined;
+    const { dryDeny, dryAllow, allow } = this.#programs;
+    if (dryDeny.rules === 0 && dryAllow.policies === 0) return undefined;
     const bound = this.#bindLazily();
-    const denied = placeOf(bound.dryDeny, request);
-    const allowed = placeOf(bound.dryAllow, request);
+    const denied = firstOf(bound.dryDeny, request);
+    const allowed = firstOf(bound.dryAllow, request);
     const enforced = request === undefined ? this.constant : this.decide(request);
     const verdict = ((): Verdict => {
       const refused = enforced !== undefined && !enforced.allow && enforced !== NO_ALLOW_MATCHED;
       if (refused) return enforced;
-      if (denied !== NONE) return verdictAt(dryDeny, denied);
-      if (!allowing && !dryAllowing) return NO_POLICY;
-      const place = placeOf(this.#allow, request);
-      return place === NONE ? verdictAt(dryAllow, allowed) : verdictAt(allow, place);
+      if (denied !== undefined) return denied.verdict;
+      if (allow.policies === 0 && dryAllow.policies === 0) return NO_POLICY;
+      return verdictOf(firstOf(this.#allow, request) ?? allowed);
     })();
-    return Object.freeze({
-      deny: referenceAt(dryDeny, denied),
-      allow: referenceAt(dryAllow, allowed),
-      verdict,
-    });
+    return Object.freeze({ deny: denied?.verdict.matched, allow: allowed?.verdict.matched, verdict });
   }
 
   /** Off the hot path: bound when first asked. */
@@ -133,32 +128,24 @@ export class ConnectionDecision {
   }
 
   #settled(): Verdict | undefined {
-    const asked = this.#custom.constant;
-    if (asked === undefined) return undefined;
-    return asked === NONE ? this.judged : verdictAt(this.#programs.custom, asked);
+    if (!this.#custom.settled) return undefined;
+    return this.#custom.always === undefined ? this.judged : this.#custom.always.verdict;
   }
 
   #judgedByNow(): Verdict | undefined {
-    const { deny, allow, allowing } = this.#programs;
-    const denied = this.#deny.constant;
-    if (denied === undefined) return undefined;
-    if (denied !== NONE) return verdictAt(deny, denied);
-    if (!allowing) return NO_POLICY;
-    const place = this.#allow.constant;
-    return place === undefined ? undefined : verdictAt(allow, place);
+    if (!this.#deny.settled) return undefined;
+    if (this.#deny.always !== undefined) return this.#deny.always.verdict;
+    if (this.#programs.allow.policies === 0) return NO_POLICY;
+    return this.#allow.settled ? verdictOf(this.#allow.always) : undefined;
   }
 }
 
-/** `NONE` is an ALLOW program in which nothing matched. */
-function verdictAt({ rules }: RuleProgram, place: number): Verdict {
-  return rules[place]?.verdict ?? NO_ALLOW_MATCHED;
-}
-
-function referenceAt({ rules }: RuleProgram, place: number): RuleReference | undefined {
-  return rules[place]?.verdict.matched;
+/** Nothing is an ALLOW program in which nothing matched. */
+function verdictOf(rule: CompiledRule | undefined): Verdict {
+  return rule === undefined ? NO_ALLOW_MATCHED : rule.verdict;
 }
 
 /** Without a request everything has been settled: a program that has not matched by now does not match. */
-function placeOf(bound: BoundProgram, request: RequestFacts | undefined): number {
-  return request === undefined ? (bound.constant ?? NONE) : bound.first(request);
+function firstOf(bound: BoundProgram, request: RequestFacts | undefined): CompiledRule | undefined {
+  return request === undefined ? bound.always : bound.first(request);
 }

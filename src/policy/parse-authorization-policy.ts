@@ -1,13 +1,14 @@
 import type { Issue } from '../core/issue.ts';
+import { suggestWord } from '../core/nearest-word.ts';
 import { ACTIONS, type Action, type AuthorizationPolicy, type Rule } from './authorization-policy.ts';
 import { isHttpOnly } from './attribute-traits.ts';
+import { contradictionOf } from './contradiction.ts';
 import { fieldPath, isGiven, readList, readObject, readText, type FieldObject } from './field-reader.ts';
 import { Findings } from './findings.ts';
-import { nearestName } from './nearest-name.ts';
 import { readRule } from './parse-rule.ts';
 import type { ResourceDocument } from './resource-document.ts';
 import { DRY_RUN, readResource, type ResourceMetadata } from './resource-metadata.ts';
-import { readTargetReferences } from './target-references.ts';
+import { readTargetReferences, type TargetReference } from './target-references.ts';
 import { readSelector } from './workload-selector.ts';
 
 /** Istio's CRD. */
@@ -46,6 +47,9 @@ function readPolicy(
     });
   }
   if (action === 'DENY') rules.forEach((rule) => warnOfTcp(findings, rule));
+  for (const rule of rules) warnOfContradiction(findings, rule);
+  const targets = readTargetReferences(findings, spec, metadata.namespace);
+  warnOfTargets(findings, targets);
   return Object.freeze({
     name: metadata.name,
     namespace: metadata.namespace,
@@ -53,7 +57,7 @@ function readPolicy(
     action,
     provider,
     selector: readSelector(findings, spec),
-    targets: Object.freeze(readTargetReferences(findings, spec, metadata.namespace)),
+    targets: Object.freeze(targets),
     rules: Object.freeze(rules),
     dryRun: readDryRun(findings, metadata, action),
   });
@@ -64,12 +68,11 @@ function readAction(findings: Findings, spec: FieldObject): Action {
   const text = readText(findings, path, spec.fields['action']) ?? 'ALLOW';
   const action = ACTIONS.find((known) => known === text);
   if (action !== undefined) return action;
-  const nearest = nearestName(text, ACTIONS);
   findings.error({
     code: 'policy_action_unknown',
     path,
     message: `there is no action ${JSON.stringify(text.slice(0, 100))}`,
-    remedy: nearest === undefined ? `write one of ${ACTIONS.join(', ')}` : `did you mean ${nearest}?`,
+    remedy: suggestWord(text, ACTIONS, `write one of ${ACTIONS.join(', ')}`),
   });
   return 'DENY';
 }
@@ -130,7 +133,31 @@ function readRules(
   });
 }
 
-/** User pains #42288: an HTTP rule that was meant for one port cuts the TCP ports off. */
+/** A rule that looks like protection, or like access, and is neither. */
+function warnOfContradiction(findings: Findings, rule: Rule): void {
+  const found = contradictionOf(rule);
+  if (found === undefined) return;
+  findings.warning({
+    code: 'policy_rule_never_matches',
+    path: `spec.rules[${rule.index}].${found.condition.field}`,
+    message: `the rule never matches: ${found.other.field} excludes all of this`,
+    remedy: 'remove one of the two, or write two rules',
+  });
+}
+
+/** Waypoints and gateways enforce these (pilot/pkg/model/policyattachment.go), and there is none here. */
+function warnOfTargets(findings: Findings, targets: readonly TargetReference[]): void {
+  const [first] = targets;
+  if (first === undefined) return;
+  findings.warning({
+    code: 'policy_target_not_enforced',
+    path: 'spec.targetRefs',
+    message: `no sidecar enforces a policy that is attached to a ${first.kind}`,
+    remedy: 'select the workloads with selector.matchLabels',
+  });
+}
+
+/** An HTTP rule that was meant for one port cuts the TCP ports off. */
 function warnOfTcp(findings: Findings, { index, from, to, when }: Rule): void {
   const everything = [...from.flat(), ...to.flat(), ...when];
   const http = everything.filter(({ attribute }) => isHttpOnly(attribute));

@@ -1,104 +1,123 @@
-import { createPathIndex, type PathIndex } from './path-index.ts';
-import { bindRule, type CompiledRule } from './compiled-rule.ts';
 import type { RequestTest } from './attribute-test.ts';
+import { bindRule, type CompiledRule } from './compiled-rule.ts';
 import type { ConnectionFacts, RequestFacts } from './facts.ts';
+import { RuleIndex, type RuleShelf } from './rule-index.ts';
+import { byId, comesBefore } from './rule-list.ts';
+import { HASH_START, hashOn } from './text-map.ts';
 
-/** The rules of one action, in the order in which Envoy asks them, so that the same one is named when several match. */
+/** The rules of one action. Of several that match, the one is named that Envoy would name. */
 export interface RuleProgram {
-  readonly rules: readonly CompiledRule[];
-  readonly index: PathIndex;
+  readonly index: RuleIndex;
+  /** How many policies have this action, also those none of whose rules can match. */
+  readonly policies: number;
+  readonly rules: number;
 }
 
-export function createRuleProgram(rules: readonly CompiledRule[]): RuleProgram {
-  // Envoy keeps policies in a std::map, sorted by the bytes of their names; ours hold ASCII.
-  const sorted = rules.filter(({ never }) => !never).toSorted((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
-  return Object.freeze({ rules: sorted, index: createPathIndex(sorted.map(({ leads }) => leads)) });
-}
+export const NO_RULES: RuleProgram = Object.freeze({ index: RuleIndex.EMPTY, policies: 0, rules: 0 });
 
-/** No rule. */
-export const NONE = -1;
+interface BoundRule {
+  readonly rule: CompiledRule;
+  readonly test: RequestTest;
+}
 
 /** The rules of one action on one connection: those that cannot match any more are gone. */
 export class BoundProgram {
-  /** The first rule that matches whatever is asked, or `NONE`. Rules behind it are not kept. */
-  readonly #always: number;
-  /** Rules that have to be asked one after the other, and their places. */
-  readonly #tests: readonly RequestTest[];
-  readonly #places: readonly number[];
-  /** Rules that are found by path, by their places. Nothing where none is left. */
-  readonly #indexed: readonly (RequestTest | undefined)[] | undefined;
-  readonly #index: PathIndex;
+  readonly #facts: ConnectionFacts;
+  /** The first rule that matches whatever is asked. Rules behind it are not asked. */
+  readonly #always: CompiledRule | undefined;
+  /** Rules that have to be asked one after the other. */
+  readonly #tests: readonly BoundRule[];
+  /** Where path or host find rules. */
+  readonly #shelves: readonly RuleShelf[];
 
-  constructor(program: RuleProgram, facts: ConnectionFacts) {
-    let always = NONE;
-    const tests: RequestTest[] = [];
-    const places: number[] = [];
-    const indexed: (RequestTest | undefined)[] = [];
-    let found = false;
-    for (const [place, rule] of program.rules.entries()) {
-      const bound = bindRule(rule, facts);
-      if (bound === true) {
-        always = place;
-        break;
-      }
-      const byPath = bound !== false && rule.leads !== undefined;
-      indexed.push(byPath ? bound : undefined);
-      if (byPath) {
-        found = true;
-      } else if (bound !== false) {
-        tests.push(bound);
-        places.push(place);
+  constructor({ index }: RuleProgram, facts: ConnectionFacts) {
+    const shelves = index.shelvesFor(facts.identity);
+    let always: CompiledRule | undefined;
+    const tests: BoundRule[] = [];
+    for (const { others } of shelves) {
+      for (const rule of others.rules) {
+        if (always !== undefined && comesBefore(always, rule)) break;
+        const test = bindRule(rule, facts);
+        if (test === true) {
+          always = rule;
+          break;
+        }
+        if (test !== false) tests.push({ rule, test });
       }
     }
+    const first = always;
+    const asked = first === undefined ? tests : tests.filter(({ rule }) => comesBefore(rule, first));
+    this.#facts = facts;
     this.#always = always;
-    this.#tests = tests;
-    this.#places = places;
-    this.#indexed = found ? indexed : undefined;
-    this.#index = program.index;
+    this.#tests = shelves.length > 1 ? asked.sort((a, b) => byId(a.rule, b.rule)) : asked;
+    this.#shelves = shelves.filter(
+      ({ paths, lengths, hosts }) => !paths.isEmpty || lengths.length > 0 || !hosts.isEmpty,
+    );
   }
 
-  /** The rule that matches whatever is asked, `NONE` if none ever can; nothing if it depends on the request. */
-  get constant(): number | undefined {
-    return this.#tests.length === 0 && this.#indexed === undefined ? this.#always : undefined;
+  /** Whether no request can change the answer. */
+  get settled(): boolean {
+    return this.#tests.length === 0 && this.#shelves.length === 0;
   }
 
-  /** The place of the first rule that matches, or `NONE`. Allocates nothing. */
-  first(facts: RequestFacts): number {
+  /** The first rule that matches whatever is asked, if one does. */
+  get always(): CompiledRule | undefined {
+    return this.#always;
+  }
+
+  /** The first rule that matches, or nothing. Allocates nothing. */
+  first(request: RequestFacts): CompiledRule | undefined {
     let best = this.#always;
-    const indexed = this.#indexed;
-    if (indexed !== undefined) {
-      const { whole, prefixes } = this.#index;
-      const { path } = facts;
-      best = firstOf(whole.get(path), indexed, facts, best);
-      for (let at = 0; at < prefixes.length; at += 1) {
-        const prefix = prefixes[at];
-        if (prefix === undefined || prefix.length > path.length) break;
-        best = firstOf(prefix.places.get(path.slice(0, prefix.length)), indexed, facts, best);
-      }
+    const shelves = this.#shelves;
+    for (let index = 0; index < shelves.length; index += 1) {
+      const shelf = shelves[index];
+      if (shelf !== undefined) best = this.#firstOn(shelf, request, best);
     }
     const tests = this.#tests;
-    const places = this.#places;
     for (let index = 0; index < tests.length; index += 1) {
-      const place = places[index] ?? NONE;
-      if (best !== NONE && place > best) break;
-      if (tests[index]?.(facts) === true) return place;
+      const bound = tests[index];
+      if (bound === undefined || (best !== undefined && comesBefore(best, bound.rule))) break;
+      if (bound.test(request)) return bound.rule;
     }
     return best;
   }
-}
 
-/** The first of these places that comes before the best so far and matches; else the best so far. */
-function firstOf(
-  places: readonly number[] | undefined,
-  indexed: readonly (RequestTest | undefined)[],
-  facts: RequestFacts,
-  best: number,
-): number {
-  if (places === undefined) return best;
-  for (const place of places) {
-    if (best !== NONE && place > best) return best;
-    const test = indexed[place];
-    if (test !== undefined && test(facts)) return place;
+  #firstOn(shelf: RuleShelf, request: RequestFacts, before: CompiledRule | undefined): CompiledRule | undefined {
+    const { paths, prefixes, lengths, hosts } = shelf;
+    let best = before;
+    if (!paths.isEmpty || lengths.length > 0) {
+      const { path } = request;
+      let hash = HASH_START;
+      let at = 0;
+      for (let index = 0; index < lengths.length; index += 1) {
+        const length = lengths[index]?.[0] ?? 0;
+        if (length > path.length) break;
+        for (; at < length; at += 1) hash = hashOn(hash, path.charCodeAt(at));
+        best = this.#firstOf(prefixes.begins(path, length, hash)?.rules, request, best);
+      }
+      if (!paths.isEmpty) {
+        for (; at < path.length; at += 1) hash = hashOn(hash, path.charCodeAt(at));
+        best = this.#firstOf(paths.begins(path, path.length, hash)?.rules, request, best);
+      }
+    }
+    if (!hosts.isEmpty && request.host !== undefined) {
+      best = this.#firstOf(hosts.get(request.host.toLowerCase())?.rules, request, best);
+    }
+    return best;
   }
-  return best;
+
+  /** The first of these that comes before the best so far and matches; else the best so far. */
+  #firstOf(
+    rules: readonly CompiledRule[] | undefined,
+    request: RequestFacts,
+    best: CompiledRule | undefined,
+  ): CompiledRule | undefined {
+    if (rules === undefined) return best;
+    for (let index = 0; index < rules.length; index += 1) {
+      const rule = rules[index];
+      if (rule === undefined || (best !== undefined && comesBefore(best, rule))) return best;
+      if (rule.matches(this.#facts, request)) return rule;
+    }
+    return best;
+  }
 }

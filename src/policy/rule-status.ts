@@ -1,13 +1,17 @@
 import type { Issue } from '../core/issue.ts';
 import { isUnknowable } from './attribute-traits.ts';
 import type { AuthorizationPolicy } from './authorization-policy.ts';
-import type { CompiledRule } from './compiled-rule.ts';
+import type { CompiledRule, Protocol } from './compiled-rule.ts';
 
 /**
  * What a listener makes of a rule that it cannot judge as written, loudly: an ALLOW rule never matches, any other is
- * judged without the condition and so matches more, and a CUSTOM rule refuses what it matches.
+ * judged without the condition and so matches more, and an HTTP provider is not asked about TCP.
  */
-export function ruleStatus(policy: AuthorizationPolicy, { rule, ignored, never }: CompiledRule): readonly Issue[] {
+export function ruleStatus(
+  policy: AuthorizationPolicy,
+  { rule, ignored, never }: CompiledRule,
+  protocol: Protocol,
+): readonly Issue[] {
   const place = {
     severity: 'warning',
     path: `spec.rules[${rule.index}]`,
@@ -37,12 +41,12 @@ export function ruleStatus(policy: AuthorizationPolicy, { rule, ignored, never }
           },
     );
   }
-  if (policy.action === 'CUSTOM') {
+  if (policy.action === 'CUSTOM' && protocol === 'tcp') {
     issues.push({
       ...place,
-      code: 'policy_custom_unsupported',
-      message: `${subject} refuses what it matches: provider ${policy.provider} cannot be asked`,
-      remedy: 'use ALLOW and DENY policies',
+      code: 'policy_custom_tcp',
+      message: `${subject} asks provider ${policy.provider} on TCP ports only if that is a gRPC provider`,
+      remedy: 'use a gRPC provider where TCP is to be checked, and a DENY policy where it is to be refused',
     });
   }
   return issues;

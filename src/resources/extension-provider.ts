@@ -71,8 +71,14 @@ export type ExtensionProvider =
   | (Authorizer & { readonly kind: 'ext-authz-grpc' })
   | { readonly kind: 'other'; readonly name: string };
 
-/** Istio's default. */
-const TIMEOUT = 600_000;
+/**
+ * In milliseconds. Istio's default, ten minutes, holds every client of a provider that hangs; no check that is worth its
+ * name takes longer than this. Whoever has one writes its timeout.
+ */
+const TIMEOUT = 10_000;
+
+/** Bytes of a body that are held for a provider at most: they stay in memory until it has answered. */
+const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
 /** What Envoy answers where the authorizer does not (`status_on_error`). */
 const STATUS_ON_ERROR = 403;
@@ -127,6 +133,10 @@ function authorizerOf(
   if (body !== undefined && body.maxRequestBytes === undefined) {
     const place = `${path}.includeRequestBodyInCheck.maxRequestBytes`;
     findings.error(place, 'field_required', 'a required field is missing', 'write how many bytes are sent at most');
+  } else if (body !== undefined && (body.maxRequestBytes ?? 0) > MAX_BODY_BYTES) {
+    const place = `${path}.includeRequestBodyInCheck.maxRequestBytes`;
+    const message = `no more than ${MAX_BODY_BYTES} bytes of a body are sent to a provider`;
+    findings.warning(place, 'provider_body', message, `write ${MAX_BODY_BYTES} or less`);
   }
   return {
     name,
@@ -139,7 +149,7 @@ function authorizerOf(
       body === undefined
         ? undefined
         : Object.freeze({
-            maxBytes: body.maxRequestBytes ?? 0,
+            maxBytes: Math.min(body.maxRequestBytes ?? 0, MAX_BODY_BYTES),
             allowPartial: body.allowPartialMessage ?? false,
             asBytes: body.packAsBytes ?? false,
           }),

@@ -1,5 +1,9 @@
 import type { Issue } from '../core/issue.ts';
 import { parseAuthorizationPolicy, type ParsedAuthorizationPolicy } from '../policy/parse-authorization-policy.ts';
+import {
+  parseRequestAuthentication,
+  type ParsedRequestAuthentication,
+} from '../policy/parse-request-authentication.ts';
 import { parsePeerAuthentication, type ParsedPeerAuthentication } from '../policy/peer-authentication.ts';
 import { isMeshConfigMap, parseMesh } from './mesh.ts';
 import { readableDocumentOf } from './resource-document.ts';
@@ -12,6 +16,10 @@ export function readAuthorizationPolicy(resource: Resource): ParsedAuthorization
 
 export function readPeerAuthentication(resource: Resource): ParsedPeerAuthentication {
   return parsePeerAuthentication(readableDocumentOf(resource));
+}
+
+export function readRequestAuthentication(resource: Resource): ParsedRequestAuthentication {
+  return parseRequestAuthentication(readableDocumentOf(resource));
 }
 
 export interface PolicyRules {
@@ -36,20 +44,27 @@ export function policyValidators({ rootNamespace, strayRoot }: PolicyRules): rea
     (resource) => {
       if (resource.kind === 'AuthorizationPolicy') return readAuthorizationPolicy(resource).issues;
       if (resource.kind === 'PeerAuthentication') return readPeerAuthentication(resource).issues;
-      return resource.kind === 'RequestAuthentication' ? [NOT_ENFORCED] : [];
+      return resource.kind === 'RequestAuthentication' ? readRequestAuthentication(resource).issues : [];
     },
+    (resource) => ignoredInRoot(resource, rootNamespace),
     (resource) => strayPolicy(resource, { rootNamespace, strayRoot }),
     (resource) => contradictingMesh(resource, rootNamespace),
   ];
 }
 
-const NOT_ENFORCED: Issue = Object.freeze({
-  severity: 'warning',
-  code: 'policy_not_enforced',
-  message: 'no sidecar enforces RequestAuthentication yet: requests with an invalid JWT are not refused by it',
-  remedy: 'let the application check its tokens; ALLOW rules that ask for a JWT match nobody meanwhile',
-  path: 'kind',
-});
+/** Istio ignores it altogether, even for workloads of the root namespace (ComposePeerAuthentication), and so do we. */
+function ignoredInRoot({ kind, namespace, spec }: Resource, rootNamespace: string): Issue[] {
+  if (kind !== 'PeerAuthentication' || namespace !== rootNamespace || !selectsLabels(spec['selector'])) return [];
+  return [
+    {
+      severity: 'warning',
+      code: 'policy_root_selector_ignored',
+      message: `a PeerAuthentication with a selector in the root namespace ${rootNamespace} is ignored`,
+      remedy: 'move it to the namespace of the workloads, or remove the selector to mean the whole mesh',
+      path: 'spec.selector',
+    },
+  ];
+}
 
 /** A policy that was mesh-wide under Istio applies to nothing here: a DENY would fall open without a word. */
 function strayPolicy(resource: Resource, { rootNamespace, strayRoot }: PolicyRules): Issue[] {

@@ -1,7 +1,9 @@
 import { request as requestPlain } from 'node:http';
 import { request as requestTls, type Agent, type RequestOptions } from 'node:https';
 import type { ClientRequest, IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
 import type { Clock } from '../core/clock.ts';
+import type { AddressGuard } from './address-guard.ts';
 
 export interface HttpExchange {
   readonly url: URL;
@@ -17,6 +19,8 @@ export interface HttpExchange {
   /** The most bytes of an answer. */
   readonly sizeLimit: number;
   readonly clock: Pick<Clock, 'after'>;
+  /** Judges where the connection may go; without one it may go anywhere. */
+  readonly guard?: AddressGuard | undefined;
 }
 
 export interface HttpAnswer {
@@ -45,9 +49,15 @@ export async function exchange(asked: HttpExchange): Promise<HttpAnswer> {
 class StaleConnection extends Error {}
 
 function attempt(asked: HttpExchange): Promise<HttpAnswer> {
-  const { url, method, headers, body, tls, agent, timeout, sizeLimit, clock } = asked;
+  const { url, method, headers, body, tls, agent, timeout, sizeLimit, clock, guard } = asked;
   return new Promise((resolve, reject) => {
-    const options: RequestOptions = { method, agent: agent ?? false, headers: { ...headers } };
+    const refusal = guard === undefined ? undefined : literalRefusal(url, guard);
+    if (refusal !== undefined) {
+      reject(new Error(refusal));
+      return;
+    }
+    const lookup = guard === undefined ? {} : { lookup: guard.lookup(url.protocol === 'http:') };
+    const options: RequestOptions = { method, agent: agent ?? false, headers: { ...headers }, ...lookup };
     const request: ClientRequest =
       url.protocol === 'https:'
         ? requestTls(url, { ...options, ...tls })
@@ -84,4 +94,10 @@ function attempt(asked: HttpExchange): Promise<HttpAnswer> {
     });
     request.end(body);
   });
+}
+
+/** A socket that is given an address looks nothing up, so that address is judged here. */
+function literalRefusal({ hostname, protocol }: URL, guard: AddressGuard): string | undefined {
+  const address = hostname.replace(/^\[(.*)\]$/, '$1');
+  return isIP(address) === 0 ? undefined : guard.refusal(address, protocol === 'http:');
 }

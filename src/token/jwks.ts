@@ -1,5 +1,4 @@
-import { KeyObject } from 'node:crypto';
-import { importJWK, type JWK } from 'jose';
+import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { reasonOf, SealwrightError } from '../core/errors.ts';
 import { algorithmsFor } from './signature-algorithm.ts';
 import { isJsonObject, member, parseJsonObject, type JsonObject } from './strict-json.ts';
@@ -31,13 +30,21 @@ const RSA_BITS = { least: 2048, most: 8192 };
 /** A long public exponent makes each verification slow; 65537 is the usual one. */
 const LARGEST_RSA_EXPONENT = 0xffff_ffffn;
 
+/** A set in which nobody has a key. */
+export const EMPTY_KEY_SET: JwkSet = Object.freeze({ keys: [], skipped: [] });
+
+/** As `readJwkSet`, for sources that read from elsewhere anyway. */
+export async function parseJwkSet(bytes: Buffer): Promise<JwkSet> {
+  return readJwkSet(bytes);
+}
+
 /**
  * Reads a JSON Web Key Set (RFC 7517 5). Members that are no usable public signature key are skipped, as 5 asks;
  * a set that has none left is still a set: its owner has withdrawn every key.
  *
  * @throws SealwrightError `jwks_invalid` where it is no key set at all
  */
-export async function parseJwkSet(bytes: Buffer): Promise<JwkSet> {
+export function readJwkSet(bytes: Buffer): JwkSet {
   if (bytes.length > LARGEST_KEY_SET) return invalid(`larger than ${LARGEST_KEY_SET} bytes`);
   const members = member(parseJsonObject(bytes, invalid), 'keys');
   if (!Array.isArray(members)) return invalid('has no list named keys');
@@ -45,7 +52,7 @@ export async function parseJwkSet(bytes: Buffer): Promise<JwkSet> {
   const keys: VerificationKey[] = [];
   const skipped: string[] = [];
   for (const [index, jwk] of members.entries()) {
-    const read = isJsonObject(jwk) ? await readKey(jwk) : 'not an object';
+    const read = isJsonObject(jwk) ? readKey(jwk) : 'not an object';
     if (typeof read === 'string') skipped.push(`keys[${index}]: ${read}`);
     else keys.push(read);
   }
@@ -53,7 +60,7 @@ export async function parseJwkSet(bytes: Buffer): Promise<JwkSet> {
 }
 
 /** The key, or the reason why it cannot be used. */
-async function readKey(jwk: JsonObject): Promise<VerificationKey | string> {
+function readKey(jwk: JsonObject): VerificationKey | string {
   const text = (name: string): string | undefined => {
     const value = member(jwk, name);
     return typeof value === 'string' ? value : undefined;
@@ -67,7 +74,7 @@ async function readKey(jwk: JsonObject): Promise<VerificationKey | string> {
   if (Object.hasOwn(jwk, 'd') || Object.hasOwn(jwk, 'k')) return 'it holds a private or secret key';
   const publicPart = publicPartOf(text);
   if (publicPart === undefined) return 'its kty, or a member that its kty asks for, is not known';
-  const key = await importPublicKey(publicPart);
+  const key = importPublicKey(publicPart);
   if (typeof key === 'string') return key;
   const fitting = algorithmsFor(key);
   const alg = text('alg');
@@ -75,30 +82,23 @@ async function readKey(jwk: JsonObject): Promise<VerificationKey | string> {
   return { kid: text('kid'), key, algorithms: alg === undefined ? fitting : [alg] };
 }
 
-const CURVES: ReadonlyMap<string, string> = new Map([
-  ['P-256', 'ES256'],
-  ['P-384', 'ES384'],
-  ['P-521', 'ES512'],
-]);
+const CURVES: ReadonlySet<string> = new Set(['P-256', 'P-384', 'P-521']);
 
 /** Only the members of a public key, so that nothing else in the document can steer the import. */
-function publicPartOf(text: (name: string) => string | undefined): JWK | undefined {
+function publicPartOf(text: (name: string) => string | undefined): JsonWebKey | undefined {
   const [kty, crv, n, e, x, y] = ['kty', 'crv', 'n', 'e', 'x', 'y'].map(text);
-  if (kty === 'RSA' && n !== undefined && e !== undefined) return { kty, n, e, alg: 'RS256' };
+  if (kty === 'RSA' && n !== undefined && e !== undefined) return { kty, n, e };
   if (kty === 'EC' && crv !== undefined && x !== undefined && y !== undefined) {
-    const alg = CURVES.get(crv);
-    return alg === undefined ? undefined : { kty, crv, x, y, alg };
+    return CURVES.has(crv) ? { kty, crv, x, y } : undefined;
   }
-  if (kty === 'OKP' && crv === 'Ed25519' && x !== undefined) return { kty, crv, x, alg: 'EdDSA' };
+  if (kty === 'OKP' && crv === 'Ed25519' && x !== undefined) return { kty, crv, x };
   return undefined;
 }
 
-async function importPublicKey(jwk: JWK): Promise<KeyObject | string> {
+function importPublicKey(jwk: JsonWebKey): KeyObject | string {
   let key: KeyObject;
   try {
-    const imported = await importJWK(jwk);
-    if (imported instanceof Uint8Array) return 'it holds a secret key';
-    key = KeyObject.from(imported);
+    key = createPublicKey({ key: jwk, format: 'jwk' });
   } catch (error) {
     return `it cannot be imported: ${reasonOf(error)}`;
   }

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { SealwrightError } from '../core/errors.ts';
+import { decodeBase64url } from './base64url.ts';
 import { member, parseJsonObject, type JsonObject } from './strict-json.ts';
 
 /**
@@ -75,11 +76,8 @@ function readHeader(header: JsonObject): JwtHeader {
   return { alg, kid };
 }
 
-/** Unpadded base64url (RFC 7515 2), in the one way it can be written: Node's decoder skips what it does not know. */
 function decode(text: string, part: string): Buffer {
-  const bytes = Buffer.from(text, 'base64url');
-  if (bytes.toString('base64url') !== text) return malformed(`the ${part} is not canonical unpadded base64url`);
-  return bytes;
+  return decodeBase64url(text) ?? malformed(`the ${part} is not canonical unpadded base64url`);
 }
 
 function malformed(reason: string): never {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Clock } from '../core/clock.ts';
 import { reasonOf, SealwrightError } from '../core/errors.ts';
+import type { AddressGuard } from './address-guard.ts';
 import { exchange, type HttpAnswer } from './http-exchange.ts';
 import { LARGEST_KEY_SET } from './jwks.ts';
 
@@ -14,6 +15,8 @@ export interface KeyFetcherOptions {
   /** Milliseconds for one document. */
   readonly timeout?: number | undefined;
   readonly clock: Pick<Clock, 'after'>;
+  /** Judges where connections may go; without one they may go anywhere. */
+  readonly guard?: AddressGuard | undefined;
 }
 
 /** Gets one JSON document. */
@@ -24,7 +27,7 @@ export type KeyFetcher = (url: URL) => Promise<Buffer>;
  * What it makes throws SealwrightError `jwks_unreachable`.
  */
 export function createKeyFetcher(options: KeyFetcherOptions): KeyFetcher {
-  const { caFile, tokenFile, tokenOrigin, clock, timeout = 10_000 } = options;
+  const { caFile, tokenFile, tokenOrigin, clock, guard, timeout = 10_000 } = options;
   return async (url) => {
     const unreachable = (reason: string, cause?: unknown): never => {
       throw new SealwrightError('jwks_unreachable', { url: url.href, reason }, { cause });
@@ -45,6 +48,7 @@ export function createKeyFetcher(options: KeyFetcherOptions): KeyFetcher {
         timeout,
         sizeLimit: LARGEST_KEY_SET,
         clock,
+        guard,
       });
     } catch (error) {
       return unreachable(reasonOf(error), error);

@@ -9,14 +9,26 @@ import { SealwrightError } from '../core/errors.ts';
  * @throws SealwrightError `jwks_url_refused`
  */
 export function parseKeyUrl(text: string): URL {
+  const url = parseKeyAddress(text);
+  const shown = `${url.protocol}//${url.host}`;
+  if (text.includes('?') || text.includes('#')) return refuse('it holds a query or a fragment', shown);
+  if (url.protocol === 'https:') return url;
+  return isLoopback(url.hostname) ? url : refuse('it is plain http, and not on loopback', shown);
+}
+
+/**
+ * Reads an address that somebody wrote into a policy: who may be called by it is for a guard to say, that sees where
+ * it leads. It may have a query, as some issuers tell their tenants apart by it.
+ *
+ * @throws SealwrightError `jwks_url_refused`
+ */
+export function parseKeyAddress(text: string): URL {
   if (text.length > 2048 || !URL.canParse(text)) return refuse('not a URL of at most 2048 characters', undefined);
   const url = new URL(text);
   const shown = `${url.protocol}//${url.host}`;
   if (url.username !== '' || url.password !== '') return refuse('it holds a user or a password', shown);
-  if (text.includes('?') || text.includes('#')) return refuse('it holds a query or a fragment', shown);
-  if (url.protocol === 'https:') return url;
-  if (url.protocol !== 'http:') return refuse('it is neither https nor http', shown);
-  return isLoopback(url.hostname) ? url : refuse('it is plain http, and not on loopback', shown);
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') return refuse('it is neither https nor http', shown);
+  return url;
 }
 
 function isLoopback(hostname: string): boolean {

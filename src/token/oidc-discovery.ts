@@ -21,11 +21,17 @@ export function createOidcKeys(options: RemoteKeysOptions & { readonly issuer: s
   // OIDC Discovery 4: a closing slash of the issuer is taken away before the well-known path is added.
   const document = parseKeyUrl(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`);
   const fetchDocument = createKeyFetcher({ ...options, tokenOrigin: origin });
-  const load = async () => parseJwkSet(await fetchDocument(keySetAddress(await fetchDocument(document), issuer)));
+  const load = async () =>
+    parseJwkSet(await fetchDocument(keySetAddress(await fetchDocument(document), issuer, parseKeyUrl)));
   return createRemoteKeys(`issuer ${issuer}`, load, options);
 }
 
-function keySetAddress(document: Buffer, issuer: string): URL {
+/**
+ * The address that a discovery document gives, once it was found to be the issuer's own.
+ *
+ * @throws SealwrightError `jwks_invalid`, `oidc_issuer_mismatch`, `jwks_url_refused`
+ */
+export function keySetAddress(document: Buffer, issuer: string, parseAddress: (text: string) => URL): URL {
   const metadata = parseJsonObject(document, (reason) => {
     throw new SealwrightError('jwks_invalid', { reason: `the discovery document is ${reason}` });
   });
@@ -37,5 +43,5 @@ function keySetAddress(document: Buffer, issuer: string): URL {
   if (typeof address !== 'string') {
     throw new SealwrightError('jwks_invalid', { reason: 'the discovery document has no jwks_uri' });
   }
-  return parseKeyUrl(address);
+  return parseAddress(address);
 }

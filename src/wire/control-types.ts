@@ -5,11 +5,17 @@ export const CONTROL_TYPES = Object.freeze({
   /** Kubernetes-style kinds, in MCP's envelope: only those that apply to the subscriber. */
   authorizationPolicy: 'security.istio.io/v1/AuthorizationPolicy',
   peerAuthentication: 'security.istio.io/v1/PeerAuthentication',
+  requestAuthentication: 'security.istio.io/v1/RequestAuthentication',
   sidecar: 'networking.istio.io/v1/Sidecar',
   configMap: 'v1/ConfigMap',
+  /** The keys of the issuers that RequestAuthentications name, as the CA read them. */
+  keySet: 'sealwright.io/v1/KeySet',
   /** The trust bundle, under the name `ROOTCA`. */
   secret: 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret',
 });
+
+/** Behind the name of a key set: a sidecar that subscribes to it has met a key that is not in the set. */
+export const LOOK_AGAIN = '#look-again';
 
 /** The name of the extension of a workload or service that carries Facts. */
 export const FACTS_EXTENSION = 'sealwright';

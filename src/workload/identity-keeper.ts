@@ -186,7 +186,7 @@ export class IdentityKeeper {
   }
 
   #onFailure(error: unknown): void {
-    const { clock, logger } = this.#options;
+    const { ca, clock, logger } = this.#options;
     const now = clock.now();
     const code = error instanceof SealwrightError ? error.code : 'internal';
     const failures = (this.#problem?.failures ?? 0) + 1;
@@ -201,6 +201,8 @@ export class IdentityKeeper {
       reason: message,
       failures,
       nextTryInMs: delay,
+      // The CA says what is wrong with the token, and cannot say where it lies.
+      ...(code === 'ca_refused' ? { tokenFile: ca.tokenFile } : {}),
       ...describe(this.#current),
     });
   }

@@ -12,6 +12,10 @@ export const FIGURES: Readonly<Record<string, RegisteredFigure>> = {
     what: 'CPU of one HTTP/1.1 request through the inbound data path, with mTLS, one rule and XFCC',
     load: async () => (await import('./http1-cpu.ts')).http1Cpu,
   },
+  'idle-memory': {
+    what: 'memory of the whole sidecar with 1000 idle mTLS connections',
+    load: async () => (await import('./idle-memory.ts')).idleMemory,
+  },
   'handshake-cpu': {
     what: 'CPU of one new mTLS connection with one request, a full handshake, same key exchange on both',
     load: async () => (await import('./handshake-cpu.ts')).handshakeCpu,
@@ -29,15 +33,15 @@ export const FIGURES: Readonly<Record<string, RegisteredFigure>> = {
     load: async () => (await import('./issuance-rate.ts')).issuanceRate,
   },
   'policy-decision': {
-    what: 'one allowed request judged by 100 policies',
+    what: 'one allowed request judged by 1000 policies of 10 rules',
     load: async () => (await import('./policy-figures.ts')).policyDecision,
   },
   'policy-scale': {
-    what: 'the same with 1000 policies, against 10',
+    what: 'the same with 10,000 policies, against 10',
     load: async () => (await import('./policy-figures.ts')).policyScale,
   },
   'policy-compile': {
-    what: '1000 policies compiled, as a push of configuration does',
+    what: '10,000 policies compiled for the first time',
     load: async () => (await import('./policy-figures.ts')).policyCompile,
   },
   'ledger-append': {

@@ -41,7 +41,10 @@ describe('the command line', () => {
 
   it('writes a folder to start from, and never over one that is there', async function () {
     const folder = temporaryFolder(this);
-    assert.equal((await sealwright(folder, ['init', 'mesh', '--trust-domain', 'example.org'])).code, 0);
+    const first = await sealwright(folder, ['init', 'mesh', '--trust-domain', 'example.org']);
+    assert.equal(first.code, 0);
+    assert.match(first.stdout, /^next: cd mesh && sealwright ca$/m);
+    assert.match((await sealwright(join(folder, 'mesh/workloads'), ['init', '.'])).stdout, /^next: sealwright ca$/m);
     const settings = readFileSync(join(folder, 'mesh/sealwright.yaml'), 'utf8');
     assert.match(settings, /^trustDomain: example\.org$/m);
     assert.equal(statSync(join(folder, 'mesh/ca')).mode & 0o777, 0o700);

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createCsr } from '../../src/pki/csr-writer.ts';
 import { createKeyPair, encodePrivateKey } from '../../src/pki/keys.ts';
 import { RunningProxy } from '../proxy/running-proxy.ts';
+import { loopbackNet } from './loopback-net.ts';
 import { createCertificate, RunningCa } from './running-ca.ts';
 
 export const CATALOG = 'spiffe://cluster.local/ns/shop/sa/catalog';
@@ -32,8 +33,6 @@ export interface CatalogMeshOptions {
   readonly resources?: (net: string) => string;
 }
 
-let meshes = 0;
-
 /** Ends of the application: HTTP and opaque bytes, echoed. */
 interface Application {
   readonly http: Server;
@@ -47,8 +46,8 @@ interface Application {
  * addresses that no other mesh and no other test process has.
  */
 export class CatalogMesh {
-  readonly ca: RunningCa;
   readonly folder: string;
+  #ca: RunningCa;
   /** Such as `127.101.3`; workloads have the numbers from 1 on. */
   readonly net: string;
   /** What reached the application, the oldest first. */
@@ -57,7 +56,7 @@ export class CatalogMesh {
   readonly #proxies: RunningProxy[] = [];
 
   private constructor(parts: { ca: RunningCa; folder: string; net: string; application: Application }) {
-    this.ca = parts.ca;
+    this.#ca = parts.ca;
     this.folder = parts.folder;
     this.net = parts.net;
     this.#application = parts.application;
@@ -65,8 +64,7 @@ export class CatalogMesh {
   }
 
   static async start({ folder, mode = 'STRICT', caFlags = [], resources }: CatalogMeshOptions): Promise<CatalogMesh> {
-    meshes += 1;
-    const net = `127.${100 + (process.pid % 100)}.${((process.pid >> 7) + 17 * meshes) % 250}`;
+    const net = loopbackNet();
     const application = await startApplication();
     mkdirSync(join(folder, 'resources'));
     const endpoints = { http: portOf(application.http), echo: portOf(application.echo) };
@@ -74,6 +72,17 @@ export class CatalogMesh {
     if (resources !== undefined) writeFileSync(join(folder, 'resources/more.yaml'), resources(net));
     const ca = await RunningCa.start(folder, caFlags);
     return new CatalogMesh({ ca, folder, net, application });
+  }
+
+  get ca(): RunningCa {
+    return this.#ca;
+  }
+
+  /** Ends the CA in that way and starts it at the same port. */
+  async restartCa(signal: NodeJS.Signals): Promise<void> {
+    const { port } = this.#ca;
+    await this.#ca.stop(signal);
+    this.#ca = await RunningCa.start(this.folder, ['--ca-listen', `127.0.0.1:${port}`]);
   }
 
   /** Where the sidecar of the catalog takes calls: HTTP at 8080, opaque bytes at 9000. */
@@ -91,8 +100,8 @@ export class CatalogMesh {
   }
 
   /** Starts the sidecar of a workload and waits until it serves. */
-  async sidecar(workload: string, flags: readonly string[] = []): Promise<RunningProxy> {
-    const proxy = await RunningProxy.start({ ca: this.ca, workload, flags });
+  async sidecar(workload: string, flags: readonly string[] = [], binary?: string): Promise<RunningProxy> {
+    const proxy = await RunningProxy.start({ ca: this.ca, workload, flags, binary });
     this.#proxies.push(proxy);
     return proxy;
   }

@@ -6,8 +6,11 @@ import { createServer, type AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { needTool } from '../fakes/external-tool.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
+import { loopbackNet } from '../fakes/loopback-net.ts';
 import { PROJECT } from '../structure/sources.ts';
 import { requireGrpcurl } from './grpcurl.ts';
+
+const NET = loopbackNet();
 
 /** A port that is free now. The README's own may be taken on the machine that tests. */
 async function freePort(): Promise<number> {
@@ -21,8 +24,8 @@ async function freePort(): Promise<number> {
 
 describe('the README', () => {
   it('is right, command by command, in an empty folder (slow)', async function () {
-    this.timeout(60_000);
-    needTool(this, 'openssl');
+    this.timeout(90_000);
+    for (const tool of ['openssl', 'curl', 'python3']) needTool(this, tool);
     const grpcurl = requireGrpcurl(this);
     const readme = readFileSync(join(PROJECT, 'README.md'), 'utf8');
     const part = /<!-- by hand: begin -->(.*)<!-- by hand: end -->/s.exec(readme)?.[1] ?? '';
@@ -35,7 +38,13 @@ describe('the README', () => {
       ...commands,
     ].join('\n');
     const folder = temporaryFolder(this);
-    const child = spawn('bash', ['-c', script.replaceAll('localhost:15012', `localhost:${port}`)], {
+    // The usual places may be taken on the machine that tests; nothing else is changed.
+    const application = await freePort();
+    const placed = script
+      .replaceAll('localhost:15012', `localhost:${port}`)
+      .replaceAll('127.0.1.', `${NET}.`)
+      .replaceAll('8080', String(application));
+    const child = spawn('bash', ['-c', placed], {
       cwd: folder,
       detached: true,
       env: {
@@ -43,6 +52,7 @@ describe('the README', () => {
         SEALWRIGHT: PROJECT,
         SEALWRIGHT_CA_LISTEN: `127.0.0.1:${port}`,
         SEALWRIGHT_CA_METRICS_LISTEN: '127.0.0.1:0',
+        CA_ADDR: `localhost:${port}`,
         PATH: `${dirname(grpcurl)}:${process.env['PATH'] ?? ''}`,
       },
     });
@@ -51,7 +61,7 @@ describe('the README', () => {
     child.stderr.on('data', (data: Buffer) => (output += data.toString()));
     const closed = once(child, 'close');
     const [code] = (await once(child, 'exit')) as [number];
-    // The CA that the script left running, in the background of the same process group.
+    // What the script left running, in the background of the same process group.
     if (child.pid !== undefined) process.kill(-child.pid, 'SIGTERM');
     await closed;
     assert.equal(code, 0, output);
@@ -59,6 +69,16 @@ describe('the README', () => {
     assert.match(output, /^chain\.pem: OK$/m);
     assert.match(output, /^the ledger is good: /m);
     assert.ok(existsSync(join(folder, 'shop-legacy.p12')));
+    // Through both sidecars, by curl with a certificate, by OpenSSL; what comes without one is closed.
+    assert.equal(output.match(/^books$/gm)?.length, 5, output);
+    assert.match(output, /^HTTP\/1\.[01] 200 /m);
+    assert.match(output, /^plaintext: refused$/m);
+    assert.match(output, /^no certificate: refused$/m);
+    assert.equal(output.match(/^ 200$/gm)?.length, 2, output);
+    assert.equal(output.match(/ 403$/gm)?.length, 2, output);
+    assert.match(output, /^DENIED: rule 0 of DENY policy shop\/deny-secret matched$/m);
+    assert.match(output, /^rbac_access_denied_matched_policy\[ns\[shop\]-policy\[deny-secret\]-rule\[0\]\]$/m);
+    assert.match(output, /^istio_requests_total\{.*connection_security_policy="mutual_tls".*\} [12]$/m);
   });
 
   it('names only files that are there', () => {

@@ -156,6 +156,46 @@ describe('a peer that is not what it says, at a STRICT sidecar beside the CA', f
     assert.deepEqual(mesh.seen, []);
   });
 
+  it('may end what it began with a certificate that has expired since, and begins nothing with it (invariant 9)', async () => {
+    for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+      const notAfter = Math.ceil(Date.now() / 1_000) * 1_000 + 2_000;
+      const { der: leaf, privateKey } = svid(FRONT, ca, { notAfter });
+      const tls: ConnectionOptions = {
+        key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
+        cert: encodePem('CERTIFICATE', leaf),
+        minVersion: version,
+        maxVersion: version,
+      };
+      const kept = connectTls({
+        host: mesh.address,
+        port: 8080,
+        ca: front.rootsPem,
+        ALPNProtocols: ['istio'],
+        checkServerIdentity: () => undefined,
+        ...tls,
+      });
+      let [text, session] = ['', undefined as Buffer | undefined];
+      kept.on('data', (data: Buffer) => (text += data.toString('latin1')));
+      kept.on('session', (data: Buffer) => (session = data));
+      const ask = (): unknown => kept.write('GET /books HTTP/1.1\r\nHost: catalog\r\n\r\n');
+      ask();
+      await eventually(() => text.endsWith('books'));
+      session ??= kept.getSession();
+      await eventually(() => Date.now() > notAfter + 1_000);
+      text = '';
+      ask();
+      await eventually(() => text.endsWith('books'));
+      assert.match(text, /^HTTP\/1\.1 200 /);
+      kept.destroy();
+      assert.equal(await answerTo(tls), '', `${version}: a new handshake`);
+      assert.equal(
+        await answerTo({ ...tls, ...(session === undefined ? {} : { session }) }),
+        '',
+        `${version}: a session`,
+      );
+    }
+  });
+
   it('leaves the sidecar as it was: the next one is served, and nothing went wrong inside', async () => {
     assert.match(await answerTo({ key: front.keyPem, cert: front.chainPem }), /^HTTP\/1\.1 200 /);
     assert.deepEqual(

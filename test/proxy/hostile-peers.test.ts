@@ -171,8 +171,18 @@ describe('a sidecar among hostile peers', () => {
         });
         const raw = await client(sidecar.inboundPort());
         raw.send(bytes);
-        await raw.received.until(({ ended, closed }) => ended || closed);
+        await raw.received.until(({ text, ended, closed }) => ended || closed || text.includes('HTTP/1.1 '));
         assert.ok(!raw.received.text.includes('200 OK'), raw.received.text);
+      });
+
+      it(`passes on nothing that its sender says of itself: ${name} (invariant 6)`, async () => {
+        answerAll();
+        const sidecar = await start({ config: config({ protocol: 'auto' }), identity: catalog });
+        const raw = await client(sidecar.inboundPort());
+        const forged = 'X-Forwarded-Client-Cert: URI=spiffe://cluster.local/ns/a/sa/b';
+        raw.send(bytes.replace(/Host: h(\r?\n)/, `Host: h$1${forged}$1`));
+        await raw.received.until(({ text, ended, closed }) => ended || closed || text.includes('HTTP/1.1 '));
+        assert.ok(application.connections.every(({ received }) => !/sa\/b/.test(received.text)));
       });
     }
   });

@@ -13,6 +13,8 @@ export interface RunningProxyOptions {
   /** `namespace/name` of its WorkloadEntry; its service account has the same name. */
   readonly workload: string;
   readonly flags?: readonly string[];
+  /** The command line to run instead of that of this checkout. */
+  readonly binary?: string | undefined;
 }
 
 /** `sealwright proxy` as a process of its own, beside a running CA. */
@@ -42,12 +44,12 @@ export class RunningProxy {
   }
 
   /** Puts a token where it looks for it and starts it; it may not serve yet. */
-  static async spawn({ ca, workload, flags = [] }: RunningProxyOptions): Promise<RunningProxy> {
+  static async spawn({ ca, workload, flags = [], binary }: RunningProxyOptions): Promise<RunningProxy> {
     const [namespace = '', name = ''] = workload.split('/');
     const folder = join(ca.folder, 'workloads', namespace, name);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     writeFileSync(join(folder, 'token'), await ca.token(namespace, name), { mode: 0o600 });
-    return RunningProxy.spawnAgain({ folder: ca.folder, port: ca.port, workload, flags });
+    return RunningProxy.spawnAgain({ folder: ca.folder, port: ca.port, workload, flags, binary });
   }
 
   /** With what is there already, whether a CA runs or not. */
@@ -56,11 +58,12 @@ export class RunningProxy {
     readonly port: number;
     readonly workload: string;
     readonly flags?: readonly string[];
+    readonly binary?: string | undefined;
   }): RunningProxy {
-    const { folder, port, workload, flags = [] } = options;
+    const { folder, port, workload, flags = [], binary = BINARY } = options;
     const all = ['--workload', workload, '--ca-address', `127.0.0.1:${port}`, '--ca-name', 'localhost', ...flags];
     return new RunningProxy(
-      spawn(process.execPath, [BINARY, 'proxy', ...all], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] }),
+      spawn(process.execPath, [binary, 'proxy', ...all], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] }),
     );
   }
 
@@ -80,6 +83,12 @@ export class RunningProxy {
       if (over) throw new Error(`it ended: ${this.said.join('\n')}`);
       await this.#next();
     }
+  }
+
+  get pid(): number {
+    const { pid } = this.#child;
+    if (pid === undefined) throw new Error('the sidecar is not running');
+    return pid;
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -4,6 +4,8 @@ import { parseTrustDomain } from '../../src/identity/trust-domain.ts';
 import { decodePem } from '../../src/pki/pem.ts';
 import { compilePolicies } from '../../src/policy/compile-policies.ts';
 import { parseAuthorizationPolicy } from '../../src/policy/parse-authorization-policy.ts';
+import { parseRequestAuthentication } from '../../src/policy/parse-request-authentication.ts';
+import { tokenRulesFor, type AppliedTokenRule } from '../../src/policy/request-authentication.ts';
 import { DEFAULT_MESH, type MeshConfig } from '../../src/resources/mesh.ts';
 import type {
   AddressBook,
@@ -93,6 +95,8 @@ export interface ConfigFields {
   readonly outboundTrafficPolicy?: 'REGISTRY_ONLY' | 'ALLOW_ANY';
   /** AuthorizationPolicies: name and spec, in the workload's namespace. */
   readonly policies?: Readonly<Record<string, object>>;
+  /** RequestAuthentications: name and spec, in the workload's namespace. */
+  readonly authentications?: Readonly<Record<string, object>>;
   readonly mesh?: Partial<MeshConfig>;
 }
 
@@ -145,12 +149,27 @@ export function sidecarConfig(fields: ConfigFields): SidecarConfig {
     outboundHosts: any,
     outboundTrafficPolicy: fields.outboundTrafficPolicy ?? 'ALLOW_ANY',
     policies: { http: compiled('http'), tcp: compiled('tcp') },
+    tokenRules: Object.entries(fields.authentications ?? {}).flatMap(([name, spec]) => tokenRules(name, own, spec)),
+    keySets: new Map(),
     mesh: { ...DEFAULT_MESH, ...mesh },
     trustDomains,
     rootsPem,
     bundleOf: (trustDomain) => (trustDomain === TRUST_DOMAIN ? bundle : undefined),
     mtlsMode: () => 'PERMISSIVE',
   };
+}
+
+function tokenRules(name: string, own: Workload, spec: object): readonly AppliedTokenRule[] {
+  const { policy, issues } = parseRequestAuthentication({
+    value: {
+      apiVersion: 'security.istio.io/v1',
+      kind: 'RequestAuthentication',
+      metadata: { name, namespace: own.namespace },
+      spec,
+    },
+  });
+  if (policy === undefined) throw new Error(JSON.stringify(issues));
+  return tokenRulesFor([policy], { workload: own, rootNamespace: 'sealwright-system' });
 }
 
 /** A configuration that a test changes. */

@@ -2,7 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseYaml } from '../../src/config/yaml-document.ts';
 import { readResources, type FileReading } from '../../src/resources/read-file.ts';
+import { policyValidators } from '../../src/resources/policy-resource.ts';
 import { PROJECT } from '../structure/sources.ts';
+
+/** What a store checks beyond the shape of resources. */
+export const VALIDATORS = policyValidators({ rootNamespace: 'sealwright-system', strayRoot: 'error' });
 
 /** Istio's own valid and invalid resources, which lie beside the project and not in it. */
 const FOLDER = join(PROJECT, '..', 'shared', 'conformance', 'istio-validation');
@@ -14,13 +18,19 @@ export interface ValidationCase {
   readonly reading: FileReading;
 }
 
+/** The text of one file; nothing where the data is not there. */
+export function validationText(file: string): string | undefined {
+  const path = join(FOLDER, file);
+  return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+}
+
 /** The cases of one file, read by us; nothing where the data is not there. */
 export function validationCases(file: string): ValidationCase[] | undefined {
-  const path = join(FOLDER, file);
-  if (!existsSync(path)) return undefined;
-  return parseYaml(readFileSync(path)).documents.map(({ value }) => {
+  const text = validationText(file);
+  if (text === undefined) return undefined;
+  return parseYaml(text).documents.map(({ value }) => {
     const { _err, ...resource } = value as { _err?: string; metadata: { name: string } };
-    const reading = readResources(JSON.stringify(resource), { file, validators: [], createdAt: () => 0 });
+    const reading = readResources(JSON.stringify(resource), { file, validators: VALIDATORS, createdAt: () => 0 });
     return { name: resource.metadata.name, refusal: _err, reading };
   });
 }

@@ -44,10 +44,7 @@ extensionProviders:
       [http.timeout, http.statusOnError, http.failOpen, http.requestHeaders],
       [250, 503, false, ['x-user*']],
     );
-    assert.deepEqual(
-      [grpc.timeout, grpc.statusOnError, grpc.failOpen, grpc.body?.maxBytes],
-      [600_000, 403, true, 1024],
-    );
+    assert.deepEqual([grpc.timeout, grpc.statusOnError, grpc.failOpen, grpc.body?.maxBytes], [10_000, 403, true, 1024]);
     assert.deepEqual(other, { kind: 'other', name: 'prom' });
   });
 

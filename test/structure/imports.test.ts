@@ -49,6 +49,7 @@ const PURE_MAY_IMPORT = ['node:net', 'node:buffer'];
  */
 const FOLDER_RANKS: Readonly<Record<string, number>> = {
   'ca/roots': 0,
+  'ca/key-sets': 0,
   'ca/authenticators': 1,
   'ca/ledger': 1,
   'ca/issuance': 2,
@@ -57,13 +58,14 @@ const FOLDER_RANKS: Readonly<Record<string, number>> = {
   'proxy/tcp': 0,
   'proxy/listen': 0,
   'proxy/agent': 0,
-  'proxy/status': 1,
   'proxy/upstream': 1,
   'proxy/http1': 2,
   'proxy/inbound': 3,
+  'proxy/decisions': 3,
+  'proxy/status': 4,
   'proxy/report': 4,
-  'proxy/authorize': 4,
   'proxy/outbound': 5,
+  'proxy/authorize': 6,
 };
 
 /** Why a file of one program may not import another of it, or undefined. */

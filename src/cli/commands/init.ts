@@ -1,5 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { SealwrightError, reasonOf } from '../../core/errors.ts';
 import { parseTrustDomain } from '../../identity/trust-domain.ts';
@@ -15,7 +15,8 @@ export function configure(command: Command, context: CommandContext): void {
       const place = resolve(context.folder, folder);
       await writeStartingFolder(place, trustDomain);
       context.stdout(`${place} is ready: settings in sealwright.yaml, policies go into resources/\n`);
-      context.stdout(`next: cd ${folder} && sealwright ca\n`);
+      const there = relative(context.folder, place) === '' ? '' : `cd ${folder} && `;
+      context.stdout(`next: ${there}sealwright ca\n`);
     });
 }
 

@@ -19,12 +19,16 @@ export function configure(command: Command, context: CommandContext): void {
   addOutputOption(validate);
   addResourcesOptions(validate);
   validate.action(async (paths: string[], options: { output: ListingFormat }) => {
-    const { resources, rootNamespace } = loadSettings({ ...options }, context);
+    const settings = loadSettings({ ...options }, context);
+    const { resources, rootNamespace } = settings;
     const { readPaths } = await import('../../resources/read-folder.ts');
     const { policyValidators } = await import('../../resources/policy-resource.ts');
     const validators = policyValidators({ rootNamespace, strayRoot: 'error' });
     const asked = paths.length === 0 ? [shortPath(resources, context)] : paths;
-    const { issues, files, snapshot } = await readPaths(asked, { validators, base: context.folder });
+    const { reviewPolicies } = await import('../review-policies.ts');
+    const read = await readPaths(asked, { validators, base: context.folder });
+    const { files, snapshot } = read;
+    const issues = [...read.issues, ...reviewPolicies(snapshot, settings)];
     context.stdout(renderIssues(issues, options.output));
     const errors = issues.filter(({ severity }) => severity === 'error').length;
     const counts = `${files} files, ${snapshot.all.length} resources in order`;

@@ -21,5 +21,20 @@ export function showAround(screen: Screen, { processes, members, ca }: Mesh, fol
     ['logs', `tail -f ${join(place, 'logs/catalog-sidecar.log')}`],
     ['without the CA', `kill ${ca.pid}   # the calls go on`],
   ];
-  for (const [what, command] of lines) screen.line({ text: `  ${what.padEnd(17)}`, tone: 'dim' }, command);
+  for (const [what, command] of lines) {
+    const [first = '', ...more] = shellLines(command);
+    screen.line({ text: `  ${what.padEnd(LABEL)}`, tone: 'dim' }, first);
+    for (const line of more) screen.line(`${' '.repeat(LABEL + 4)}${line}`);
+  }
+}
+
+const LABEL = 17;
+/** What is left of a terminal's hundred columns beside the label, and a backslash. */
+const ROOM = 76;
+
+/** A command that may be pasted, over as many lines as it needs. */
+function shellLines(command: string): string[] {
+  if (command.length <= ROOM) return [command];
+  const space = command.lastIndexOf(' ', ROOM);
+  return [`${command.slice(0, space)} \\`, ...shellLines(command.slice(space + 1))];
 }

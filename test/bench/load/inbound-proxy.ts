@@ -1,6 +1,7 @@
 // The whole sidecar, inbound side, in a process of its own, so that its CPU time is its own: mTLS, compiled policies,
 // XFCC, path normalization and all of Istio's metrics. The access log is on for errors, as by default.
 import { randomBytes } from 'node:crypto';
+import { giveBackMemory } from '../../../proxy/give-back-memory.ts';
 import { keepYoungGenerationSmall } from '../../../proxy/young-generation.ts';
 
 interface Order {
@@ -54,6 +55,7 @@ async function serve({ upstreamPort, identity, allowed }: Order): Promise<number
     metrics,
     config: new world.TestConfig(config),
     identity: new world.TestIdentitySource(identity),
+    keySets: { find: () => undefined, askAgain: () => undefined },
     book: new world.TestBook(),
     accessLog: new AccessLog({
       mode: 'errors',
@@ -69,6 +71,7 @@ async function serve({ upstreamPort, identity, allowed }: Order): Promise<number
     proxy: { host: '127.0.0.1', port: 0 },
   });
   await sidecar.applied;
+  giveBackMemory();
   const [inbound] = config.inbound;
   const port = inbound === undefined ? undefined : sidecar.portOf('inbound', inbound);
   if (port === undefined) throw new Error(sidecar.problems.join('; '));

@@ -1,3 +1,4 @@
+import type { KeySetFetcher } from '../../../ca/key-sets/fetch-key-set.ts';
 import { Distribution } from '../../../ca/distribution/distribution.ts';
 import { createDistributionMetrics } from '../../../ca/distribution/distribution-metrics.ts';
 import { SpiffeId } from '../../../src/identity/spiffe-id.ts';
@@ -68,17 +69,28 @@ export interface Hub {
 }
 
 export function createHub(...texts: string[]): Hub {
+  return createHubWith({}, ...texts);
+}
+
+/** A hub whose keys come from somewhere. */
+export function createHubWith(
+  options: { readonly fetchKeySet?: KeySetFetcher; readonly clock?: FakeClock },
+  ...texts: string[]
+): Hub {
   const store = new MemoryStore();
   store.set(...texts);
   const logger = new RecordingLogger();
   const metrics = createMetrics({ processMetrics: false });
+  const clock = options.clock ?? new FakeClock();
   const distribution: Distribution = new Distribution({
     store,
     bundle: { trustDomain: TRUST_DOMAIN, roots: [Buffer.from('root')] },
     rootNamespace: 'sealwright-system',
     clusterId: 'Kubernetes',
+    fetchKeySet: options.fetchKeySet ?? (() => Promise.reject(new Error('no keys are fetched here'))),
+    random: () => 0.5,
     metrics: createDistributionMetrics(metrics, () => distribution.streams),
-    clock: new FakeClock(),
+    clock,
     logger,
   });
   return { distribution, store, logger, metrics };
@@ -129,6 +141,11 @@ export class JoinedSidecar {
 
   subscribe(typeUrl: string, ...names: string[]): this {
     this.#client.subscribe(typeUrl, names);
+    return this.settle();
+  }
+
+  unsubscribe(typeUrl: string, ...names: string[]): this {
+    this.#client.unsubscribe(typeUrl, names);
     return this.settle();
   }
 

@@ -1,4 +1,5 @@
 import { strict as assert } from 'node:assert';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { HeldAddresses } from '../../../proxy/agent/held-addresses.ts';
 import { PushedState } from '../../../proxy/agent/pushed-state.ts';
 import type { SidecarConfig } from '../../../proxy/agent/sidecar-config.ts';
@@ -8,10 +9,14 @@ import { CONTROL_TYPES, ROOT_SECRET } from '../../../src/wire/control-types.ts';
 import { ApplicationProtocol } from '../../../src/wire/message-type.ts';
 import type { XdsResource } from '../../../src/wire/xds-message.ts';
 import { makeCertificate } from '../../fakes/certificates.ts';
+import { eventually } from '../../fakes/eventually.ts';
 import { RecordingLogger } from '../../fakes/logger.ts';
 import { pushedDocument, pushedRoots, pushedService, pushedWorkload, uidOf } from '../../fakes/pushed-resources.ts';
 
-const { address, authorizationPolicy, peerAuthentication, sidecar, configMap, secret } = CONTROL_TYPES;
+const { address, authorizationPolicy, peerAuthentication, requestAuthentication, keySet, sidecar, configMap, secret } =
+  CONTROL_TYPES;
+/** What a complete configuration needs besides workload and roots, all of which may be empty. */
+const REST = [authorizationPolicy, peerAuthentication, requestAuthentication, keySet, sidecar, configMap];
 
 const OWN = {
   name: 'catalog',
@@ -53,7 +58,7 @@ describe('what the control stream pushed', () => {
   const complete = (): SidecarConfig => {
     good(address, pushedWorkload(OWN));
     good(secret, pushedRoots(roots[0] ?? ''));
-    for (const type of [authorizationPolicy, peerAuthentication, sidecar, configMap]) good(type);
+    for (const type of REST) good(type);
     return config();
   };
   const config = (): SidecarConfig => state.current() ?? assert.fail('there is no configuration');
@@ -62,6 +67,8 @@ describe('what the control stream pushed', () => {
     const pushes: [string, XdsResource[]][] = [
       [authorizationPolicy, [deny('d')]],
       [peerAuthentication, []],
+      [requestAuthentication, []],
+      [keySet, []],
       [sidecar, []],
       [configMap, []],
       [secret, [pushedRoots(roots[0] ?? '')]],
@@ -186,6 +193,95 @@ describe('what the control stream pushed', () => {
     );
   });
 
+  describe('with more policies than one turn of the event loop may compile', () => {
+    const many = Array.from({ length: 600 }, (_, index) => deny(`p${index}`));
+    const names = (): number | undefined => state.current()?.policies.http.applied.length;
+
+    it('keeps the last configuration in force until all are compiled, and then switches once', async () => {
+      const before = complete();
+      told.length = 0;
+      good(authorizationPolicy, ...many);
+      assert.equal(config(), before);
+      let turns = 0;
+      while (config() === before) {
+        await nextTurn();
+        turns += 1;
+      }
+      assert.ok(turns >= 3, `${turns} turns`);
+      assert.deepEqual([names(), told.length], [600, 1]);
+    });
+
+    it('takes in what comes meanwhile, and refuses at once what is wrong with it', async () => {
+      complete();
+      good(authorizationPolicy, ...many);
+      good(authorizationPolicy, deny('one-more'));
+      assert.equal(push(authorizationPolicy, [], ['shop/p0']), undefined);
+      assert.ok(push(authorizationPolicy, [{ ...deny('bad'), name: 'shop/other' }]));
+      good(
+        peerAuthentication,
+        pushedDocument({ kind: 'PeerAuthentication', name: 'd', spec: { mtls: { mode: 'STRICT' } } }),
+      );
+      assert.equal(names(), 0);
+      await eventually(() => names() === 600);
+      assert.equal(config().inbound[0]?.mode, 'STRICT');
+      const applied = config().policies.tcp.applied.map(({ policy }) => policy.name);
+      assert.deepEqual([applied.includes('p0'), applied.includes('one-more')], [false, true]);
+    });
+
+    it('comes into force also where pushes go on all the time, each of them whole', async () => {
+      complete();
+      const at = (path: string): XdsResource[] =>
+        many.slice(0, 300).map((_, index) => deny(`p${index}`, [{ to: [{ operation: { paths: [path] } }] }]));
+      const pushes = [at('/a'), at('/b')];
+      const inForce = (): string => {
+        const values = config().policies.http.applied.flatMap(
+          ({ policy }) => policy.rules[0]?.to[0]?.[0]?.values ?? [],
+        );
+        return [...new Set(values)].join();
+      };
+      const seen: string[] = [];
+      for (let round = 0; round < 24; round += 1) {
+        good(authorizationPolicy, ...(pushes[round % 2] ?? []));
+        for (let turn = 0; turn < 2; turn += 1) await nextTurn();
+        if (inForce() !== seen.at(-1)) seen.push(inForce());
+      }
+      assert.ok(seen.length >= 3, `of 24 pushes came into force: ${seen.join(' ')}`);
+      assert.deepEqual([...new Set(seen)].sort(), ['', '/a', '/b']);
+    });
+
+    it('holds up nothing but policies: a mode is in force at once (invariant 4)', () => {
+      complete();
+      good(authorizationPolicy, ...many);
+      assert.equal(names(), 0);
+      good(
+        peerAuthentication,
+        pushedDocument({ kind: 'PeerAuthentication', name: 'strict', spec: { mtls: { mode: 'STRICT' } } }),
+      );
+      assert.equal(config().mtlsMode(8080), 'STRICT');
+      assert.equal(config().inbound[0]?.mode, 'STRICT');
+      assert.equal(names(), 0);
+    });
+
+    it('compiles no further where they are gone again, or nobody wants them', async () => {
+      const before = complete();
+      good(authorizationPolicy, ...many);
+      assert.equal(
+        push(
+          authorizationPolicy,
+          [],
+          many.map(({ name }) => name),
+        ),
+        undefined,
+      );
+      assert.equal(names(), 0);
+      good(authorizationPolicy, ...many);
+      state.stop();
+      for (let turn = 0; turn < 50; turn += 1) await nextTurn();
+      assert.equal(names(), 0);
+      assert.equal(config().policies, before.policies);
+    });
+  });
+
   it('takes the mesh settings, and trusts the roots for the names that the mesh had before', () => {
     complete();
     const mesh = 'trustDomainAliases: [old.example]\npathNormalization: { normalization: MERGE_SLASHES }\n';
@@ -220,7 +316,7 @@ describe('what the control stream pushed', () => {
   it('says nothing where nothing changed', () => {
     complete();
     const { length } = told;
-    for (const type of [authorizationPolicy, peerAuthentication, sidecar, configMap]) good(type);
+    for (const type of REST) good(type);
     good(secret, pushedRoots(roots[0] ?? ''));
     good(address, pushedService({ hostname: 'prices.shop.internal' }));
     assert.equal(told.length, length);

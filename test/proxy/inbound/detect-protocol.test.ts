@@ -4,7 +4,7 @@ import { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
 import fc from 'fast-check';
 import { readClientHello } from '../../../proxy/inbound/client-hello.ts';
-import { detectProtocol } from '../../../proxy/inbound/detect-protocol.ts';
+import { detectLaxly, detectProtocol, detectTls } from '../../../proxy/inbound/detect-protocol.ts';
 
 /** The first bytes that Node's TLS client says. */
 async function clientHello(options: { servername?: string; ALPNProtocols?: string[] }): Promise<Buffer> {
@@ -124,5 +124,42 @@ describe('detecting a protocol', () => {
 
   it('answers arbitrary bytes', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => void detectProtocol(Buffer.from(bytes))));
+  });
+
+  const nearly: [string, string][] = [
+    ['GET / HTTP/1.1\r\n', 'http1'],
+    ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'http2'],
+    ['get / HTTP/1.1\r\n', 'http1'],
+    ['GET / HTTP/2.0\r\n', 'http1'],
+    ['\r\nGET / HTTP/1.1\r\n', 'http1'],
+    ['\n\n \tGET  /a b\tHTTP/1.1\n', 'http1'],
+    ['Get /\xff\0 http/1.0\r\n', 'http1'],
+    ['\r\n\r\n\x01\x02', 'tcp'],
+    ['quit\r\nGET / HTTP/1.1\r\n', 'tcp'],
+    ['USER a HTTP\r\n', 'tcp'],
+    ['OPTIONS rtsp://h/x RTSP/1.0\r\n', 'tcp'],
+    ['OPTIONS sip:h SIP/2.0\r\n', 'tcp'],
+    ['PING\r\n', 'tcp'],
+    ['*1\r\n$4\r\nPING\r\n', 'tcp'],
+    ['\0', 'tcp'],
+    ['\x16\x03\x01\x00\x00', 'tcp'],
+    ['A'.repeat(40), 'tcp'],
+    [`get /${'a'.repeat(9000)}`, 'tcp'],
+  ];
+  for (const [start, protocol] of nearly) {
+    it(`takes ${JSON.stringify(start.slice(0, 30))} of a stranger for ${protocol}, as a lax application would`, () => {
+      const bytes = Buffer.from(start, 'latin1');
+      assert.equal(detectLaxly(bytes)?.protocol, protocol);
+      for (let cut = 0; cut < bytes.length; cut += 1) {
+        const early = detectLaxly(bytes.subarray(0, cut))?.protocol;
+        assert.ok(early === undefined || early === protocol, `${early} at ${cut}`);
+      }
+    });
+  }
+
+  it('does not wait where only TLS is to be told from TCP', () => {
+    assert.equal(detectTls(Buffer.from('G'))?.protocol, 'tcp');
+    assert.equal(detectTls(Buffer.from([22, 3])), undefined);
+    assert.equal(detectTls(Buffer.alloc(0)), undefined);
   });
 });

@@ -1,11 +1,13 @@
 import { strict as assert } from 'node:assert';
 import { createHash, randomBytes, X509Certificate } from 'node:crypto';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTcp, type Server, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { connect as connectTls, createServer as createTlsServer, type ConnectionOptions } from 'node:tls';
 import { createHttpEngine } from '../../../proxy/http1/http-engine.ts';
 import { RequestIds } from '../../../proxy/http1/request-ids.ts';
+import { Allowance } from '../../../proxy/inbound/allowance.ts';
 import type { ConnectionFacts } from '../../../proxy/inbound/connection-facts.ts';
 import type { IdentityMaterial, PeerVerdict } from '../../../proxy/inbound/identity-source.ts';
 import { InboundListener } from '../../../proxy/inbound/inbound-listener.ts';
@@ -78,6 +80,8 @@ describe('the inbound listener', () => {
   let verifyPeer: (chain: readonly Buffer[]) => PeerVerdict;
   let watchers: (() => void)[];
   let logger: RecordingLogger;
+  let unread: string | undefined;
+  let allowances: { connections: Allowance; handshakes: Allowance } | undefined;
   const clients: RawClient[] = [];
   /** Those that servers gave to `secure`. */
   const sessions: Buffer[] = [];
@@ -108,9 +112,12 @@ describe('the inbound listener', () => {
         }),
         authorizer: (facts) => ({
           decide: (_head, path) => decide(facts, path),
+          admitConnection: () => decide(facts, undefined),
           decideConnection: () => decide(facts, undefined),
         }),
         requestIds: new RequestIds(randomBytes),
+        allowances,
+        unreadRefused: () => unread,
         normalizePath: (path) => (path.includes('%00') ? undefined : path.replaceAll('//', '/')),
         verifyPeer: (chain) => verifyPeer(chain),
         peerRefused: () => untrusted,
@@ -153,6 +160,8 @@ describe('the inbound listener', () => {
     tcp = [];
     serverFirst = 0;
     untrusted = undefined;
+    allowances = undefined;
+    unread = undefined;
     watchers = [];
     logger = new RecordingLogger();
     decide = () => ({ allowed: true });
@@ -685,6 +694,116 @@ describe('the inbound listener', () => {
       await raw.received.until(({ ended, closed }) => ended || closed);
       assert.deepEqual(refused, ['there is no certificate yet']);
     });
+  });
+
+  describe('does not take more than it may', () => {
+    const reopened = async (connections: number, handshakes: number): Promise<void> => {
+      await listener.close();
+      allowances = { connections: new Allowance(connections), handshakes: new Allowance(handshakes) };
+      await open();
+    };
+
+    /** A client that may be reset before it knows itself connected. */
+    const brokenOff = async (): Promise<void> => {
+      const raw = new RawClient(connectTcp(port, '127.0.0.1'));
+      clients.push(raw);
+      await raw.received.untilClosed();
+    };
+
+    it('of connections: one more is broken off, and taken when another has closed', async () => {
+      inbound.mode = 'PERMISSIVE';
+      await reopened(1, 0);
+      const first = await plain();
+      await exchange(first);
+      await brokenOff();
+      assert.deepEqual(refused, ['too many connections']);
+      first.socket.destroy();
+      await eventually(() => allowances?.connections.taken === 0);
+      await exchange(await plain());
+    });
+
+    it('of handshakes at a time, whoever lets them hang', async () => {
+      await reopened(0, 1);
+      const silent = await plain();
+      await eventually(() => allowances?.handshakes.taken === 1);
+      await brokenOff();
+      assert.deepEqual(refused, ['too many handshakes at a time']);
+      silent.socket.resetAndDestroy();
+      await eventually(() => allowances?.handshakes.taken === 0);
+      const served = await secure();
+      await exchange(served);
+      assert.equal(allowances?.handshakes.taken, 0, 'one that is over is none');
+    });
+  });
+
+  it('lives on where the system cannot accept a connection', async () => {
+    let server: Server | undefined;
+    const found = (message: unknown): void => {
+      server = (message as { server: Server }).server;
+    };
+    subscribe('tracing:net.server.listen:asyncStart', found);
+    try {
+      await listener.close();
+      inbound.mode = 'PERMISSIVE';
+      await open();
+    } finally {
+      unsubscribe('tracing:net.server.listen:asyncStart', found);
+    }
+    // As Node does it (net.js, onconnection).
+    assert.ok(server !== undefined);
+    server.emit('error', new Error('accept ENOMEM'));
+    assert.match(logger.text, /accept ENOMEM/);
+    await exchange(await plain());
+  });
+
+  describe('takes HTTP/2', () => {
+    const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
+
+    it('unread, as TCP, at a port that is declared as HTTP/2', async () => {
+      inbound = { mode: 'STRICT', protocol: 'http2' };
+      const raw = await secure({ ALPNProtocols: ['istio'] });
+      raw.send(`${PREFACE}frames`);
+      const { received } = await upstream.connection(0);
+      await received.untilText('frames');
+      assert.equal(received.text, `${PREFACE}frames`);
+      assert.equal(tcp[0]?.peer, CLIENT);
+    });
+
+    it('by the rules for TCP: what a rule about requests denies is denied as a whole (invariant 5)', async () => {
+      inbound = { mode: 'PERMISSIVE', protocol: 'http2' };
+      decide = (_facts, path) => (path === undefined ? { allowed: false, detail: 'rbac_denied' } : { allowed: true });
+      const raw = await plain();
+      raw.send(PREFACE);
+      await raw.received.untilClosed();
+      assert.deepEqual(refused, ['rbac_denied']);
+      assert.equal(upstream.connections.length, 0);
+    });
+
+    it('not where tokens in it would go by, nor any longer once they would (invariant 5)', async () => {
+      inbound = { mode: 'PERMISSIVE', protocol: 'http2' };
+      const before = await plain();
+      before.send(PREFACE);
+      await (await upstream.connection(0)).received.untilText(PREFACE);
+      unread = 'HTTP/2 is not read for tokens';
+      listener.recheck();
+      await before.received.untilClosed();
+      const after = await plain();
+      after.send(PREFACE);
+      await after.received.untilClosed();
+      assert.deepEqual(refused, [unread]);
+      assert.equal(upstream.connections.length, 1);
+    });
+
+    for (const protocol of ['auto', 'http'] as const) {
+      it(`not at a port that is ${protocol}: whom a peer claims to be would go on unread (invariant 6)`, async () => {
+        inbound = { mode: 'PERMISSIVE', protocol };
+        const raw = await plain();
+        raw.send(PREFACE);
+        await raw.received.untilClosed();
+        assert.deepEqual(refused, ['HTTP/2 at a port that is not declared as HTTP/2']);
+        assert.equal(upstream.connections.length, 0);
+      });
+    }
   });
 
   it('drains: ends idle connections, lets requests under way end, and accepts no more', async () => {

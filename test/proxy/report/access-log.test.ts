@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { EMPTY_ENTRY, type AccessEntry } from '../../../proxy/report/access-entry.ts';
 import { AccessLog } from '../../../proxy/report/access-log.ts';
 import { formatAccessEntry } from '../../../proxy/report/format-access-entry.ts';
-import { redactTarget } from '../../../proxy/report/redact-target.ts';
+import { redactTarget } from '../../../proxy/http1/redact-target.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 
 const ENTRY: AccessEntry = {

@@ -1,0 +1,22 @@
+import type { ResourceSnapshot } from '../resources/resource-store.ts';
+import { parseSidecar } from '../resources/sidecar.ts';
+import { sidecarFor } from '../../ca/distribution/applicable.ts';
+import type { PlacedWorkload } from '../../ca/distribution/mesh-model.ts';
+import { protocolOf, type PortProtocol } from '../../ca/distribution/protocol.ts';
+
+/** A port as policy names it. */
+export interface WorkloadListener {
+  readonly port: number;
+  readonly protocol: PortProtocol;
+}
+
+/** Where the sidecar of a workload listens: at the ingress ports of its Sidecar resource, else at the workload's own. */
+export function listenersOfWorkload(
+  { workload: { namespace, labels }, ports }: PlacedWorkload,
+  { snapshot, rootNamespace }: { readonly snapshot: ResourceSnapshot; readonly rootNamespace: string },
+): readonly WorkloadListener[] {
+  const chosen = sidecarFor(snapshot, { namespace, labels, rootNamespace });
+  const ingress = chosen === undefined ? [] : (parseSidecar(chosen).value?.ingress ?? []);
+  if (ingress.length === 0) return ports.map(({ number, protocol }) => ({ port: number, protocol }));
+  return ingress.map(({ port: { number, protocol } }) => ({ port: number, protocol: protocolOf(protocol) }));
+}

@@ -1,0 +1,118 @@
+import type { Issue } from '../core/issue.ts';
+import { isHttpOnly } from './attribute-traits.ts';
+import type { AuthorizationPolicy, Condition, Rule } from './authorization-policy.ts';
+import { parsePort } from './port.ts';
+import { expandPrincipal, type TrustDomains } from './trust-domain-aliases.ts';
+
+/** A port of a workload that a policy selects. */
+export interface KnownListener {
+  readonly port: number;
+  /** `auto` where it is told from the first bytes. */
+  readonly protocol: 'http' | 'tcp' | 'auto';
+}
+
+export interface DoubtContext {
+  readonly trustDomains: TrustDomains;
+  /** The ports of all workloads that the policy selects; none where none is known. */
+  readonly listeners: readonly KnownListener[];
+}
+
+/**
+ * What is right by itself and does not do what it seems to in this mesh: warnings, each with the field. Sound policies
+ * may have some while a mesh is being built, so none is an error.
+ */
+export function doubtsOf(policy: AuthorizationPolicy, context: DoubtContext): Issue[] {
+  // A sidecar enforces none of these, which is said elsewhere.
+  if (policy.targets.length > 0) return [];
+  return policy.rules.flatMap((rule) => [
+    ...foreignPrincipals(rule, context.trustDomains),
+    ...unexposedPorts(rule, context.listeners),
+    ...onTcp(policy, rule, context.listeners),
+  ]);
+}
+
+function warning(rule: Rule, field: string, words: Pick<Issue, 'code' | 'message' | 'remedy'>): Issue {
+  const path = `spec.rules[${rule.index}]${field === '' ? '' : `.${field}`}`;
+  return Object.freeze({ severity: 'warning', path, ...words });
+}
+
+/** Istio warns of the same (trustdomain/bundle.go), for certificates of other trust domains are not accepted. */
+function foreignPrincipals(rule: Rule, { trustDomain, aliases }: TrustDomains): Issue[] {
+  const own = [trustDomain, ...aliases];
+  const isForeign = (principal: string): boolean => {
+    const expanded = expandPrincipal(principal, { trustDomain, aliases });
+    const [written = ''] = principal.split('/');
+    return (
+      principal.includes('/') &&
+      !written.includes('*') &&
+      expanded.every((one) => one === principal) &&
+      !own.includes(written)
+    );
+  };
+  return conditionsOf(rule).flatMap((condition) => {
+    const { attribute, field, values } = condition;
+    if (attribute.name !== 'source.principal') return [];
+    return values.flatMap((value, index) => {
+      if (!isForeign(value)) return [];
+      return warning(rule, `${field}[${index}]`, {
+        code: 'policy_foreign_trust_domain',
+        message: `nobody of the trust domain ${value.split('/', 1)[0]} gets into this mesh, which is ${own.join(', ')}`,
+        remedy: `write ${trustDomain}, or add it to trustDomainAliases`,
+      });
+    });
+  });
+}
+
+function unexposedPorts(rule: Rule, listeners: readonly KnownListener[]): Issue[] {
+  if (listeners.length === 0) return [];
+  const known = new Set(listeners.map(({ port }) => String(port)));
+  return conditionsOf(rule).flatMap((condition) => {
+    const { attribute, field, values, negated } = condition;
+    if (attribute.name !== 'destination.port' || negated || values.some((value) => known.has(value))) return [];
+    return warning(rule, field, {
+      code: 'policy_port_not_exposed',
+      message: `no workload that the policy selects listens on ${values.slice(0, 8).join(', ')}`,
+      remedy: `policy means the port of the workload, not that of a Service: ${[...known].slice(0, 8).join(', ')}`,
+    });
+  });
+}
+
+/** What the rule becomes at ports that are declared as TCP. */
+function onTcp({ action }: AuthorizationPolicy, rule: Rule, listeners: readonly KnownListener[]): Issue[] {
+  const http = conditionsOf(rule).find(({ attribute }) => isHttpOnly(attribute));
+  const met = listeners.filter(({ port }) => mayMeet(rule, port));
+  const tcp = met.filter(({ protocol }) => protocol === 'tcp');
+  if (http === undefined || tcp.length === 0) return [];
+  const ports = [...new Set(tcp.map(({ port }) => port))].slice(0, 8).join(', ');
+  if (action === 'ALLOW') {
+    // At the other ports it does what it says.
+    if (tcp.length < met.length) return [];
+    return [
+      warning(rule, http.field, {
+        code: 'policy_allow_never_matches',
+        message: `the rule never matches: it is for port ${ports}, which is TCP, where this cannot be told`,
+        remedy: 'leave it out, or declare the port as HTTP',
+      }),
+    ];
+  }
+  return [
+    warning(rule, http.field, {
+      code: 'policy_rule_widened',
+      message: `on port ${ports}, which is TCP, this cannot be told and the rule matches without it`,
+      remedy: 'name the HTTP ports in to.operation.ports',
+    }),
+  ];
+}
+
+/** Whether what the rule says of ports lets it match at this one. */
+function mayMeet({ to, when }: Rule, port: number): boolean {
+  const allows = (conditions: readonly Condition[]): boolean =>
+    conditions.every(({ attribute, values, negated }) => {
+      return attribute.name !== 'destination.port' || values.some((value) => parsePort(value) === port) !== negated;
+    });
+  return allows(when) && (to.length === 0 || to.some(allows));
+}
+
+function conditionsOf({ from, to, when }: Rule): Condition[] {
+  return [...from.flat(), ...to.flat(), ...when];
+}

@@ -1,0 +1,56 @@
+import { strict as assert } from 'node:assert';
+import { doubtsOf, type KnownListener } from '../../src/policy/policy-doubts.ts';
+import { policy } from './documents.ts';
+
+const HTTP: KnownListener = { port: 8080, protocol: 'http' };
+const TCP: KnownListener = { port: 3306, protocol: 'tcp' };
+
+function doubts(spec: unknown, listeners: readonly KnownListener[] = [HTTP]): string[] {
+  const trustDomains = { trustDomain: 'example.org', aliases: ['old.example'] };
+  return doubtsOf(policy(spec), { trustDomains, listeners }).map(({ code, path }) => `${code} ${path}`);
+}
+const principals = (...values: string[]): unknown => ({ rules: [{ from: [{ source: { principals: values } }] }] });
+const operation = (given: unknown, action = 'ALLOW'): unknown => ({ action, rules: [{ to: [{ operation: given }] }] });
+
+describe('doubts about a policy that is sound by itself', () => {
+  it('name a principal whose trust domain nobody here has', () => {
+    const own = [
+      'example.org/ns/a/sa/b',
+      'old.example/ns/a/sa/b',
+      'cluster.local/ns/a/sa/b',
+      '*',
+      '*/sa/b',
+      'example.org/*',
+      'a',
+    ];
+    assert.deepEqual(doubts(principals(...own)), []);
+    assert.deepEqual(doubts(principals('example.org/ns/a/sa/b', 'other.example/ns/a/sa/b', 'other.example/*')), [
+      'policy_foreign_trust_domain spec.rules[0].from[0].source.principals[1]',
+      'policy_foreign_trust_domain spec.rules[0].from[0].source.principals[2]',
+    ]);
+  });
+
+  it('name ports that no selected workload listens on', () => {
+    assert.deepEqual(doubts(operation({ ports: ['80', '81'] })), [
+      'policy_port_not_exposed spec.rules[0].to[0].operation.ports',
+    ]);
+    for (const fine of [{ ports: ['80', '8080'] }, { notPorts: ['80'] }]) assert.deepEqual(doubts(operation(fine)), []);
+    assert.deepEqual(doubts(operation({ ports: ['80'] }), []), [], 'nothing is known of any workload');
+  });
+
+  it('name an ALLOW rule that never matches, being for TCP ports alone', () => {
+    const never = ['policy_allow_never_matches spec.rules[0].to[0].operation.methods'];
+    assert.deepEqual(doubts(operation({ methods: ['GET'] }), [TCP]), never);
+    assert.deepEqual(doubts(operation({ methods: ['GET'], ports: ['3306'] }), [TCP, HTTP]), never);
+    for (const listeners of [[TCP, HTTP], [HTTP], [{ port: 1, protocol: 'auto' } as const]]) {
+      assert.deepEqual(doubts(operation({ methods: ['GET'] }), listeners), []);
+    }
+  });
+
+  it('name a DENY rule that denies more at a TCP port than is written', () => {
+    const widened = ['policy_rule_widened spec.rules[0].to[0].operation.methods'];
+    assert.deepEqual(doubts(operation({ methods: ['GET'] }, 'DENY'), [TCP, HTTP]), widened);
+    assert.deepEqual(doubts(operation({ methods: ['GET'], ports: ['8080'] }, 'DENY'), [TCP, HTTP]), []);
+    assert.deepEqual(doubts(operation({ methods: ['GET'], notPorts: ['3306'] }, 'DENY'), [TCP, HTTP]), []);
+  });
+});
