@@ -34,6 +34,7 @@ import type { AccessLog } from './report/access-log.ts';
 import { InboundReporter } from './report/inbound-reporter.ts';
 import { createIstioMetrics } from './report/istio-metrics.ts';
 import { OutboundReporter } from './report/outbound-reporter.ts';
+import { createTlsMetrics } from './report/tls-metrics.ts';
 import { TcpTally } from './report/tcp-tally.ts';
 import { Deadlines } from './tcp/deadlines.ts';
 import { plainTransport } from './upstream/transports.ts';
@@ -43,7 +44,6 @@ import { createPeerVerifier } from './verify-peer.ts';
 /** What others may take at a time, and how long; see the settings of the same names. Defaults where nothing is said. */
 export interface SidecarLimits {
   readonly maxConnections: number;
-  readonly maxHandshakes: number;
   readonly headTimeout: number;
   readonly clientTimeout: number;
 }
@@ -106,6 +106,7 @@ export class Sidecar {
     this.#pools = new UpstreamPools(this.#deadlines);
     this.#applications = new UpstreamPools(this.#deadlines);
     const istio = createIstioMetrics({ metrics });
+    const countSecured = createTlsMetrics(metrics);
     const peers = createPeerVerifier(config, clock);
     const router = new Router({
       clock,
@@ -117,6 +118,7 @@ export class Sidecar {
       lookup,
       istio,
       isOwn: (address, port) => this.#outbound.has(address, port),
+      onSecured: (secured) => countSecured('source', secured),
     });
     this.#providers = createProviderStep({ router, clock, logger, metrics: createCheckMetrics(metrics) });
     const tokens = createTokenStep({ keys: options.keySets, clock });
@@ -141,11 +143,18 @@ export class Sidecar {
         const rules = current === undefined ? undefined : tokens.rulesOf(current);
         return rules === undefined ? undefined : 'HTTP/2 is not read, and its tokens are to be verified';
       },
-      allowances: {
-        connections: new Allowance(limits?.maxConnections ?? 0),
-        handshakes: new Allowance(limits?.maxHandshakes ?? 0),
-      },
-      observer: new InboundReporter({ clock, config, book, istio, tally: this.#tally, accessLog, decisions, metrics }),
+      connections: new Allowance(limits?.maxConnections ?? 0),
+      observer: new InboundReporter({
+        clock,
+        config,
+        book,
+        istio,
+        tally: this.#tally,
+        accessLog,
+        decisions,
+        metrics,
+        countSecured,
+      }),
     };
     this.#inbound = new ListenerSet({
       name: 'inbound',

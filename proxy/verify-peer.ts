@@ -2,6 +2,7 @@ import { reasonOf, SealwrightError } from '../src/core/errors.ts';
 import { verifySvid } from '../src/pki/verify-svid.ts';
 import type { SidecarConfig, SidecarConfigSource } from './agent/sidecar-config.ts';
 import type { PeerVerdict, VerifyPeer } from './inbound/identity-source.ts';
+import { VerifiedChains, type VerifiedChain } from './verified-chains.ts';
 
 export interface PeerVerifier {
   readonly verify: VerifyPeer;
@@ -29,14 +30,18 @@ export function createPeerVerifier(
 ): PeerVerifier {
   // By the leaf: it lives as long as the connection that holds it.
   const judged = new WeakMap<Buffer, Judged>();
+  const verified = new VerifiedChains();
   return {
     verify: (chain) => {
       const current = config.current();
       if (current === undefined) return { reason: 'there is no trust bundle yet' };
       const at = clock.now();
-      const verdict = judge(chain, current, at);
+      const { bundleOf } = current;
+      const known = verified.find(chain, bundleOf, at);
+      const verdict = known ?? judge(chain, current, at);
+      if (known === undefined && 'notAfter' in verdict) verified.add(verdict, bundleOf);
       const [leaf] = chain;
-      if (leaf !== undefined && 'identity' in verdict) judged.set(leaf, { chain, at, bundleOf: current.bundleOf });
+      if (leaf !== undefined && 'identity' in verdict) judged.set(leaf, { chain, at, bundleOf });
       return verdict;
     },
     refused: (leaf) => {
@@ -53,10 +58,15 @@ export function createPeerVerifier(
   };
 }
 
-function judge(chain: readonly Buffer[], config: SidecarConfig, now: number): PeerVerdict {
+function judge(
+  chain: readonly Buffer[],
+  config: SidecarConfig,
+  now: number,
+): VerifiedChain | Extract<PeerVerdict, { reason: string }> {
   try {
-    const { identity } = verifySvid(chain, (trustDomain) => config.bundleOf(trustDomain), now);
-    return { identity: identity.toString() };
+    const { identity, path, notAfter } = verifySvid(chain, (trustDomain) => config.bundleOf(trustDomain), now);
+    const notBefore = Math.max(...path.map((certificate) => certificate.notBefore));
+    return { chain, identity: identity.toString(), notBefore, notAfter };
   } catch (error) {
     if (!(error instanceof SealwrightError)) return { reason: reasonOf(error) };
     const { rule, reason } = error.fields;

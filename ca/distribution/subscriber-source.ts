@@ -56,8 +56,6 @@ export class SubscriberSource implements ResourceSource {
   }
 
   find(typeUrl: string, name: string): readonly XdsResource[] {
-    if (typeUrl === CONTROL_TYPES.keySet && name.endsWith(LOOK_AGAIN))
-      this.#lookAgain(name.slice(0, -LOOK_AGAIN.length));
     return this.#indexOf(typeUrl).find(name);
   }
 
@@ -67,6 +65,11 @@ export class SubscriberSource implements ResourceSource {
 
   systemVersion(): string {
     return this.#state.view.version;
+  }
+
+  onSubscribed(typeUrl: string, names: readonly string[]): void {
+    if (typeUrl !== CONTROL_TYPES.keySet) return;
+    for (const name of names) if (name.endsWith(LOOK_AGAIN)) this.#lookAgain(name.slice(0, -LOOK_AGAIN.length));
   }
 
   /** Shows another state from now on, and answers what became different in the types that were ever asked for. */

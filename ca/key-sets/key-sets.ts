@@ -45,6 +45,7 @@ interface Entry {
   held: HeldKeySet | undefined;
   timer: Timer | undefined;
   reading: boolean;
+  /** Whether somebody asked since the last reading began. */
   asked: boolean;
 }
 
@@ -128,7 +129,8 @@ export class KeySets {
   }
 
   async #readNow(entry: Entry): Promise<void> {
-    await this.#fetch(entry);
+    // It may have waited for its turn until nobody wanted it any more.
+    if (this.#isKept(entry)) await this.#fetch(entry);
     this.#readings -= 1;
     this.#next();
   }
@@ -136,6 +138,8 @@ export class KeySets {
   async #fetch(entry: Entry): Promise<void> {
     const { fetch, clock, random, logger, onChange } = this.#options;
     const { name, asked } = entry;
+    // Whoever asks from here on may mean a key that this reading is too early for.
+    entry.asked = false;
     let delay: number;
     try {
       const text = await fetch(entry.place);
@@ -161,9 +165,9 @@ export class KeySets {
       });
     } finally {
       entry.reading = false;
-      entry.asked = false;
     }
-    entry.timer = clock.after(delay, () => this.#read(entry));
+    if (entry.asked) this.#read(entry);
+    else entry.timer = clock.after(delay, () => this.#read(entry));
   }
 
   #isKept(entry: Entry): boolean {

@@ -57,7 +57,8 @@ export function* compileSidecarPolicies(
   return { of, policies: Object.freeze({ http, tcp }) };
 }
 
-function isSameScope(scope: SidecarPolicyScope, { policies }: PolicyBase): boolean {
+/** Whether what was compiled is for these. */
+export function isSameScope(scope: SidecarPolicyScope, { policies }: PolicyBase): boolean {
   const { workload, rootNamespace, trustDomains } = policies.http.scope;
   return isDeepStrictEqual(scope, { workload, rootNamespace, trustDomains });
 }

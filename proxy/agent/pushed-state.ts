@@ -5,6 +5,7 @@ import type { XdsUpdate } from '../../src/wire/xds-client-session.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
 import {
   compileSidecarPolicies,
+  isSameScope,
   policiesToCompile,
   type PolicyBase,
   type SidecarPolicyScope,
@@ -112,12 +113,13 @@ export class PushedState implements SidecarConfigSource {
   #take(typeUrl: string, update: XdsUpdate): void {
     const { parts, commit } = this.#read(typeUrl, update);
     const next = { ...this.#parts, ...parts };
-    const made = this.#make(next);
+    const { made, later } = this.#make(next);
     commit?.();
     this.#parts = next;
     this.#keepRaw(typeUrl, update);
-    if (made === 'later') this.#compile();
-    else this.#switchTo(made);
+    if (!later) this.#compiling = undefined;
+    this.#switchTo(made);
+    if (later) this.#compile();
     this.#options.onTaken();
   }
 
@@ -190,22 +192,30 @@ export class PushedState implements SidecarConfigSource {
 
   /**
    * A configuration, once every part is known; the same where nothing of it changed. `later` where so many policies
-   * have to be compiled that others are to have turns meanwhile: the last configuration is in force until then.
+   * have to be compiled that others are to have turns meanwhile: the last policies are in force until then, and beside
+   * them everything else as it is now, since a mode or a lost root must not wait for them (invariant 4).
    *
    * @throws SealwrightError `sidecar_config_unusable`
    */
-  #make(parts: Partial<ConfigParts>): MadeConfig | 'later' | undefined {
-    if (!isComplete(parts)) return undefined;
+  #make(parts: Partial<ConfigParts>): { readonly made: MadeConfig | undefined; readonly later: boolean } {
+    if (!isComplete(parts)) return { made: undefined, later: false };
     const before = this.#made;
-    const same = before !== undefined && FIELDS.every((field) => before.parts[field] === parts[field]);
-    if (same) return before;
     const { names } = this.#options;
     const base = policyBaseOf(before);
-    const little = policiesToCompile(this.#scopeOf(parts), parts, base) <= MOST_AT_ONCE;
-    if (little) return { parts, config: createConfig(parts, names, { before }) };
+    const scope = this.#scopeOf(parts);
+    if (policiesToCompile(scope, parts, base) <= MOST_AT_ONCE) return { made: this.#with(parts), later: false };
     // Everything but policies, which have been read, is tried now: what is refused is refused at once.
-    createConfig({ ...parts, authorizationPolicies: base?.of ?? new Map() }, names, { before });
-    return 'later';
+    if (base !== undefined && isSameScope(scope, base)) {
+      return { made: this.#with({ ...parts, authorizationPolicies: base.of }), later: true };
+    }
+    createConfig({ ...parts, authorizationPolicies: new Map() }, names, { before });
+    return { made: before, later: true };
+  }
+
+  #with(parts: ConfigParts, compiled?: PolicyBase): MadeConfig {
+    const before = this.#made;
+    if (before !== undefined && FIELDS.every((field) => before.parts[field] === parts[field])) return before;
+    return { parts, config: createConfig(parts, this.#options.names, { before, compiled }) };
   }
 
   /** Compiles the policies of the parts as they are now, a few slices in each turn of the event loop. */
@@ -237,17 +247,21 @@ export class PushedState implements SidecarConfigSource {
     setImmediate(turn);
   }
 
-  /** Takes what was compiled into force, with what else is known by now. */
+  /**
+   * Takes what was compiled into force, with what else is known by now. Where many policies have changed meanwhile, those
+   * of that push alone, and goes on with the next: else pushes that keep coming would leave old policies in force for ever.
+   */
   #compiled(compiled: PolicyBase): void {
     this.#compiling = undefined;
     const parts = this.#parts;
     if (!isComplete(parts)) return;
-    if (policiesToCompile(this.#scopeOf(parts), parts, compiled) > MOST_AT_ONCE) {
-      this.#compile(compiled);
-      return;
+    const scope = this.#scopeOf(parts);
+    const more = policiesToCompile(scope, parts, compiled) > MOST_AT_ONCE;
+    if (!more) this.#switchTo(this.#with(parts, compiled));
+    else if (isSameScope(scope, compiled)) {
+      this.#switchTo(this.#with({ ...parts, authorizationPolicies: compiled.of }, compiled));
     }
-    const { names } = this.#options;
-    this.#switchTo({ parts, config: createConfig(parts, names, { before: this.#made, compiled }) });
+    if (more) this.#compile(compiled);
   }
 
   #scopeOf(parts: ConfigParts): SidecarPolicyScope {
@@ -256,7 +270,6 @@ export class PushedState implements SidecarConfigSource {
   }
 
   #switchTo(made: MadeConfig | undefined): void {
-    this.#compiling = undefined;
     if (made === this.#made) return;
     this.#made = made;
     if (made !== undefined) this.#tell(made.config);

@@ -2,7 +2,7 @@ import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { TrustBundle } from '../../src/identity/trust-bundle.ts';
 import type { TrustDomain } from '../../src/identity/trust-domain.ts';
 import type { CompiledPolicies } from '../../src/policy/compile-policies.ts';
-import type { TokenRule } from '../../src/policy/request-authentication.ts';
+import type { AppliedTokenRule } from '../../src/policy/request-authentication.ts';
 import type { TrustDomains } from '../../src/policy/trust-domain-aliases.ts';
 import type { JwkSet } from '../../src/token/jwks.ts';
 import type { MeshConfig } from '../../src/resources/mesh.ts';
@@ -62,7 +62,7 @@ export interface SidecarConfig {
   readonly outboundTrafficPolicy: 'REGISTRY_ONLY' | 'ALLOW_ANY';
   readonly policies: SidecarPolicies;
   /** The rules of all RequestAuthentications that apply; the same object until one changes. */
-  readonly tokenRules: readonly TokenRule[];
+  readonly tokenRules: readonly AppliedTokenRule[];
   /** The keys of their issuers, by name of the set. */
   readonly keySets: ReadonlyMap<string, { readonly set: JwkSet }>;
   readonly mesh: MeshConfig;

@@ -1,3 +1,4 @@
+import { withLine, type HeaderValue } from '../../src/policy/header-value.ts';
 import type { IpAddress } from '../../src/policy/ip-address.ts';
 import type { JwtFacts, RequestFacts } from '../../src/policy/facts.ts';
 import type { RequestHead } from '../http1/request-head.ts';
@@ -54,7 +55,7 @@ export class JudgedRequest implements RequestFacts {
     return this.#proxies?.clientOf(this.#head?.get('x-forwarded-for'));
   }
 
-  readonly header = (name: string): string | undefined => {
+  readonly header = (name: string): HeaderValue => {
     if (!name.startsWith(':')) return this.#field(name);
     switch (name) {
       case ':path':
@@ -70,10 +71,10 @@ export class JudgedRequest implements RequestFacts {
     }
   };
 
-  #field(name: string): string | undefined {
-    let found = this.#head?.get(name);
+  #field(name: string): HeaderValue {
+    let found = this.#head?.lines(name);
     for (const [added, value] of this.#added) {
-      if (added === name) found = found === undefined ? value : `${found},${value}`;
+      if (added === name) found = withLine(found, value);
     }
     return found;
   }

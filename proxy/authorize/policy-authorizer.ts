@@ -205,7 +205,7 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
       if (outcome instanceof Promise) {
         return outcome.then((settled) => (this.#bind() === bound ? then(settled, next) : again()));
       }
-      if ('allowed' in outcome) return outcome;
+      if ('allowed' in outcome) return this.#refused(bound, request, outcome);
       request.take(outcome);
       return next();
     };
@@ -216,6 +216,15 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
     if (matches.length === 0) return verify();
     request.asked(matches);
     return then(this.#parts.custom.ask(request, matches), verify);
+  }
+
+  /** What a step refused is noted as what a rule denies is; what no rule asked for, such as a body too large, is not. */
+  #refused(bound: Bound, request: RequestInSteps, denied: Denied): Denied {
+    const { decided } = denied;
+    if (decided !== undefined) {
+      this.#parts.decisions?.note(request.head, request.judged(), bound.judged, decided);
+    }
+    return denied;
   }
 
   #conclude(bound: Bound, request: RequestInSteps): Verdict {

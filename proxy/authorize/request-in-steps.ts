@@ -1,5 +1,6 @@
 import type { CustomMatch } from '../../src/policy/connection-decision.ts';
 import type { JwtFacts } from '../../src/policy/facts.ts';
+import { joinedHeader } from '../../src/policy/header-value.ts';
 import type { SidecarConfig } from '../agent/sidecar-config.ts';
 import { FieldNameSet } from '../http1/field-names.ts';
 import type { HeadEdits } from '../http1/head-writer.ts';
@@ -59,7 +60,7 @@ export class RequestInSteps implements AskedRequest {
   }
 
   header(name: string): string | undefined {
-    return this.judged().header(name);
+    return joinedHeader(this.judged().header(name));
   }
 
   asked(matches: readonly CustomMatch[]): void {

@@ -83,7 +83,8 @@ export const NOBODY_TO_ASK: CustomStep = Object.freeze({
 });
 
 function notAsked(matches: readonly CustomMatch[]): Denied {
-  return { allowed: false, detail: matches[0]?.refusal.details ?? 'no_provider' };
+  const refusal = matches[0]?.refusal;
+  return { allowed: false, detail: refusal?.details ?? 'no_provider', decided: refusal };
 }
 
 /** No configuration has token rules. */

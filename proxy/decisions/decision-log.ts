@@ -33,7 +33,7 @@ export interface DecisionReport {
     readonly remoteIp: string;
     readonly sni?: string | undefined;
   };
-  readonly verdict: Pick<Verdict, 'allow' | 'decidedBy' | 'details' | 'reason'>;
+  readonly verdict: Verdict;
   /** By the very policies that were in force; absent where these are not held any more. */
   readonly explanation?: Explanation | undefined;
   /** What a reader has to know to trust the explanation no further than it goes. */
@@ -52,10 +52,12 @@ const HELD_SETS = 8;
 const MOST_TOLD = 20;
 /** A flood of denials must not become a flood of explanations: walking all rules costs far more than denying. */
 const EXPLAINED_PER_SECOND = 50;
+/** Nor may it take all the time where walking them takes long: so much of it is left for everything else, for each share. */
+const REST_FOR_EACH = 19;
 
 /** The rest of a request that rules ask for, as it is kept. */
 interface More {
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string | readonly string[]>>;
   readonly claims?: Readonly<Record<string, unknown>> | undefined;
   readonly spaces?: readonly string[] | undefined;
 }
@@ -73,6 +75,8 @@ export class DecisionLog {
   readonly #clock: Clock;
   readonly #ring: DecisionRing;
   readonly #limit: TokenBucket;
+  /** Elapsed milliseconds before which nothing is explained for the log. */
+  #restUntil = 0;
   /** Oldest first; the last judged last. */
   readonly #held: HeldSet[] = [];
   #current: HeldSet | undefined;
@@ -110,9 +114,15 @@ export class DecisionLog {
 
   /** Why the newest request with this id was denied, in one line; nothing where that would cost too much now. */
   denial(id: string): string | undefined {
-    if (id === '' || !this.#limit.take()) return undefined;
+    const began = this.#clock.elapsed();
+    if (id === '' || began < this.#restUntil || !this.#limit.take()) return undefined;
     const [noted] = this.#ring.find(id, 1);
-    const explanation = noted === undefined || noted.verdict.allow ? undefined : this.#report(noted).explanation;
+    if (noted === undefined || noted.verdict.allow) return undefined;
+    // Rules have no part in what a provider or a token decided.
+    if (isOfStep(noted.verdict)) return noted.verdict.reason;
+    const { explanation } = this.#report(noted);
+    const ended = this.#clock.elapsed();
+    this.#restUntil = ended + (ended - began) * REST_FOR_EACH;
     return explanation === undefined ? undefined : reasonInShort(explanation);
   }
 
@@ -131,8 +141,8 @@ export class DecisionLog {
     const { connection, verdict, generation } = noted;
     const set = this.#held.find((held) => held.generation === generation);
     const request = requestOf(noted);
-    const explanation = set?.policies.explain(connection, request);
-    const { allow, decidedBy, details, reason } = verdict;
+    const explained = set?.policies.explain(connection, request);
+    const explanation = explained === undefined ? undefined : asDecided(explained, verdict);
     return {
       time: new Date(noted.time).toISOString(),
       requestId: noted.id,
@@ -146,11 +156,20 @@ export class DecisionLog {
         remoteIp: remoteIpOf(noted),
         sni: connection.sni,
       },
-      verdict: { allow, decidedBy, details, reason },
+      verdict,
       explanation,
       notes: notesOf(noted, set, explanation),
     };
   }
+}
+
+function isOfStep({ decidedBy }: Verdict): boolean {
+  return decidedBy === 'provider' || decidedBy === 'token' || decidedBy === 'custom-unsupported';
+}
+
+/** With the verdict of the same step: rules can tell whom they asked, not what was answered. */
+function asDecided(explanation: Explanation, decided: Verdict): Explanation {
+  return { ...explanation, verdict: isOfStep(decided) ? decided : explanation.judged };
 }
 
 function notesOf(noted: NotedDecision, set: HeldSet | undefined, explanation: Explanation | undefined): string[] {
@@ -184,10 +203,10 @@ function requestOf({ method, host, path, more, client }: NotedDecision): Request
 }
 
 function moreOf(request: RequestFacts, { headers, claims }: AskedFields): string {
-  const kept: Record<string, string> = {};
+  const kept: Record<string, string | readonly string[]> = {};
   for (const name of headers) {
     const value = request.header(name);
-    if (value !== undefined) kept[name] = name === ':path' ? redactTarget(value) : value;
+    if (value !== undefined) kept[name] = name === ':path' && typeof value === 'string' ? redactTarget(value) : value;
   }
   const { jwt } = request;
   if (jwt === undefined || claims.length === 0)

@@ -1,3 +1,4 @@
+import { joinedHeader, withLine, type HeaderValue } from '../../src/policy/header-value.ts';
 import { equalsIgnoringCase, SP } from './characters.ts';
 import type { FieldNameSet } from './field-names.ts';
 
@@ -100,15 +101,19 @@ export class MessageHead {
 
   /**
    * The value of a field that the application will receive, by its name in lower case; repeated fields joined by a
-   * comma, as Envoy gives them to policies. Undefined when there is none.
+   * comma. Undefined when there is none.
    */
   get(name: string): string | undefined {
-    let found: string | undefined;
+    return joinedHeader(this.lines(name));
+  }
+
+  /** The same, each line of a repeated field by itself. */
+  lines(name: string): HeaderValue {
+    let found: HeaderValue;
     for (let field = 0; field < this.count; field += 1) {
       if (this.dropped[field] === 1) continue;
       if (!equalsIgnoringCase(this.bytes, this.nameStart(field), this.nameEnd(field), name)) continue;
-      const value = this.value(field);
-      found = found === undefined ? value : `${found},${value}`;
+      found = withLine(found, this.value(field));
     }
     return found;
   }

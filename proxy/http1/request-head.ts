@@ -1,3 +1,4 @@
+import type { HeaderValue } from '../../src/policy/header-value.ts';
 import { MessageHead } from './message-head.ts';
 
 /** How the end of a body is found (RFC 9112 6.3). */
@@ -64,9 +65,9 @@ export class RequestHead extends MessageHead {
     return this.requestIdField < 0 ? '' : this.value(this.requestIdField);
   }
 
-  override get(name: string): string | undefined {
+  override lines(name: string): HeaderValue {
     if (this.ownRequestId !== undefined && name === 'x-request-id') return this.requestId;
-    return super.get(name);
+    return super.lines(name);
   }
 
   override clear(): void {

@@ -1,3 +1,4 @@
+import type { Verdict as PolicyVerdict } from '../../src/policy/verdict.ts';
 import type { Forward } from '../http1/decision.ts';
 import type { PreparedAnswer } from '../http1/answers.ts';
 import type { RequestHead } from '../http1/request-head.ts';
@@ -25,6 +26,8 @@ export interface Denied {
   readonly answer?: PreparedAnswer | undefined;
   readonly flags?: string | undefined;
   readonly detail: string;
+  /** The same with its reason, where a provider or a token decided: for those who ask later, never for the caller. */
+  readonly decided?: PolicyVerdict | undefined;
 }
 
 /** Made once per connection from its facts, so that what depends on the peer alone is computed once. */

@@ -62,6 +62,7 @@ export class InboundListener {
     this.#silence = silence ?? DEFAULT_SILENCE;
     this.#patience = patience ?? DEFAULT_PATIENCE;
     this.#tls = createTlsTerminator({
+      clock,
       identity: services.identity,
       verifyPeer: services.verifyPeer,
       http2: services.serveHttp2 !== undefined,
@@ -156,7 +157,7 @@ export class InboundListener {
 
   readonly #accept = (socket: Socket): void => {
     socket.on('error', () => {});
-    const connections = this.#services.allowances?.connections;
+    const connections = this.#services.connections;
     if (connections?.take() === false) {
       this.#refuse(socket, plaintextFacts(socket, undefined), 'too many connections');
       return;
@@ -174,20 +175,13 @@ export class InboundListener {
   };
 
   #terminate(socket: Socket, port: InboundPort, serverName: string): void {
-    const handshakes = this.#services.allowances?.handshakes;
-    if (handshakes?.take() === false) {
-      this.#refuse(socket, plaintextFacts(socket, port), 'too many handshakes at a time');
-      return;
-    }
     this.#encrypted.add(socket);
     this.#tls.terminate(
       socket,
       (terminated) => {
-        handshakes?.giveBack();
         this.#onTerminated(socket, port, terminated, serverName);
       },
       (reason) => {
-        handshakes?.giveBack();
         this.#services.observer.onRefused(plaintextFacts(socket, port), reason);
       },
     );
@@ -196,6 +190,7 @@ export class InboundListener {
   #onTerminated(raw: Socket, port: InboundPort, terminated: Terminated, serverName: string): void {
     const { socket } = terminated;
     socket.on('error', () => {});
+    this.#services.observer.onSecured?.({ version: socket.getProtocol() ?? 'unknown', resumed: terminated.resumed });
     const sni = typeof socket.servername === 'string' ? socket.servername : serverName;
     const facts: ConnectionFacts = Object.freeze({
       ...plaintextFacts(socket, port),

@@ -5,6 +5,7 @@ import type { RequestRecord } from '../http1/request-record.ts';
 import type { RequestIds } from '../http1/request-ids.ts';
 import type { TcpRelay, TcpRelayResult } from '../tcp/relay.ts';
 import type { UpstreamPool } from '../upstream/pool.ts';
+import type { Secured } from '../upstream/secured.ts';
 import type { Allowance } from './allowance.ts';
 import type { ConnectionAuthorizer } from './connection-authorizer.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
@@ -41,8 +42,8 @@ export interface InboundServices {
   unreadRefused?(): string | undefined;
   /** Serves HTTP/2; without it such connections pass unread where the port is declared as such, and nowhere else. */
   readonly serveHttp2?: ((socket: Socket, facts: ConnectionFacts, port: InboundPort) => void) | undefined;
-  /** Connections of all listeners at a time, and handshakes under way; any number where nothing is said. */
-  readonly allowances?: { readonly connections: Allowance; readonly handshakes: Allowance } | undefined;
+  /** Connections of all listeners at a time; any number where nothing is said. */
+  readonly connections?: Allowance | undefined;
   readonly observer: InboundObserver;
 }
 
@@ -55,6 +56,8 @@ export interface InboundObserver {
   onTcpClosed(facts: ConnectionFacts, result: TcpRelayResult): void;
   /** A connection was refused before it was served. */
   onRefused(facts: ConnectionFacts, reason: string): void;
+  /** A peer of the mesh has come in. The group of its key exchange is not to be seen from this side. */
+  onSecured?(secured: Omit<Secured, 'group'>): void;
   /** A client waited for the server to speak first: `protocol: tcp` on the port would save it the wait. */
   onServerFirst?(facts: ConnectionFacts): void;
 }

@@ -1,10 +1,13 @@
 import { constants } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type SecureContextOptions, type TLSSocket } from 'node:tls';
+import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import { chainReader, sentChain } from '../../src/wire/peer-chain.ts';
+import { HandshakeGate, type Handshake, type HandshakeLimits } from './handshake-gate.ts';
 import type { IdentityMaterial, IdentitySource, VerifyPeer } from './identity-source.ts';
+import { SessionChains } from './session-chains.ts';
 
 /** By these names Istio's sidecars say that they speak mesh mTLS; ours say the same. */
 export const MESH_ALPN: ReadonlySet<string> = new Set([
@@ -18,9 +21,18 @@ export const MESH_ALPN: ReadonlySet<string> = new Set([
 /** Istio's gateways give a handshake 15 s. */
 const HANDSHAKE_TIMEOUT = 15_000;
 
-const BASE: SecureContextOptions = {
+const MOST_PEERS = 1_024;
+
+/** Milliseconds after which tickets are of no use any more, since their key is gone. */
+const TICKET_KEYS_LIVE = 3_600_000;
+
+const BASE: SecureContextOptions & { readonly sessionTimeout: number; readonly sessionIdContext: string } = {
   minVersion: 'TLSv1.2',
-  secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+  // Neither early data nor resumption without a new key exchange: both are off unless they are asked for.
+  secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+  sessionTimeout: TICKET_KEYS_LIVE / 1_000,
+  // Any will do, since no ticket is read by another context than the one that wrote it.
+  sessionIdContext: 'sealwright inbound',
 };
 
 /** An authenticated peer: its socket, its identity, and ours at the time of the handshake. */
@@ -29,13 +41,18 @@ export interface Terminated {
   readonly peer: string;
   readonly certificate: Buffer;
   readonly self: string;
+  readonly resumed: boolean;
 }
 
 export interface TlsTerminatorOptions {
+  readonly clock: Clock;
   readonly identity: IdentitySource;
   readonly verifyPeer: VerifyPeer;
   /** Whether HTTP/2 may be negotiated. */
   readonly http2: boolean;
+  /** How many different certificates peers may have to resume with. */
+  readonly mostPeers?: number;
+  readonly limits?: HandshakeLimits | undefined;
   readonly logger: Logger;
 }
 
@@ -49,18 +66,31 @@ export interface TlsTerminator {
  * Terminates mesh mTLS. Sockets come in by `emit('connection')`, which takes bytes that were put back with `unshift`.
  * One SecureContext serves all connections until the certificate changes; open connections keep theirs.
  *
- * No session is resumed: a resumed handshake shows no certificate, so neither an ended validity nor a revocation nor a
- * changed bundle would be noticed. Tickets are off, and without a session store TLS 1.3's stateful ones lead nowhere.
+ * Sessions are resumed by tickets, and the peer is judged as in a full handshake: by the chain that it showed in the
+ * first one, at this time, against the bundles in force. OpenSSL alone would notice neither an ended validity nor a changed
+ * bundle. The keys of tickets are random, live in one context, and go with it: when our certificate or the roots
+ * change, and every hour.
  */
-export function createTlsTerminator({ identity, verifyPeer, http2, logger }: TlsTerminatorOptions): TlsTerminator {
-  interface Waiting {
+export function createTlsTerminator(options: TlsTerminatorOptions): TlsTerminator {
+  const { clock, identity, verifyPeer, http2, mostPeers = MOST_PEERS, logger } = options;
+  interface Waiting extends Handshake {
     readonly done: (terminated: Terminated) => void;
     readonly failed: (reason: string) => void;
   }
   // tls.Server tells of its sockets later and without ours, so the two are joined by their addresses.
   const waiting = new Map<string, Waiting>();
+  const gate = new HandshakeGate(clock, options.limits);
+  const take = (key: string): Waiting | undefined => {
+    const entry = waiting.get(key);
+    if (entry === undefined) return undefined;
+    waiting.delete(key);
+    gate.leave(entry);
+    return entry;
+  };
   // What new handshakes use; an unusable successor does not take its place.
   let inUse: IdentityMaterial | undefined;
+  let since = 0;
+  const sessions = new SessionChains(mostPeers);
 
   const server = createServer({
     ...BASE,
@@ -74,9 +104,7 @@ export function createTlsTerminator({ identity, verifyPeer, http2, logger }: Tls
   });
   const chainOf = chainReader(server, sentChain);
   server.on('secureConnection', (socket) => {
-    const key = addressKey(socket);
-    const entry = waiting.get(key);
-    waiting.delete(key);
+    const entry = take(addressKey(socket));
     const refuse = (reason: string): void => {
       socket.destroy();
       entry?.failed(reason);
@@ -85,33 +113,50 @@ export function createTlsTerminator({ identity, verifyPeer, http2, logger }: Tls
       socket.destroy();
       return;
     }
-    const chain = chainOf(socket);
-    const certificate = chain[0];
-    if (certificate === undefined) {
+    const shown = chainOf(socket);
+    const [leaf] = shown;
+    const resumed = socket.isSessionReused();
+    const chain = resumed && leaf !== undefined ? sessions.chainOf(leaf) : shown;
+    const certificate = chain?.[0];
+    if (leaf === undefined) {
+      // Of a resumed session without one OpenSSL says that it was authorized.
       refuse('the peer sent no certificate');
     } else if (!socket.authorized) {
       refuse(`OpenSSL: ${String(socket.authorizationError)}`);
+    } else if (chain === undefined || certificate === undefined) {
+      refuse('the session began with a certificate that was not accepted');
     } else {
       const verdict = verifyPeer(chain);
-      if ('identity' in verdict)
-        entry.done({ socket, peer: verdict.identity, certificate, self: inUse?.identity ?? '' });
-      else refuse(verdict.reason);
+      if ('reason' in verdict) {
+        refuse(verdict.reason);
+        return;
+      }
+      if (!resumed && sessions.remember(chain) === 'full') renewContext();
+      entry.done({ socket, peer: verdict.identity, certificate, self: inUse?.identity ?? '', resumed });
     }
   });
   server.on('tlsClientError', (error: Error & { code?: string; reason?: string }, socket) => {
-    const key = addressKey(socket);
-    const entry = waiting.get(key);
-    waiting.delete(key);
+    const entry = take(addressKey(socket));
     socket.destroy();
     entry?.failed(handshakeReason(error));
   });
+  const use = (material: IdentityMaterial): void => {
+    const { keyPem, chainPem, rootsPem } = material;
+    server.setSecureContext({ ...BASE, key: keyPem, cert: chainPem, ca: rootsPem });
+    inUse = material;
+    since = clock.elapsed();
+    sessions.turn();
+  };
+  /** The same with other ticket keys. */
+  const renewContext = (): void => {
+    if (inUse !== undefined) use(inUse);
+  };
   const adopt = (): void => {
     const material = identity.current();
     if (material === undefined) return;
-    const { keyPem, chainPem, rootsPem, version } = material;
+    const { version } = material;
     try {
-      server.setSecureContext({ ...BASE, key: keyPem, cert: chainPem, ca: rootsPem });
-      inUse = material;
+      use(material);
     } catch (error) {
       logger.error('the new certificate cannot be used; the old one stays', { version, reason: reasonOf(error) });
     }
@@ -126,15 +171,23 @@ export function createTlsTerminator({ identity, verifyPeer, http2, logger }: Tls
         failed('there is no certificate yet');
         return;
       }
+      if (clock.elapsed() - since > TICKET_KEYS_LIVE) renewContext();
       const key = addressKey(socket);
-      waiting.set(key, { done, failed });
+      const entry: Waiting = {
+        done,
+        failed,
+        begin: () => server.emit('connection', socket),
+        giveUp: (reason) => {
+          waiting.delete(key);
+          socket.destroy();
+          failed(reason);
+        },
+      };
+      waiting.set(key, entry);
       socket.once('close', () => {
-        const entry = waiting.get(key);
-        if (entry === undefined || entry.done !== done) return;
-        waiting.delete(key);
-        entry.failed('the peer left during the handshake');
+        if (waiting.get(key) === entry) take(key)?.failed('the peer left during the handshake');
       });
-      server.emit('connection', socket);
+      gate.enter(entry);
     },
     close() {
       unsubscribe();

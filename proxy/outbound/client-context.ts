@@ -4,9 +4,10 @@ import type { IdentitySource } from '../inbound/identity-source.ts';
 /**
  * The TLS context of outgoing connections: one for each certificate and bundle, never one per connection. Undefined
  * where there is no certificate yet.
+ * Sessions belong to the context under which they began (see `tlsTransport`), so none outlives either.
  *
- * No session of it is ever resumed: a resumed client session shows no certificate and asks nobody about it (measured),
- * so each connection proves who its peer is anew. Pools keep connections open, which spares more than resumption would.
+ * Key exchange groups are OpenSSL's: from 3.5 on (Node 24) that is X25519MLKEM768 wherever the peer has it, then X25519,
+ * with a key share for either.
  */
 export function createClientContext(identity: IdentitySource): () => SecureContext | undefined {
   let made: { readonly version: string; readonly context: SecureContext } | undefined;

@@ -9,6 +9,7 @@ import type { IstioMetrics } from '../report/istio-metrics.ts';
 import { METADATA_FIELDS } from '../report/peer-metadata.ts';
 import { reportedWorkload, UNKNOWN_WORKLOAD } from '../report/reported-workload.ts';
 import { plainTransport, tlsTransport } from '../upstream/transports.ts';
+import type { Secured } from '../upstream/secured.ts';
 import type { UpstreamTransport } from '../upstream/upstream-connection.ts';
 import type { createClientContext } from './client-context.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -36,6 +37,7 @@ export interface EndpointFactoryOptions {
   /** Whether an address and port are a listener of this sidecar itself. */
   readonly isOwn: (address: string, port: number) => boolean;
   readonly istio: IstioMetrics;
+  readonly onSecured?: ((secured: Secured) => void) | undefined;
 }
 
 export interface MeshEndpoint {
@@ -61,7 +63,7 @@ export class EndpointFactory {
 
   /** A workload whose sidecar must prove to be exactly it. */
   mtls({ workload, port, service, servicePort, next }: MeshEndpoint): Endpoint {
-    const { clientContext, verifyPeer, trust, metadata, ownIdentity } = this.#options;
+    const { clientContext, verifyPeer, trust, metadata, ownIdentity, onSecured } = this.#options;
     const host = hostOf(workload);
     const hostname = service?.hostname ?? host;
     const servername = `outbound_.${servicePort}_._.${hostname}`;
@@ -81,6 +83,7 @@ export class EndpointFactory {
           { identity: workload.identity, alsoAllowed: service?.subjectAltNames ?? [] },
           verifyPeer,
         ),
+        onSecured,
       });
     const sans = service?.subjectAltNames.join(' ') ?? '';
     return this.#endpoint({

@@ -5,6 +5,7 @@ import type { IdentitySource, VerifyPeer } from '../inbound/identity-source.ts';
 import { UNKNOWN_SERVICE, type ReportedService } from '../report/edge.ts';
 import type { IstioMetrics } from '../report/istio-metrics.ts';
 import { metadataLines } from '../report/peer-metadata.ts';
+import type { Secured } from '../upstream/secured.ts';
 import { createClientContext } from './client-context.ts';
 import { createCluster, type Cluster } from './cluster.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -24,6 +25,8 @@ export interface RouterOptions {
   readonly lookup: Lookup;
   readonly isOwn: (address: string, port: number) => boolean;
   readonly istio: IstioMetrics;
+  /** Hears of each new mTLS connection. */
+  readonly onSecured?: ((secured: Secured) => void) | undefined;
 }
 
 /** What was made from one configuration, and is made anew from the next. */
@@ -100,7 +103,7 @@ export class Router {
 
   /** The parts of the configuration in force. Peers are judged anew when the roots, or who we are, have changed. */
   #current(): Generation | undefined {
-    const { config: source, pools, verifyPeer, isOwn, istio } = this.#options;
+    const { config: source, pools, verifyPeer, isOwn, istio, onSecured } = this.#options;
     const config = source.current();
     const before = this.#generation;
     if (config === undefined || before?.config === config) return before;
@@ -123,6 +126,7 @@ export class Router {
         verifyPeer,
         isOwn,
         istio,
+        onSecured,
       }),
     };
     return this.#generation;

@@ -9,6 +9,7 @@ import type { RequestRecord } from '../http1/request-record.ts';
 import type { ConnectionFacts } from '../inbound/connection-facts.ts';
 import type { InboundObserver } from '../inbound/inbound-services.ts';
 import type { TcpRelayResult } from '../tcp/relay.ts';
+import type { Secured } from '../upstream/secured.ts';
 import { EMPTY_ENTRY, type AccessEntry } from './access-entry.ts';
 import type { AccessLog } from './access-log.ts';
 import { reportedService, UNKNOWN_SERVICE, type Edge, type ReportedService } from './edge.ts';
@@ -17,6 +18,7 @@ import type { HttpEdgeMetrics, IstioMetrics } from './istio-metrics.ts';
 import { METADATA_FIELD, METADATA_FIELDS, metadataLines } from './peer-metadata.ts';
 import { reportedWorkload, UNKNOWN_WORKLOAD } from './reported-workload.ts';
 import { hasFailed, hostPort, requestEntry } from './request-entry.ts';
+import type { CountSecured } from './tls-metrics.ts';
 import type { TcpTally, Transfer } from './tcp-tally.ts';
 
 export interface InboundReporterOptions {
@@ -29,6 +31,7 @@ export interface InboundReporterOptions {
   /** Says why a request was denied. */
   readonly decisions?: Pick<DecisionLog, 'denial'> | undefined;
   readonly metrics: Metrics;
+  readonly countSecured: CountSecured;
 }
 
 /** What is kept of one connection for its reports. */
@@ -42,6 +45,9 @@ interface Reported {
   http: HttpEdgeMetrics | undefined;
   closed: ((final: Transfer, flags?: string) => void) | undefined;
 }
+
+/** How details begin of what policies, providers and token rules refuse. */
+const JUDGED = ['rbac_access_denied', 'ext_authz_', 'jwt_authn_access_denied'];
 
 /** Reports what arrives, as `reporter="destination"`: metrics and access log. */
 export class InboundReporter implements InboundObserver {
@@ -103,7 +109,7 @@ export class InboundReporter implements InboundObserver {
     const { accessLog, clock } = this.#options;
     if (!accessLog.wants({ failed: hasFailed(record) })) return;
     const entry = requestEntry(record, clock.now());
-    const denied = record.detail.startsWith('rbac_access_denied');
+    const denied = JUDGED.some((start) => record.detail.startsWith(start));
     const denial = denied ? (this.#options.decisions?.denial(entry.requestId) ?? '') : '';
     accessLog.write(withConnection({ ...entry, denial }, facts));
   }
@@ -146,6 +152,10 @@ export class InboundReporter implements InboundObserver {
     if (!accessLog.wants({ failed: true })) return;
     const entry = { ...EMPTY_ENTRY, startTime: clock.now(), connectionTerminationDetails: reason };
     accessLog.write(withConnection(entry, facts));
+  }
+
+  onSecured(secured: Omit<Secured, 'group'>): void {
+    this.#options.countSecured('destination', secured);
   }
 
   onServerFirst(): void {

@@ -4,23 +4,34 @@ import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { parseTrustDomain } from '../identity/trust-domain.ts';
 import { compilePolicies } from '../policy/compile-policies.ts';
 import { effectiveMtlsMode, type EffectiveMtlsMode } from '../policy/effective-mtls-mode.ts';
-import type { Explanation } from '../policy/explain.ts';
+import type { AskedProvider, Explanation } from '../policy/explain.ts';
 import type { RequestFacts } from '../policy/facts.ts';
+import { joinedHeader } from '../policy/header-value.ts';
 import { parseIpAddress, type IpAddress } from '../policy/ip-address.ts';
 import { normalizePath, splitTarget } from '../policy/path-normalization.ts';
 import { meshOf } from '../resources/mesh.ts';
-import { readAuthorizationPolicy, readPeerAuthentication } from '../resources/policy-resource.ts';
+import {
+  readAuthorizationPolicy,
+  readPeerAuthentication,
+  readRequestAuthentication,
+} from '../resources/policy-resource.ts';
 import type { ResourceSnapshot } from '../resources/resource-store.ts';
 import { parseWorkloadEntry } from '../resources/workload-entry.ts';
 import { modelOf, type PlacedWorkload } from '../../ca/distribution/mesh-model.ts';
 import { isHttp, isSniffed, protocolOf, type PortProtocol } from '../../ca/distribution/protocol.ts';
 import { createTrustedProxies } from '../../proxy/authorize/trusted-proxies.ts';
 import { invalid, type CallQuestion } from './explain-question.ts';
+import { explainTokens, type ShownTokenRule } from './explain-tokens.ts';
 import { listenersOfWorkload, type WorkloadListener } from './workload-listeners.ts';
 
 /** What would become of a call, and why. Plain values, to be shown. */
 export interface ExplainedCall {
+  /** Where providers are asked: whether it is once all agree. */
   readonly allowed: boolean;
+  /** Providers that are asked first, in the order of their names; `known` where the mesh settings have them. */
+  readonly asks: readonly (AskedProvider & { readonly known: boolean })[];
+  /** The rules by which tokens are verified before DENY and ALLOW are judged. */
+  readonly tokens: readonly ShownTokenRule[];
   /** Why the handshake already ends it, before any policy is asked. */
   readonly refusedByMtls: string | undefined;
   readonly call: Readonly<Record<string, string | number | undefined>>;
@@ -50,7 +61,7 @@ export function explainCall(question: CallQuestion, mesh: Mesh): ExplainedCall {
   const listener = listenerOf(question.port, target, mesh);
   const protocol = protocolAsked(question, listener.protocol);
   const resources = snapshot.list('AuthorizationPolicy');
-  const { trustDomainAliases, pathNormalization, trustedProxies } = meshOf(snapshot, rootNamespace);
+  const { trustDomainAliases, pathNormalization, trustedProxies, extensionProviders } = meshOf(snapshot, rootNamespace);
   const trustDomains = { trustDomain: parseTrustDomain(settings.trustDomain), aliases: trustDomainAliases };
   const compiled = compilePolicies({
     policies: resources.flatMap((resource) => readAuthorizationPolicy(resource).policy ?? []),
@@ -72,10 +83,15 @@ export function explainCall(question: CallQuestion, mesh: Mesh): ExplainedCall {
   const identity = mtls.mode === 'DISABLE' ? undefined : question.from;
   const proxies = createTrustedProxies(trustedProxies);
   const forwarded = proxies.trusts({ address: sourceIp, identity: identity?.toString() })
-    ? proxies.clientOf(question.headers.get('x-forwarded-for'))
+    ? proxies.clientOf(joinedHeader(question.headers.get('x-forwarded-for')))
     : undefined;
   const remoteIp = question.remoteIp ?? (protocol === 'http' ? forwarded : undefined) ?? sourceIp;
-  const request = protocol === 'http' ? requestOf(question, path) : undefined;
+  const authentications = snapshot
+    .list('RequestAuthentication')
+    .flatMap((resource) => readRequestAuthentication(resource).policy ?? []);
+  const tokens =
+    protocol === 'http' ? explainTokens(question, authentications, { workload, rootNamespace }) : undefined;
+  const request = protocol === 'http' ? requestOf(question, path, tokens?.jwt) : undefined;
   const explanation = compiled.explain(
     {
       identity,
@@ -88,8 +104,16 @@ export function explainCall(question: CallQuestion, mesh: Mesh): ExplainedCall {
     request,
   );
   const refusedByMtls = refusalOf(question.from, mtls, trustDomains);
+  const asks = explanation.asks.flatMap((asked) => {
+    const provider = extensionProviders.find(({ name }) => name === asked.provider);
+    // As a sidecar has it: of a port that is declared as TCP nobody can tell an HTTP provider anything.
+    const leftOut = provider?.kind === 'ext-authz-http' && protocol === 'tcp' && !isSniffed(listener.protocol);
+    return leftOut ? [] : [{ ...asked, known: provider !== undefined && provider.kind !== 'other' }];
+  });
   return {
-    allowed: explanation.verdict.allow && refusedByMtls === undefined,
+    allowed: explanation.judged.allow && asks.every(({ known }) => known) && refusedByMtls === undefined,
+    asks,
+    tokens: tokens?.rules ?? [],
     refusedByMtls,
     call: {
       from: question.from?.toString() ?? 'nobody (plaintext)',
@@ -105,7 +129,7 @@ export function explainCall(question: CallQuestion, mesh: Mesh): ExplainedCall {
     },
     mtls,
     explanation,
-    notes: notesOf(question, { mtls, protocol }),
+    notes: [...notesOf(question, { mtls, protocol }), ...(tokens?.notes ?? [])],
     places: Object.fromEntries(
       resources.map((resource) => {
         const rules = resource.spec['rules'];
@@ -186,14 +210,18 @@ function listenerOf(port: number | undefined, target: PlacedWorkload, { snapshot
   throw new SealwrightError('argument_invalid', { argument: '--port', expected: `one of the workload's: ${known}` });
 }
 
-function requestOf({ method = 'GET', path: sent = '/', headers, claims }: CallQuestion, path: string): RequestFacts {
+function requestOf(
+  { method = 'GET', path: sent = '/', headers }: CallQuestion,
+  path: string,
+  jwt: RequestFacts['jwt'],
+): RequestFacts {
   const target = path + splitTarget(sent).query;
   return {
     method,
     path,
-    host: headers.get('host'),
+    host: joinedHeader(headers.get('host')),
     header: (name) => (name === ':path' ? target : name === ':scheme' ? 'http' : headers.get(name)),
-    jwt: claims === undefined ? undefined : { claims },
+    jwt,
   };
 }
 

@@ -1,5 +1,6 @@
 import { SealwrightError } from '../core/errors.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
+import { withLine, type HeaderValue } from '../policy/header-value.ts';
 import { parseIpAddress, type IpAddress } from '../policy/ip-address.ts';
 import { parsePort } from '../policy/port.ts';
 import { parseJwt } from '../token/jwt.ts';
@@ -30,7 +31,7 @@ export interface CallQuestion {
   readonly method: string | undefined;
   readonly path: string | undefined;
   /** By their names in lower case, repeated ones joined. */
-  readonly headers: ReadonlyMap<string, string>;
+  readonly headers: ReadonlyMap<string, HeaderValue>;
   /** Believed as they are. */
   readonly claims: Readonly<Record<string, unknown>> | undefined;
   readonly sni: string | undefined;
@@ -88,14 +89,13 @@ const TAKEN_AWAY: ReadonlySet<string> = new Set([
   'x-envoy-peer-metadata-id',
 ]);
 
-function readHeaders(written: readonly string[]): Map<string, string> {
-  const headers = new Map<string, string>();
+function readHeaders(written: readonly string[]): Map<string, HeaderValue> {
+  const headers = new Map<string, HeaderValue>();
   for (const header of written) {
     const [, field, value] = /^\s*([^\s:=]+)\s*[:=](.*)$/s.exec(header) ?? [];
     if (field === undefined || value === undefined) throw invalid('--header', header, 'name=value');
     const name = field.toLowerCase();
-    const before = headers.get(name);
-    if (!TAKEN_AWAY.has(name)) headers.set(name, before === undefined ? value.trim() : `${before},${value.trim()}`);
+    if (!TAKEN_AWAY.has(name)) headers.set(name, withLine(headers.get(name), value.trim()));
   }
   return headers;
 }

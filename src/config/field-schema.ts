@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Issue } from '../core/issue.ts';
 import { formatFieldPath } from './field-path.ts';
-import { suggestWord } from './nearest-word.ts';
+import { suggestWord } from '../core/nearest-word.ts';
 
 /** The structure of one field. The rooms write structures with the functions below; only this file knows zod. */
 export type Schema<T> = z.ZodType<T>;
@@ -21,6 +21,10 @@ export function text(limits: { min?: number; max?: number } = {}): Schema<string
 
 export function integer(limits: { min: number; max: number }): Schema<number> {
   return z.int().min(limits.min).max(limits.max);
+}
+
+export function number(limits: { min: number; max: number }): Schema<number> {
+  return z.number().min(limits.min).max(limits.max);
 }
 
 export function truth(): Schema<boolean> {

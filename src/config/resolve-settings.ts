@@ -1,6 +1,6 @@
 import { dirname, isAbsolute, join } from 'node:path';
 import type { Issue } from '../core/issue.ts';
-import { nearestWord, suggestWord } from './nearest-word.ts';
+import { nearestWord, suggestWord } from '../core/nearest-word.ts';
 import { Unreadable, type Written } from './setting.ts';
 import { readSettingsFile, type SettingsFile, type SettingsInFile } from './settings-file.ts';
 import { SETTING_ROWS, VARIABLE_PREFIX, type SettingRow } from './settings-rows.ts';

@@ -1,6 +1,6 @@
 import type { Issue } from '../core/issue.ts';
 import { described } from './field-schema.ts';
-import { suggestWord } from './nearest-word.ts';
+import { suggestWord } from '../core/nearest-word.ts';
 import type { Written } from './setting.ts';
 import { isSetting } from './settings-rows.ts';
 import { SETTINGS } from './settings-table.ts';

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { SealwrightError } from '../core/errors.ts';
+import { encodePem } from './pem.ts';
 
 /** One block after another; `end` is missing where the text stops inside a block. */
 const BLOCK = /-----BEGIN ([^\n\r-]*)-----(?:([^-]*)-----END \1-----)?/g;
@@ -36,14 +37,9 @@ export function decodeCertificates(pem: string): Buffer[] {
   return certificates;
 }
 
-/** Writes certificates as PEM, one after the other, in lines of 64 characters (RFC 7468 2). */
+/** Writes certificates as PEM, one after the other. */
 export function encodeCertificates(certificates: readonly Buffer[]): string {
-  return certificates
-    .map((der) => {
-      const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
-      return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`;
-    })
-    .join('');
+  return certificates.map((der) => encodePem('CERTIFICATE', der)).join('');
 }
 
 /**

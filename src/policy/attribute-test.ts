@@ -9,7 +9,7 @@ import { compilePath } from './path-pattern.ts';
 import { parsePort } from './port.ts';
 import { compilePrincipal, type IdentityTest } from './principal-pattern.ts';
 import { compileRequestPrincipal } from './request-principal-pattern.ts';
-import { headerReader, safeHeader } from './request-header.ts';
+import { headerReader, headerTest, safeHeader } from './request-header.ts';
 import { compileServiceAccount, parseServiceAccount } from './service-account-reference.ts';
 import { compileStringPatterns } from './string-pattern.ts';
 import { expandPrincipal, expandTrustDomain, type TrustDomains } from './trust-domain-aliases.ts';
@@ -115,7 +115,7 @@ function compileValues({ attribute, values }: Condition, context: ConditionConte
       const readHeader = headerReader(attribute.header);
       return {
         phase: 'request',
-        test: (facts) => matches(readHeader(facts)),
+        test: headerTest(attribute.header, matches),
         read: (facts) => safeHeader(attribute.header, readHeader(facts)),
       };
     }

@@ -63,6 +63,11 @@ export class CompiledRule {
     this.anchors = anchorsOf(rule, context, protocol === 'http');
   }
 
+  /** Whom a CUSTOM rule asks; empty for any other. */
+  get provider(): string {
+    return this.#policy.provider ?? '';
+  }
+
   /** What follows when this rule decides; always the same object. */
   get verdict(): Verdict {
     this.#verdict ??= verdictOf(this.#policy, this.rule);

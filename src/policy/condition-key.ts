@@ -1,4 +1,4 @@
-import { nearestName } from './nearest-name.ts';
+import { suggestWord } from '../core/nearest-word.ts';
 
 /** A `when` key, read. */
 export type ConditionKey =
@@ -61,10 +61,9 @@ export function parseConditionKey(key: string): ConditionKey | KeyFault {
   const removed = REMOVED[base];
   if (removed !== undefined) return { message: `${base} is no longer a key`, remedy: removed };
   const known = [...PLAIN_KEYS, ...BRACKETED];
-  const nearest = nearestName(base, known);
   return {
     message: `${JSON.stringify(key.slice(0, 200))} is not a key`,
-    remedy: nearest === undefined ? `the keys are ${known.join(', ')}` : `did you mean ${nearest}?`,
+    remedy: suggestWord(base, known, `the keys are ${known.join(', ')}`),
   };
 }
 

@@ -3,7 +3,7 @@ import type { Action, Condition } from './authorization-policy.ts';
 import type { Clause, CompiledCondition, CompiledRule } from './compiled-rule.ts';
 import type { ConnectionFacts, RequestFacts } from './facts.ts';
 import type { ResourceName } from './resource-document.ts';
-import { NO_ALLOW_MATCHED, NO_POLICY, type Verdict } from './verdict.ts';
+import { NO_ALLOW_MATCHED, NO_POLICY, type RuleReference, type Verdict } from './verdict.ts';
 
 /** A condition as it was asked. */
 export interface AskedCondition {
@@ -38,9 +38,20 @@ export interface PolicyExplanation {
   readonly rules: readonly RuleExplanation[];
 }
 
+/** A provider that is asked, and the first of its rules that matched. */
+export interface AskedProvider {
+  readonly provider: string;
+  readonly rule: RuleReference;
+}
+
 /** Why a request was answered as it was. Plain records, safe to show: no credentials. */
 export interface Explanation {
+  /** As if no provider could be asked. */
   readonly verdict: Verdict;
+  /** The CUSTOM rules by which providers are asked, one for each provider. */
+  readonly asks: readonly AskedProvider[];
+  /** What DENY and ALLOW come to once all of these agree. */
+  readonly judged: Verdict;
   readonly policies: readonly PolicyExplanation[];
   readonly notApplied: readonly PassedPolicy[];
 }
@@ -65,12 +76,14 @@ export function explain({ applied, passed, connection, request }: Question): Exp
       .flatMap(({ rules }) => rules.filter(({ explanation }) => explanation.matched))
       .map(({ compiled }) => compiled);
   const allowing = applied.some(({ policy }) => policy.action === 'ALLOW' && !policy.dryRun);
-  const verdict =
-    firstById(matchedOf('CUSTOM')) ??
-    firstById(matchedOf('DENY')) ??
-    (allowing ? (firstById(matchedOf('ALLOW')) ?? NO_ALLOW_MATCHED) : NO_POLICY);
+  const custom = matchedOf('CUSTOM');
+  const onceAgreed =
+    firstById(matchedOf('DENY'))?.verdict ??
+    (allowing ? (firstById(matchedOf('ALLOW'))?.verdict ?? NO_ALLOW_MATCHED) : NO_POLICY);
   return {
-    verdict,
+    verdict: firstById(custom)?.verdict ?? onceAgreed,
+    asks: asksOf(custom),
+    judged: onceAgreed,
     policies: judged.map(({ policy: { namespace, name, action, dryRun }, rules }) => ({
       policy: { namespace, name },
       action,
@@ -82,8 +95,16 @@ export function explain({ applied, passed, connection, request }: Question): Exp
   };
 }
 
-function firstById(rules: readonly CompiledRule[]): Verdict | undefined {
-  return rules.toSorted((a, b) => (a.id < b.id ? -1 : 1))[0]?.verdict;
+function firstById(rules: readonly CompiledRule[]): CompiledRule | undefined {
+  return rules.toSorted((a, b) => (a.id < b.id ? -1 : 1))[0];
+}
+
+function asksOf(custom: readonly CompiledRule[]): readonly AskedProvider[] {
+  const names = [...new Set(custom.map(({ provider }) => provider))].sort();
+  return names.flatMap((provider) => {
+    const rule = firstById(custom.filter((each) => each.provider === provider))?.verdict.matched;
+    return rule === undefined ? [] : [{ provider, rule }];
+  });
 }
 
 interface Facts {

@@ -1,4 +1,5 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
+import type { HeaderValue } from './header-value.ts';
 import type { IpAddress } from './ip-address.ts';
 
 /** What is known of a connection, and does not change while it is open. */
@@ -28,10 +29,10 @@ export interface RequestFacts {
   /** Host and port as in `:authority` or `Host`. */
   readonly host: string | undefined;
   /**
-   * A header by its name in lower case, repeated ones joined with `,`. Nothing where it is absent. Is asked for the
-   * pseudo-headers `:path` (with its query) and `:scheme` too.
+   * A header by its name in lower case, each line of a repeated one by itself. Nothing where it is absent. Is asked for
+   * the pseudo-headers `:path` (with its query) and `:scheme` too.
    */
-  readonly header: (name: string) => string | undefined;
+  readonly header: (name: string) => HeaderValue;
   /** A token that was verified; an invalid one never gets here. */
   readonly jwt?: JwtFacts | undefined;
   /** Where the connection says `per-request`: the client. Nothing means that no proxy named one: the direct peer. */

@@ -1,5 +1,5 @@
 import type { Issue } from '../core/issue.ts';
-import { nearestName } from './nearest-name.ts';
+import { suggestWord } from '../core/nearest-word.ts';
 import type { ResourceDocument } from './resource-document.ts';
 
 /** What is wrong with one field. */
@@ -42,12 +42,11 @@ export class Findings {
 
   /** A field that does not exist: taken for a slip, never skipped, for a condition that is not read is one not applied. */
   unknownField(path: string, name: string, known: readonly string[]): void {
-    const nearest = nearestName(name, known);
     this.error({
       code: 'policy_unknown_field',
       path,
       message: `there is no field ${JSON.stringify(name.slice(0, 100))}`,
-      remedy: nearest === undefined ? `the fields are ${known.join(', ')}` : `did you mean ${nearest}?`,
+      remedy: suggestWord(name, known, `the fields are ${known.join(', ')}`),
     });
   }
 

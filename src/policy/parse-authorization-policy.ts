@@ -1,10 +1,10 @@
 import type { Issue } from '../core/issue.ts';
+import { suggestWord } from '../core/nearest-word.ts';
 import { ACTIONS, type Action, type AuthorizationPolicy, type Rule } from './authorization-policy.ts';
 import { isHttpOnly } from './attribute-traits.ts';
 import { contradictionOf } from './contradiction.ts';
 import { fieldPath, isGiven, readList, readObject, readText, type FieldObject } from './field-reader.ts';
 import { Findings } from './findings.ts';
-import { nearestName } from './nearest-name.ts';
 import { readRule } from './parse-rule.ts';
 import type { ResourceDocument } from './resource-document.ts';
 import { DRY_RUN, readResource, type ResourceMetadata } from './resource-metadata.ts';
@@ -68,12 +68,11 @@ function readAction(findings: Findings, spec: FieldObject): Action {
   const text = readText(findings, path, spec.fields['action']) ?? 'ALLOW';
   const action = ACTIONS.find((known) => known === text);
   if (action !== undefined) return action;
-  const nearest = nearestName(text, ACTIONS);
   findings.error({
     code: 'policy_action_unknown',
     path,
     message: `there is no action ${JSON.stringify(text.slice(0, 100))}`,
-    remedy: nearest === undefined ? `write one of ${ACTIONS.join(', ')}` : `did you mean ${nearest}?`,
+    remedy: suggestWord(text, ACTIONS, `write one of ${ACTIONS.join(', ')}`),
   });
   return 'DENY';
 }

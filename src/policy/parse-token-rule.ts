@@ -1,4 +1,5 @@
 import { parseDuration } from '../core/duration.ts';
+import { suggestWord } from '../core/nearest-word.ts';
 import {
   fieldPath,
   isGiven,
@@ -10,7 +11,6 @@ import {
   type FieldObject,
 } from './field-reader.ts';
 import type { Findings } from './findings.ts';
-import { nearestName } from './nearest-name.ts';
 import { readPublicKeySet } from './public-key-set.ts';
 import type { KeyPlace, TokenRule } from './request-authentication.ts';
 
@@ -193,12 +193,11 @@ function readPresence(findings: Findings, { path, fields }: FieldObject): (typeo
   const text = readText(findings, at, fields['presence']) ?? 'OPTIONAL';
   const presence = PRESENCES.find((known) => known === text);
   if (presence !== undefined) return presence;
-  const nearest = nearestName(text, PRESENCES);
   findings.error({
     code: 'policy_presence_unknown',
     path: at,
     message: `there is no presence ${JSON.stringify(text.slice(0, 100))}`,
-    remedy: nearest === undefined ? `write one of ${PRESENCES.join(', ')}` : `did you mean ${nearest}?`,
+    remedy: suggestWord(text, PRESENCES, `write one of ${PRESENCES.join(', ')}`),
   });
   return 'REQUIRED';
 }

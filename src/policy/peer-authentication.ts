@@ -1,7 +1,7 @@
 import type { Issue } from '../core/issue.ts';
+import { suggestWord } from '../core/nearest-word.ts';
 import { fieldPath, isGiven, readMapping, readObject, readText, type FieldObject } from './field-reader.ts';
 import { Findings } from './findings.ts';
-import { nearestName } from './nearest-name.ts';
 import { parsePort } from './port.ts';
 import type { ResourceDocument, ResourceName } from './resource-document.ts';
 import { DRY_RUN, readResource, type ResourceMetadata } from './resource-metadata.ts';
@@ -70,12 +70,11 @@ function readMode(findings: Findings, path: string, value: unknown): MtlsMode {
   const text = readText(findings, at, object?.fields['mode']) ?? 'UNSET';
   const mode = MODES.find((known) => known === text);
   if (mode !== undefined) return mode;
-  const nearest = nearestName(text, MODES);
   findings.error({
     code: 'policy_mtls_mode_unknown',
     path: at,
     message: `there is no mode ${JSON.stringify(text.slice(0, 100))}`,
-    remedy: nearest === undefined ? `write one of ${MODES.join(', ')}` : `did you mean ${nearest}?`,
+    remedy: suggestWord(text, MODES, `write one of ${MODES.join(', ')}`),
   });
   return 'STRICT';
 }

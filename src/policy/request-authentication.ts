@@ -41,6 +41,11 @@ export interface TokenHeader {
   readonly prefix: string;
 }
 
+/** A rule, and the RequestAuthentication that has it. */
+export interface AppliedTokenRule extends TokenRule {
+  readonly policy: ResourceName;
+}
+
 /** A RequestAuthentication that passed validation. */
 export interface RequestAuthentication extends ResourceName {
   readonly file: string | undefined;
@@ -66,10 +71,15 @@ export function authenticatesRequestsOf(
 }
 
 /** The rules of all that apply, by issuer, so that their order means nothing (Istio sorts them too). */
-export function tokenRulesFor(policies: Iterable<RequestAuthentication>, scope: PolicyScope): readonly TokenRule[] {
+export function tokenRulesFor(
+  policies: Iterable<RequestAuthentication>,
+  scope: PolicyScope,
+): readonly AppliedTokenRule[] {
   const applied = [...policies].filter((policy) => authenticatesRequestsOf(policy, scope));
   const byName = applied.toSorted((a, b) => (`${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1));
   return Object.freeze(
-    byName.flatMap(({ rules }) => rules).toSorted((a, b) => (a.issuer < b.issuer ? -1 : a.issuer > b.issuer ? 1 : 0)),
+    byName
+      .flatMap(({ namespace, name, rules }) => rules.map((rule) => ({ ...rule, policy: { namespace, name } })))
+      .toSorted((a, b) => (a.issuer < b.issuer ? -1 : a.issuer > b.issuer ? 1 : 0)),
   );
 }

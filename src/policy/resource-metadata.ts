@@ -1,6 +1,6 @@
+import { suggestWord } from '../core/nearest-word.ts';
 import { fieldPath, isGiven, kindOf, readMapping, readText, readTextMap, type FieldObject } from './field-reader.ts';
 import type { Findings } from './findings.ts';
-import { nearestName } from './nearest-name.ts';
 import type { ResourceDocument, ResourceName } from './resource-document.ts';
 
 /** What stands around the spec of a policy. */
@@ -60,12 +60,11 @@ function readType(findings: Findings, { fields }: FieldObject, kind: string): vo
     });
   }
   if (given !== kind) {
-    const nearest = typeof given === 'string' ? nearestName(given, KINDS) : undefined;
     findings.error({
       code: 'policy_kind',
       path: 'kind',
       message: `is ${typeof given === 'string' ? JSON.stringify(given.slice(0, 100)) : kindOf(given)}`,
-      remedy: nearest === undefined ? `write ${kind}` : `did you mean ${nearest}?`,
+      remedy: suggestWord(typeof given === 'string' ? given : '', KINDS, `write ${kind}`),
     });
   }
 }

@@ -14,9 +14,10 @@ export interface Verdict {
   readonly allow: boolean;
   /**
    * The rule that decided; or `no-policy` where no ALLOW policy applies and nothing denied; `no-allow-matched` where
-   * one applies and none of its rules matched; `custom-unsupported` where a CUSTOM rule matched that cannot be asked.
+   * one applies and none of its rules matched; `custom-unsupported` where a CUSTOM rule matched that cannot be asked;
+   * `provider` where the one that it names refused or did not answer; `token` where no rule took the request's token.
    */
-  readonly decidedBy: RuleReference | 'no-policy' | 'no-allow-matched' | 'custom-unsupported';
+  readonly decidedBy: RuleReference | 'no-policy' | 'no-allow-matched' | 'custom-unsupported' | 'provider' | 'token';
   /** The rule that matched, whatever came of it. */
   readonly matched: RuleReference | undefined;
   /** Envoy's `%RESPONSE_CODE_DETAILS%` for a denial; empty where allowed. */
@@ -40,6 +41,21 @@ export const NO_ALLOW_MATCHED: Verdict = Object.freeze({
   details: 'rbac_access_denied_matched_policy[none]',
   reason: 'an ALLOW policy applies and no ALLOW rule matched',
 });
+
+/** What a CUSTOM rule comes to whose provider was asked in vain. `why` stands behind its name. */
+export function refusedByProvider(
+  { provider, rule }: { readonly provider: string; readonly rule: RuleReference },
+  { details, why }: { readonly details: string; readonly why: string },
+): Verdict {
+  const { policy, rule: index, action } = rule;
+  const reason = `rule ${index} of ${action} policy ${policy.namespace}/${policy.name} matched, and its provider ${provider} ${why}`;
+  return Object.freeze({ allow: false, decidedBy: 'provider', matched: rule, details, reason });
+}
+
+/** What a request comes to whose token no rule takes. */
+export function refusedByToken(details: string, reason: string): Verdict {
+  return Object.freeze({ allow: false, decidedBy: 'token', matched: undefined, details, reason });
+}
 
 /** The name that Istio gives a rule in Envoy's configuration. Envoy walks rules in the order of these names. */
 export function ruleId({ action, provider, namespace, name }: AuthorizationPolicy, { index }: Rule): string {

@@ -1,4 +1,4 @@
-import { nearestWord } from '../config/nearest-word.ts';
+import { nearestWord } from '../core/nearest-word.ts';
 
 /** One kind of resource that is read. */
 export interface ResourceKind {

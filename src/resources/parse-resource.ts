@@ -1,6 +1,6 @@
 import { checkShape, described, fields, anything, mapOf, optional, text } from '../config/field-schema.ts';
 import type { FieldPath } from '../config/field-path.ts';
-import { suggestWord } from '../config/nearest-word.ts';
+import { suggestWord } from '../core/nearest-word.ts';
 import { placeIssue, type YamlDocument } from '../config/yaml-document.ts';
 import type { Issue } from '../core/issue.ts';
 import { isOwnGroup, nearestKind, RESOURCE_KINDS, type ResourceKind } from './kind.ts';

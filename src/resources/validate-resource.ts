@@ -1,5 +1,6 @@
 import { placeIssue } from '../config/yaml-document.ts';
 import type { Issue } from '../core/issue.ts';
+import { parseDestinationRule } from './destination-rule.ts';
 import { isMeshConfigMap, parseMesh } from './mesh.ts';
 import type { Resource } from './resource.ts';
 import type { ResourceValidator } from './resource-store.ts';
@@ -14,6 +15,7 @@ const PARSERS: Readonly<Record<string, (resource: Resource) => ParsedSpec<unknow
   ServiceEntry: parseServiceEntry,
   Sidecar: parseSidecar,
   Service: parseService,
+  DestinationRule: parseDestinationRule,
 };
 
 /**

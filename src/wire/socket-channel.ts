@@ -21,7 +21,13 @@ export interface SocketChannelOptions {
   readonly maxMessageBytes: number;
 }
 
-export type CallOutcome<T> = { readonly message: T } | { readonly failure: string };
+export type CallOutcome<T> = { readonly message: T } | CallFailure;
+
+export interface CallFailure {
+  readonly failure: string;
+  /** Set where the server did answer, with what cannot be read. */
+  readonly answered?: true | undefined;
+}
 
 /** A call under way. */
 export interface SocketCall {
@@ -184,13 +190,14 @@ class Channel implements SocketChannel {
 function readAnswer(
   stream: ClientHttp2Stream,
   maxBytes: number,
-  done: (answer: { readonly bytes: Buffer } | { readonly failure: string }) => void,
+  done: (answer: { readonly bytes: Buffer } | CallFailure) => void,
 ): void {
   const parts: Buffer[] = [];
   let length = 0;
   let status: string | undefined;
   let message = '';
   let problem: string | undefined;
+  let tooLong = false;
   const readStatus = (headers: IncomingHttpHeaders): void => {
     const code = headers['grpc-status'];
     if (typeof code !== 'string') return;
@@ -209,6 +216,7 @@ function readAnswer(
       parts.push(part);
       return;
     }
+    tooLong ||= problem === undefined;
     problem ??= `an answer of more than ${maxBytes} bytes`;
     stream.close(constants.NGHTTP2_CANCEL);
   });
@@ -217,7 +225,7 @@ function readAnswer(
   });
   stream.on('close', () => {
     if (problem !== undefined) {
-      done({ failure: problem });
+      done({ failure: problem, answered: tooLong || undefined });
     } else if (status === undefined) {
       done({ failure: 'the connection ended before the answer' });
     } else if (status !== '0') {
@@ -225,7 +233,8 @@ function readAnswer(
     } else {
       const bytes = Buffer.concat(parts, length);
       const whole = bytes.length >= PREFIX && bytes[0] === 0 && bytes.readUInt32BE(1) === bytes.length - PREFIX;
-      done(whole ? { bytes: bytes.subarray(PREFIX) } : { failure: 'the answer is not one uncompressed message' });
+      const failure = 'the answer is not one uncompressed message';
+      done(whole ? { bytes: bytes.subarray(PREFIX) } : { failure, answered: true });
     }
   });
 }
@@ -234,6 +243,6 @@ function decode<O extends DescMessage>(schema: O, bytes: Buffer): CallOutcome<Me
   try {
     return { message: fromBinary(schema, bytes) };
   } catch (error) {
-    return { failure: `the answer is no ${schema.typeName}: ${reasonOf(error)}` };
+    return { failure: `the answer is no ${schema.typeName}: ${reasonOf(error)}`, answered: true };
   }
 }

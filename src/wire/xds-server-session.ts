@@ -10,6 +10,8 @@ export interface ResourceSource {
   all(typeUrl: string): Iterable<XdsResource>;
   /** A version of the type as a whole, for people. */
   systemVersion(typeUrl: string): string;
+  /** Told of the names of each request, once: a client may mean more by asking than to be answered. */
+  onSubscribed?(typeUrl: string, names: readonly string[]): void;
 }
 
 export interface XdsServerSessionOptions {
@@ -61,6 +63,7 @@ export class XdsServerSession {
       if (nonce !== undefined) this.#answered(type, { typeUrl, nonce, refusal });
       type.change(request.subscribe, request.unsubscribe);
     }
+    this.#options.source.onSubscribed?.(typeUrl, request.subscribe);
     this.#push();
   }
 

@@ -16,6 +16,14 @@ export const FIGURES: Readonly<Record<string, RegisteredFigure>> = {
     what: 'memory of the whole sidecar with 1000 idle mTLS connections',
     load: async () => (await import('./idle-memory.ts')).idleMemory,
   },
+  'handshake-cpu': {
+    what: 'CPU of one new mTLS connection with one request, a full handshake, same key exchange on both',
+    load: async () => (await import('./handshake-cpu.ts')).handshakeCpu,
+  },
+  'handshake-resumed-cpu': {
+    what: 'the same where the handshake resumes a session',
+    load: async () => (await import('./handshake-cpu.ts')).handshakeResumedCpu,
+  },
   'issuance-cpu': {
     what: "CPU of one issuance, from the call's bytes to a durable certificate",
     load: async () => (await import('./issuance-cpu.ts')).issuanceCpu,

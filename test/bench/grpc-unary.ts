@@ -14,7 +14,7 @@ import { IstioCertificateService } from '../../src/wire/services.ts';
 import { listenTls } from '../../src/wire/tls-listener.ts';
 import { RecordingLogger } from '../fakes/logger.ts';
 import { createTestAuthority } from '../wire/certificates.ts';
-import { REAL_CLOCK } from '../wire/real-clock.ts';
+import { realClock } from '../fakes/real-clock.ts';
 
 const WARM_UP = 3_000;
 const CALLS = 20_000;
@@ -40,7 +40,7 @@ async function serve(): Promise<void> {
       return { certChain };
     },
   });
-  const server = new GrpcServer({ services: [ca], clock: REAL_CLOCK, logger: new RecordingLogger() });
+  const server = new GrpcServer({ services: [ca], clock: realClock, logger: new RecordingLogger() });
   const tls = { certificateChain: chain, privateKey: key, roots: authority.root };
   const listener = await listenTls({ server, host: '127.0.0.1', port: 0, tls });
   process.send?.({ address: listener.address, root: authority.root } satisfies Ready);
@@ -58,7 +58,7 @@ async function drive(): Promise<void> {
     const [usage] = (await once(child, 'message')) as [NodeJS.CpuUsage];
     return usage.user + usage.system;
   };
-  const channel = openChannel({ address, clock: REAL_CLOCK, tls: { roots: root } });
+  const channel = openChannel({ address, clock: realClock, tls: { roots: root } });
   const headers = { authorization: `Bearer ${TOKEN}` };
   const run = async (count: number): Promise<void> => {
     let left = count;

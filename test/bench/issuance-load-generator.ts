@@ -5,7 +5,7 @@ import { openChannel, type Channel } from '../../src/wire/grpc-client.ts';
 import { extension } from '../fakes/certificate-maker.ts';
 import { makeCsrPem } from '../fakes/csr-maker.ts';
 import { createCertificate } from '../fakes/running-ca.ts';
-import { REAL_CLOCK } from '../wire/real-clock.ts';
+import { realClock } from '../fakes/real-clock.ts';
 
 // A process of its own, so that the CPU of asking is not counted as the CPU of answering. Started by issuance-load.ts.
 
@@ -41,13 +41,13 @@ async function handle(message: ToGenerator): Promise<FromGenerator> {
   if (message.type === 'issue') return issue(message.count, message.inFlight);
   const { port, roots, tokenKey, count } = message;
   const tls = { roots, serverName: 'localhost' };
-  channel = openChannel({ address: `127.0.0.1:${port}`, clock: REAL_CLOCK, tls });
+  channel = openChannel({ address: `127.0.0.1:${port}`, clock: realClock, tls });
   // The tokens are by the CA's own key, as if its operator had minted them: what is measured begins with the call.
   const privateKey = createPrivateKey(tokenKey);
   const issuer = await createTokenIssuer({
     privateKey,
     url: 'https://localhost:15012',
-    clock: REAL_CLOCK,
+    clock: realClock,
     randomBytes,
   });
   for (let index = 0; index < count; index += 1) {

@@ -304,6 +304,47 @@ describe('resources on the command line', () => {
       assert.doesNotMatch(stderr, /s3cret/);
     });
 
+    it('say which providers would be asked, and that the answer is theirs', async () => {
+      const ask = POLICY.replace('name: read', 'name: ask').replace(
+        '  rules:',
+        '  action: CUSTOM\n  provider: { name: ext }\n  rules:',
+      );
+      writeFileSync(join(folder, 'resources/ask.yaml'), ask);
+      const missing = await explain('--method', 'GET');
+      assert.match(
+        missing,
+        /^DENIED: rule 0 of CUSTOM policy shop\/ask matched, and ext is no authorization provider/m,
+      );
+      writeFileSync(
+        join(folder, 'resources/mesh.yaml'),
+        'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: sealwright, namespace: sealwright-system }\ndata:\n  mesh: |\n    extensionProviders:\n      - name: ext\n        envoyExtAuthzHttp: { service: 127.0.0.1, port: 9 }\n',
+      );
+      const known = await explain('--method', 'GET');
+      assert.match(known, /^ALLOWED if provider ext agrees: rule 0 of ALLOW policy shop\/read matched$/m);
+      assert.match(known, /^asks: provider ext, by rule 0 of CUSTOM policy shop\/ask$/m);
+      assert.match(await explain('--method', 'POST'), /^DENIED: an ALLOW policy applies/m);
+    });
+
+    it('say which token rules there are, and what these would make of the claims', async () => {
+      const claims = ['--jwt', '{"iss":"https://issuer","aud":"shop"}'];
+      const none = await explain('--method', 'GET', ...claims);
+      assert.match(none, /^note: no RequestAuthentication is for this workload: its sidecar reads no token/m);
+      writeFileSync(
+        join(folder, 'resources/tokens.yaml'),
+        'apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: { name: tokens, namespace: shop }\nspec: { jwtRules: [{ issuer: https://issuer, audiences: [bank], fromHeaders: [{ name: x-token }] }] }\n',
+      );
+      const audience = await explain('--method', 'GET', ...claims);
+      assert.match(
+        audience,
+        /^token of https:\/\/issuer, for bank, if there is one, in header x-token: shop\/tokens$/m,
+      );
+      assert.match(audience, /^note: RequestAuthentication shop\/tokens does not take the audience .* 403$/m);
+      const issuer = await explain('--method', 'GET', '--jwt', '{"iss":"https://other"}');
+      assert.match(issuer, /^note: no RequestAuthentication of this workload takes the issuer/m);
+      const good = await explain('--method', 'GET', '--jwt', '{"iss":"https://issuer","aud":["bank"]}');
+      assert.doesNotMatch(good, /^note: .*RequestAuthentication/m);
+    });
+
     it('know what a caller says of itself for nothing (invariant 6)', async () => {
       const when = '      when: [{ key: "request.headers[x-forwarded-client-cert]", values: ["*"] }]';
       writeFileSync(

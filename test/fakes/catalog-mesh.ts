@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createCsr } from '../../src/pki/csr-writer.ts';
 import { createKeyPair, encodePrivateKey } from '../../src/pki/keys.ts';
 import { RunningProxy } from '../proxy/running-proxy.ts';
+import { loopbackNet } from './loopback-net.ts';
 import { createCertificate, RunningCa } from './running-ca.ts';
 
 export const CATALOG = 'spiffe://cluster.local/ns/shop/sa/catalog';
@@ -31,8 +32,6 @@ export interface CatalogMeshOptions {
   /** Further YAML documents, given the network's first three numbers. */
   readonly resources?: (net: string) => string;
 }
-
-let meshes = 0;
 
 /** Ends of the application: HTTP and opaque bytes, echoed. */
 interface Application {
@@ -65,8 +64,7 @@ export class CatalogMesh {
   }
 
   static async start({ folder, mode = 'STRICT', caFlags = [], resources }: CatalogMeshOptions): Promise<CatalogMesh> {
-    meshes += 1;
-    const net = `127.${100 + (process.pid % 100)}.${((process.pid >> 7) + 17 * meshes) % 250}`;
+    const net = loopbackNet();
     const application = await startApplication();
     mkdirSync(join(folder, 'resources'));
     const endpoints = { http: portOf(application.http), echo: portOf(application.echo) };

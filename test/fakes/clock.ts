@@ -40,6 +40,11 @@ export class FakeClock implements Clock {
     return dues.length === 0 ? undefined : Math.min(...dues);
   }
 
+  /** Whether something is due in exactly so many milliseconds. */
+  waits(milliseconds: number): boolean {
+    return [...this.#pending].some(({ due }) => due === this.#now + milliseconds);
+  }
+
   /** Moves time on by `milliseconds`, calling what falls due in order. */
   advance(milliseconds: number): void {
     const end = this.#now + milliseconds;

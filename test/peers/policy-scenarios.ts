@@ -103,6 +103,8 @@ function rulesOf(words: Words): fc.Arbitrary<RuleDocument> {
     'connection.sni': SNIS,
     'request.headers[X-Team]': TEAMS,
     'request.headers[x-empty]': ['*', 'x'],
+    'request.headers[User-Agent]': TEAMS,
+    'request.headers[cookie]': TEAMS,
     'request.headers[host]': ['a.example', 'a*', '*', 'A.example'],
     'request.headers[:method]': METHODS,
     'request.headers[:path]': ['/a', '/a*', '*q', '/a/b?q=/a', '*'],
@@ -192,7 +194,9 @@ export function calls(words: Words): fc.Arbitrary<Call> {
       host: fc.constantFrom('a.example', 'A.EXAMPLE', 'b.test', 'a.example:8080', 'c.example'),
       headers: fc.record(
         {
-          'X-Team': fc.constantFrom('blue', 'red', '', 'blue,red', 'Blue'),
+          'X-Team': fc.constantFrom('blue', 'red', '', 'blue,red', 'Blue', ['blue', 'red'], ['', 'red', 'x']),
+          'user-agent': fc.constantFrom('red', ['blue', 'red']),
+          cookie: fc.constantFrom('red', 'blue'),
           'x-empty': fc.constantFrom('', 'x'),
           'x-forwarded-for': fc.constantFrom('10.1.2.3', '10.9.9.9', '2001:db8::1'),
         },

@@ -6,11 +6,11 @@ import { createServer, type AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { needTool } from '../fakes/external-tool.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
+import { loopbackNet } from '../fakes/loopback-net.ts';
 import { PROJECT } from '../structure/sources.ts';
 import { requireGrpcurl } from './grpcurl.ts';
 
-/** Loopback addresses that no other test process has. */
-const NET = `127.${203 + (process.pid % 50)}.${(process.pid >> 6) % 250}`;
+const NET = loopbackNet();
 
 /** A port that is free now. The README's own may be taken on the machine that tests. */
 async function freePort(): Promise<number> {

@@ -16,7 +16,8 @@ import { extensionRequest, makeCsr, makeCsrPem } from '../fakes/csr-maker.ts';
 import { failureOf } from '../fakes/failure.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
 import { mutationsOf } from '../fakes/mutations.ts';
-import { openssl, requireOpenssl } from '../fakes/openssl.ts';
+import { needTool } from '../fakes/external-tool.ts';
+import { openssl } from '../fakes/openssl.ts';
 
 const rsaSpki = (modulus: Buffer, exponent: number): Buffer =>
   der.sequence(
@@ -95,7 +96,7 @@ describe('a certification request', () => {
   }
 
   it('is read alike when openssl wrote it', function () {
-    requireOpenssl(this);
+    needTool(this, 'openssl');
     const folder = temporaryFolder(this);
     for (const args of [['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'], ['rsa'], ['ed25519']]) {
       const key = join(folder, 'key.pem');
@@ -118,7 +119,7 @@ describe('a certification request', () => {
   });
 
   it('made by our own maker is one that openssl accepts, so that what is refused below is refused for its own fault', function () {
-    requireOpenssl(this);
+    needTool(this, 'openssl');
     const file = join(temporaryFolder(this), 'csr.der');
     writeFileSync(file, good);
     const { ok, output } = openssl(['req', '-inform', 'DER', '-in', file, '-verify', '-noout']);

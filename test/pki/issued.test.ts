@@ -23,7 +23,8 @@ import { ecKeys, extension, makeCa, type MadeCertificate, nameOf, spkiOf } from 
 import { makeCsr } from '../fakes/csr-maker.ts';
 import { failureOf } from '../fakes/failure.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
-import { openssl, requireOpenssl } from '../fakes/openssl.ts';
+import { needTool } from '../fakes/external-tool.ts';
+import { openssl } from '../fakes/openssl.ts';
 
 const NOW = Date.parse('2026-06-01T12:00:00.700Z');
 const IDENTITY = SpiffeId.parse('spiffe://cluster.local/ns/shop/sa/catalog');
@@ -112,7 +113,7 @@ describe('an issued certificate', () => {
         const verified = verifySvid([leaf], { trustDomain: IDENTITY.trustDomain, roots: [authority.der] }, NOW);
         assert.ok(verified.identity.equals(IDENTITY));
 
-        requireOpenssl(this);
+        needTool(this, 'openssl');
         const { ok, output } = judgeByOpenssl(temporaryFolder(this), authority, leaf);
         assert.ok(ok, output);
       });

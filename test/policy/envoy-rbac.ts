@@ -15,7 +15,7 @@ export interface EnvoyFacts {
   readonly destinationPort: number;
   readonly serverName: string;
   /** Pseudo-headers included, by lower-case name. */
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string | readonly string[]>>;
   /** Without the query. */
   readonly path: string;
   /** By filter name. */
@@ -87,7 +87,7 @@ function matches(node: Node, facts: EnvoyFacts): boolean {
     case 'header': {
       const header = facts.headers[String(value['name']).toLowerCase()];
       if (value['presentMatch'] === true) return header !== undefined;
-      return header !== undefined && text(value['stringMatch'] as Node, header);
+      return header !== undefined && [header].flat().some((line) => text(value['stringMatch'] as Node, line));
     }
     case 'urlPath':
       return text(value['path'] as Node, facts.path);

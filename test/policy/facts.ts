@@ -22,7 +22,7 @@ export function connection(given: Partial<ConnectionFacts> & { principal?: strin
 }
 
 export function request(
-  given: Partial<Omit<RequestFacts, 'header'>> & { headers?: Record<string, string> } = {},
+  given: Partial<Omit<RequestFacts, 'header'>> & { headers?: Record<string, string | string[]> } = {},
 ): RequestFacts {
   const { headers = {}, ...facts } = given;
   return { method: 'GET', path: '/', host: 'catalog.shop', header: (name) => headers[name], ...facts };

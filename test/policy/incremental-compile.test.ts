@@ -72,6 +72,7 @@ describe('compiling a change', () => {
   for (const protocol of ['http', 'tcp'] as const) {
     it(`comes to what compiling from scratch does, change after change (${protocol})`, () => {
       const scope = { ...SCOPE, protocol };
+      let asks = 0;
       fc.assert(
         fc.property(fc.array(policies, { minLength: 2, maxLength: 6 }), words, aims, (steps, unaimed, aim) => {
           let current = new Map<string, AuthorizationPolicy>();
@@ -95,6 +96,10 @@ describe('compiling a change', () => {
             const [a, b] = [compiled.forConnection(of), fresh.forConnection(of)];
             assert.deepEqual(a.decide(asked), b.decide(asked));
             assert.deepEqual(a.constant, b.constant);
+            assert.deepEqual([a.asks, a.judged, a.judge(asked)], [b.asks, b.judged, b.judge(asked)]);
+            assert.deepEqual(a.toAsk(asked), b.toAsk(asked));
+            assert.deepEqual(a.toAsk(undefined), b.toAsk(undefined));
+            asks += a.toAsk(asked).length;
             assert.deepEqual(
               a.shadow(protocol === 'tcp' ? undefined : asked),
               b.shadow(protocol === 'tcp' ? undefined : asked),
@@ -109,6 +114,7 @@ describe('compiling a change', () => {
         }),
         { numRuns: 500 },
       );
+      assert.ok(asks > 25, `only ${asks} providers were to be asked`);
     });
   }
 

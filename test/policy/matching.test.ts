@@ -19,6 +19,7 @@ const path = (text: string): Call => ({ request: { path: text } });
 const host = (text: string): Call => ({ request: { host: text } });
 const method = (text: string): Call => ({ request: { method: text } });
 const header = (value: string): Call => ({ request: { headers: { 'x-a': value } } });
+const lines = (...values: string[]): Call => ({ request: { headers: { 'x-a': values, accept: values } } });
 const claims = (given: Record<string, unknown>): Call => ({ request: { jwt: { claims: given } } });
 const source = (text: string): Call => ({ connection: { sourceIp: address(text) } });
 const remote = (text: string): Call => ({ connection: { remoteIp: address(text) } });
@@ -29,6 +30,24 @@ const NOBODY: Call = {};
 
 /** The fields and keys of an AuthorizationPolicy, and how Istio compares each. */
 const ROWS: readonly Row[] = [
+  [
+    'any line of a repeated header',
+    when('request.headers[x-a]', { values: ['red', 'b*'] }),
+    [lines('x', 'red'), lines('blue', 'x')],
+    [lines('x', 'y'), lines('x,red', 'y')],
+  ],
+  [
+    'no line of a repeated header, where none may',
+    when('request.headers[x-a]', { notValues: ['red'] }),
+    [lines('x', 'y'), NOBODY],
+    [lines('red', 'x'), lines('x', 'red')],
+  ],
+  [
+    'all lines of a header together that Envoy joins',
+    when('request.headers[Accept]', { values: ['x,red'] }),
+    [lines('x', 'red')],
+    [lines('red', 'x'), lines('x,red', 'y')],
+  ],
   [
     'principals, exactly',
     from({ principals: [FRONT] }),

@@ -28,21 +28,27 @@ export interface NaiveWorld {
   readonly protocol: 'http' | 'tcp';
 }
 
+export interface NaiveVerdict {
+  readonly allow: boolean;
+  /** Of the rule that decided. */
+  readonly id: string | undefined;
+  /** The providers to ask, and the first rule of each that matched. */
+  readonly asks: readonly (readonly [provider: string, id: string])[];
+  /** What follows once all of them have agreed. */
+  readonly judged: { readonly allow: boolean; readonly id: string | undefined };
+}
+
 /** Whether it is allowed, and the id of the rule that decided. */
-export function naiveVerdict(
-  policies: readonly NaivePolicy[],
-  world: NaiveWorld,
-  facts: DrawnFacts,
-): { allow: boolean; id: string | undefined } {
+export function naiveVerdict(policies: readonly NaivePolicy[], world: NaiveWorld, facts: DrawnFacts): NaiveVerdict {
   const applying = policies.filter(
     ({ metadata, spec }) =>
       (metadata.namespace === world.namespace || metadata.namespace === world.rootNamespace) &&
       Object.entries(spec.selector?.matchLabels ?? {}).every(([key, value]) => world.labels[key] === value),
   );
   const enforced = applying.filter(({ metadata }) => metadata.annotations?.['istio.io/dry-run'] !== 'true');
-  const matching = (action: string): string[] =>
+  const matching = (action: string, provider?: string): string[] =>
     enforced
-      .filter(({ spec }) => spec.action === action)
+      .filter(({ spec }) => spec.action === action && spec.provider?.name === provider)
       .flatMap((policy) =>
         (policy.spec.rules ?? []).flatMap((rule, index) =>
           ruleMatches(rule, policy, world, facts)
@@ -51,13 +57,22 @@ export function naiveVerdict(
         ),
       )
       .sort();
-  const [custom] = matching('CUSTOM');
-  if (custom !== undefined) return { allow: false, id: custom };
-  const [deny] = matching('DENY');
-  if (deny !== undefined) return { allow: false, id: deny };
-  if (!enforced.some(({ spec }) => spec.action === 'ALLOW')) return { allow: true, id: undefined };
-  const [allow] = matching('ALLOW');
-  return { allow: allow !== undefined, id: allow };
+  const providers = [...new Set(enforced.flatMap(({ spec }) => spec.provider?.name ?? []))].sort();
+  const asks = providers.flatMap((provider) =>
+    matching('CUSTOM', provider)
+      .slice(0, 1)
+      .map((id) => [provider, id] as const),
+  );
+  const judge = (): NaiveVerdict['judged'] => {
+    const [deny] = matching('DENY');
+    if (deny !== undefined) return { allow: false, id: deny };
+    if (!enforced.some(({ spec }) => spec.action === 'ALLOW')) return { allow: true, id: undefined };
+    const [allow] = matching('ALLOW');
+    return { allow: allow !== undefined, id: allow };
+  };
+  const judged = judge();
+  const [asked] = asks;
+  return { ...(asked === undefined ? judged : { allow: false, id: asked[1] }), asks, judged };
 }
 
 const HTTP_FIELD = /^(not)?(methods|paths|hosts|requestPrincipals)$/i;
@@ -154,7 +169,7 @@ function fieldMatches(key: string, value: string, policy: NaivePolicy, world: Na
         .some((text) => text !== '' && like(value, text));
     case 'request.headers[x-team]': {
       const header = facts.headers['x-team'];
-      return header !== undefined && like(value, header);
+      return header !== undefined && [header].flat().some((line) => like(value, line));
     }
     default:
       throw new Error(`the naive evaluator does not know ${key}`);

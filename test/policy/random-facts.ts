@@ -21,8 +21,8 @@ export interface DrawnFacts {
   method: string;
   host: string;
   path: string;
-  /** By lower-case name, without pseudo-headers. */
-  headers: Record<string, string>;
+  /** By lower-case name, without pseudo-headers; several lines of one as a list. */
+  headers: Record<string, string | string[]>;
   claims: Record<string, unknown> | undefined;
 }
 
@@ -114,7 +114,7 @@ function unaimed(given: { written: readonly string[]; conditions: readonly Condi
     path: fc.constantFrom(...words.filter((text) => text.startsWith('/')), ...paths),
     headers: fc.dictionary(
       fc.constantFrom(...headers.filter((name) => !name.startsWith(':')), 'x-other'),
-      fc.oneof(word, fc.constant('')),
+      fc.oneof(word, fc.constant(''), fc.array(word, { minLength: 2, maxLength: 3 })),
       { maxKeys: 2 },
     ),
     claims: maybe(
@@ -123,6 +123,7 @@ function unaimed(given: { written: readonly string[]; conditions: readonly Condi
         sub: fc.oneof(word, fc.constant('')),
         aud: claim,
         azp: claim,
+        scope: fc.oneof(claim, fc.constantFrom('read write', 'x admin')),
         nested1: fc.record({ nested2: claim }),
       }),
     ),
@@ -190,7 +191,9 @@ function meet(facts: DrawnFacts, { attribute, values }: Condition, choice: numbe
       facts.path = value;
       return undefined;
     case 'request.headers':
-      if (!attribute.header.startsWith(':')) facts.headers[attribute.header] = value;
+      if (!attribute.header.startsWith(':')) {
+        facts.headers[attribute.header] = choice % 3 === 0 ? ['y', value] : value;
+      }
       return undefined;
     case 'request.auth.principal': {
       const slash = value.lastIndexOf('/');

@@ -95,29 +95,82 @@ const rules: fc.Arbitrary<NaiveRule> = fc.record(
   { requiredKeys: [] },
 );
 
-/** As an API server has them: a name is given once in a namespace. */
-export const policies: fc.Arbitrary<PolicyText[]> = fc.uniqueArray(
+/** What a CUSTOM rule may ask for: nothing of who calls, which is known only behind it. */
+const customSources = some(withNotForms({ ipBlocks: ips, remoteIpBlocks: ips }));
+const customRules: fc.Arbitrary<NaiveRule> = fc.record(
+  {
+    from: fc.array(fc.record({ source: customSources }), { minLength: 1, maxLength: 2 }),
+    to: fc.array(fc.record({ operation: operations }), { minLength: 1, maxLength: 2 }),
+    when: fc.array(fc.record({ key: fc.constant('request.headers[x-team]'), values: list('blue', 'b*') }), {
+      minLength: 1,
+      maxLength: 1,
+    }),
+  },
+  { requiredKeys: [] },
+);
+
+const specs = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      action: fc.constantFrom('ALLOW', 'ALLOW', 'DENY'),
+      rules: fc.array(rules, { minLength: 1, maxLength: 3 }),
+    }),
+  },
   fc.record({
+    action: fc.constant('CUSTOM'),
+    provider: fc.record({ name: fc.constantFrom('ext', 'opa') }),
+    rules: fc.array(customRules, { minLength: 1, maxLength: 2 }),
+  }),
+);
+
+const onePolicy: fc.Arbitrary<PolicyText> = fc
+  .record({
     apiVersion: fc.constant('security.istio.io/v1'),
     kind: fc.constant('AuthorizationPolicy'),
     metadata: fc.record({
       name: fc.constantFrom('a', 'b', 'c', 'a1'),
       namespace: fc.constantFrom('shop', 'shop', 'root', 'bank'),
-      annotations: fc.constantFrom({}, {}, {}, { 'istio.io/dry-run': 'true' }),
+      dryRun: fc.constantFrom(false, false, false, true),
     }),
-    spec: fc.record({
-      action: fc.constantFrom('ALLOW', 'ALLOW', 'DENY'),
-      selector: fc.constantFrom(
-        { matchLabels: {} },
-        { matchLabels: {} },
-        { matchLabels: { app: 'web' } },
-        { matchLabels: { app: 'db' } },
-      ),
-      rules: fc.array(rules, { minLength: 1, maxLength: 3 }),
+    selector: fc.constantFrom(
+      { matchLabels: {} },
+      { matchLabels: {} },
+      { matchLabels: { app: 'web' } },
+      { matchLabels: { app: 'db' } },
+    ),
+    spec: specs,
+  })
+  .map(({ metadata: { dryRun, ...metadata }, selector, spec, ...type }) => ({
+    ...type,
+    metadata: {
+      ...metadata,
+      annotations: dryRun && spec.action !== 'CUSTOM' ? { 'istio.io/dry-run': 'true' } : {},
+    },
+    spec: { ...spec, selector },
+  }));
+
+/** As an API server has them: a name is given once in a namespace. */
+export const policies: fc.Arbitrary<PolicyText[]> = fc.uniqueArray(onePolicy, {
+  maxLength: 5,
+  selector: ({ metadata: { namespace, name } }) => `${namespace}/${name}`,
+});
+
+/** Hundreds of policies, each for callers, paths and hosts of which only some have the same. */
+export const manyPolicies: fc.Arbitrary<PolicyText[]> = fc
+  .array(onePolicy, { minLength: 200, maxLength: 400, size: 'max' })
+  .map((drawn) =>
+    drawn.map((document, index) => {
+      const { metadata, spec } = document;
+      const own = JSON.stringify(spec)
+        .replaceAll('"/a/b"', `"/a/b${index % 40}"`)
+        .replaceAll('"/a/*"', `"/a/${'xy'.repeat(index % 4)}*"`)
+        .replaceAll('ns/shop/sa/web"', `ns/shop/sa/web-${index % 30}"`)
+        .replaceAll('"shop/web"', `"shop/web-${index % 30}"`)
+        .replaceAll('"a.example"', `"a${index % 40}.example"`);
+      return { ...document, metadata: { ...metadata, name: `p${index}` }, spec: JSON.parse(own) as PolicyText['spec'] };
     }),
-  }),
-  { maxLength: 5, selector: ({ metadata: { namespace, name } }) => `${namespace}/${name}` },
-);
+  );
 
 /** Facts of the words that the policies above are made of. */
 export const words = unaimedFacts([

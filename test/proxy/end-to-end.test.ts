@@ -2,9 +2,11 @@ import { strict as assert } from 'node:assert';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { eventually } from '../fakes/eventually.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
+import { loopbackNet } from '../fakes/loopback-net.ts';
 import { RunningCa } from '../fakes/running-ca.ts';
 import { httpCall } from './http-call.ts';
 import { RunningProxy } from './running-proxy.ts';
@@ -14,14 +16,14 @@ const FRONT = 'spiffe://cluster.local/ns/shop/sa/front';
 
 const HOST = 'catalog.shop.svc.cluster.local';
 
-/** Loopback addresses that no other test process has. */
-const NET = `127.${100 + (process.pid % 100)}.${(process.pid >> 7) % 250}`;
+const NET = loopbackNet();
 
-const RESOURCES = `
+/** @param port the application's, which is the port of the WorkloadEntry as well */
+const resources = (port: number): string => `
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: { name: catalog, namespace: shop }
-spec: { address: ${NET}.2, ports: { http: 8080 }, labels: { app: catalog, version: v1 }, serviceAccount: catalog }
+spec: { address: ${NET}.2, ports: { http: ${port} }, labels: { app: catalog, version: v1 }, serviceAccount: catalog }
 ---
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
@@ -35,7 +37,7 @@ spec:
   hosts: [catalog.shop.svc.cluster.local]
   location: MESH_INTERNAL
   resolution: STATIC
-  ports: [{ name: http, number: 80, protocol: HTTP, targetPort: 8080 }]
+  ports: [{ name: http, number: 80, protocol: HTTP, targetPort: ${port} }]
   workloadSelector: { labels: { app: catalog } }
 `;
 
@@ -59,21 +61,21 @@ describe('the sidecar as a process, beside the CA', function () {
   this.timeout(60_000);
   let ca: RunningCa;
   let application: Server;
+  let port: number;
   let seen: IncomingMessage[];
   const proxies: RunningProxy[] = [];
 
   before(async function () {
     const folder = temporaryFolder(this);
     ca = await RunningCa.start(folder);
-    writeFileSync(join(folder, 'resources/shop.yaml'), RESOURCES);
     application = createServer((incoming, answer) => {
       seen.push(incoming);
       answer.end('books');
     });
-    application.listen(8080, '127.0.0.1');
-    await Promise.race([once(application, 'listening'), once(application, 'error')]);
-    // The port of the application is that of the WorkloadEntry; where something else has it, nothing can be tested.
-    if (!application.listening) this.skip();
+    application.listen(0, '127.0.0.1');
+    await once(application, 'listening');
+    ({ port } = application.address() as AddressInfo);
+    writeFileSync(join(folder, 'resources/shop.yaml'), resources(port));
   });
 
   beforeEach(() => (seen = []));
@@ -139,7 +141,7 @@ describe('the sidecar as a process, beside the CA', function () {
 
   it('lets no plaintext in once the mode is STRICT (invariant 4)', async () => {
     const direct = (): Promise<number> =>
-      httpCall(`${NET}.2`, 8080, { headers: { host: HOST } }).then(
+      httpCall(`${NET}.2`, port, { headers: { host: HOST } }).then(
         ({ status }) => status,
         () => 0,
       );
@@ -154,13 +156,13 @@ describe('the sidecar as a process, beside the CA', function () {
   });
 
   it('answers /drain and /quitquitquit to POST alone, and to no web page (invariant 6)', async () => {
-    const port = 15_020;
+    const status = 15_020;
     for (const path of ['/drain', '/quitquitquit']) {
-      assert.equal((await httpCall(`${NET}.2`, port, { path })).status, 405);
+      assert.equal((await httpCall(`${NET}.2`, status, { path })).status, 405);
       const page = { origin: 'http://example.org' };
-      assert.equal((await httpCall(`${NET}.2`, port, { path, method: 'POST', headers: page })).status, 403);
+      assert.equal((await httpCall(`${NET}.2`, status, { path, method: 'POST', headers: page })).status, 403);
       const rebound = { host: 'example.org' };
-      assert.equal((await httpCall(`${NET}.2`, port, { path, method: 'POST', headers: rebound })).status, 403);
+      assert.equal((await httpCall(`${NET}.2`, status, { path, method: 'POST', headers: rebound })).status, 403);
     }
     assert.equal((await httpCall(`${NET}.2`, 15_021, { path: '/healthz/ready' })).status, 200);
   });

@@ -5,7 +5,7 @@ import { decodePem } from '../../src/pki/pem.ts';
 import { compilePolicies } from '../../src/policy/compile-policies.ts';
 import { parseAuthorizationPolicy } from '../../src/policy/parse-authorization-policy.ts';
 import { parseRequestAuthentication } from '../../src/policy/parse-request-authentication.ts';
-import { tokenRulesFor, type TokenRule } from '../../src/policy/request-authentication.ts';
+import { tokenRulesFor, type AppliedTokenRule } from '../../src/policy/request-authentication.ts';
 import { DEFAULT_MESH, type MeshConfig } from '../../src/resources/mesh.ts';
 import type {
   AddressBook,
@@ -159,7 +159,7 @@ export function sidecarConfig(fields: ConfigFields): SidecarConfig {
   };
 }
 
-function tokenRules(name: string, own: Workload, spec: object): readonly TokenRule[] {
+function tokenRules(name: string, own: Workload, spec: object): readonly AppliedTokenRule[] {
   const { policy, issues } = parseRequestAuthentication({
     value: {
       apiVersion: 'security.istio.io/v1',

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { createClock } from '../../src/core/clock.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
 import { DecisionLog } from '../../proxy/decisions/decision-log.ts';
 import type { SidecarConfig } from '../../proxy/agent/sidecar-config.ts';
@@ -8,14 +7,8 @@ import type { Lookup } from '../../proxy/outbound/lookup-cache.ts';
 import { AccessLog } from '../../proxy/report/access-log.ts';
 import { Sidecar } from '../../proxy/sidecar.ts';
 import { RecordingLogger } from '../fakes/logger.ts';
+import { realClock } from '../fakes/real-clock.ts';
 import { TestBook, TestConfig, TestIdentitySource } from './sidecar-world.ts';
-
-export const realClock = createClock({
-  now: () => Date.now(),
-  elapsed: () => performance.now(),
-  setTimeout,
-  clearTimeout: (handle) => clearTimeout(handle),
-});
 
 export interface TestSidecarOptions {
   readonly config: SidecarConfig | undefined;

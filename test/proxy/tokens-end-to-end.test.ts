@@ -4,15 +4,16 @@ import { writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { findDecisions } from '../../src/cli/find-decisions.ts';
 import { eventually } from '../fakes/eventually.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
+import { loopbackNet } from '../fakes/loopback-net.ts';
 import { RunningCa } from '../fakes/running-ca.ts';
 import { signToken, testKey, type TestKey } from '../fakes/tokens.ts';
 import { httpCall, type HttpAnswer } from './http-call.ts';
 import { RunningProxy } from './running-proxy.ts';
 
-/** Loopback addresses that no other test process has. */
-const NET = `127.${201 + (process.pid % 50)}.${(process.pid >> 6) % 250}`;
+const NET = loopbackNet();
 
 describe('tokens of requests, with CA, sidecar and an issuer', function () {
   this.timeout(90_000);
@@ -115,6 +116,21 @@ spec:
     const answers = await Promise.all(Array.from({ length: 30 }, () => call(unknown)));
     assert.ok(answers.every(({ status, body }) => status === 401 && body.startsWith("Jwks doesn't have key")));
     assert.ok(readings - before <= 4, `${readings - before} readings`);
+  });
+
+  it('are explained where they were refused, by the RequestAuthentication that did', async () => {
+    const refused = await call(token(testKey('issuer'), { exp: 1 }));
+    const id = String(refused.headers['x-request-id']);
+    assert.equal(refused.status, 401);
+    const logged = 'Jwt is expired, by RequestAuthentication shop/tokens (issuer ';
+    await eventually(() =>
+      JSON.stringify(proxy.access.filter((line) => JSON.stringify(line).includes(id))).includes(logged),
+    );
+    const { found } = await findDecisions(id, { folder: ca.folder });
+    assert.deepEqual(
+      found.map(({ decision: { verdict } }) => [verdict.allow, verdict.decidedBy, verdict.details]),
+      [[false, 'token', 'jwt_authn_access_denied{Jwt_is_expired}']],
+    );
   });
 
   it('stand in no log (invariant 2)', async () => {

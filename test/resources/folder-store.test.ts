@@ -2,21 +2,14 @@ import { strict as assert } from 'node:assert';
 import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { createClock } from '../../src/core/clock.ts';
 import type { Issue } from '../../src/core/issue.ts';
 import { FolderStore, type FolderStoreOptions } from '../../src/resources/folder-store.ts';
 import type { ResourceChange, ResourceSnapshot } from '../../src/resources/resource-store.ts';
 import { FakeClock } from '../fakes/clock.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
 import { RecordingLogger } from '../fakes/logger.ts';
+import { realClock } from '../fakes/real-clock.ts';
 import { policy } from './yaml-resource.ts';
-
-const clock = createClock({
-  now: () => Date.now(),
-  elapsed: () => performance.now(),
-  setTimeout: (call, delay) => setTimeout(call, delay),
-  clearTimeout: (handle) => clearTimeout(handle),
-});
 
 const names = (snapshot: ResourceSnapshot): string[] => snapshot.all.map(({ name }) => name);
 const pathOf = (snapshot: ResourceSnapshot, name: string, namespace = 'shop'): string | undefined =>
@@ -37,7 +30,7 @@ describe('a folder of resources', () => {
 
   const write = (name: string, text: string): void => writeFileSync(join(folder, name), text);
   const start = async (options: Partial<FolderStoreOptions> = {}): Promise<FolderStore> => {
-    const store = await FolderStore.open({ folder, clock, logger, ...options });
+    const store = await FolderStore.open({ folder, clock: realClock, logger, ...options });
     open.push(store);
     return store;
   };

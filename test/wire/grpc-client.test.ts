@@ -12,7 +12,7 @@ import { IstioCertificateService } from '../../src/wire/services.ts';
 import { createTestAuthority } from './certificates.ts';
 import type { Harness } from './grpc-harness.ts';
 import { startHarness } from './grpc-harness.ts';
-import { REAL_CLOCK } from './real-clock.ts';
+import { realClock } from '../fakes/real-clock.ts';
 
 const { createCertificate } = IstioCertificateService.method;
 
@@ -87,7 +87,7 @@ describe('a gRPC channel', () => {
     const channel = openChannel({
       address: `127.0.0.1:${port}`,
       tls: { roots: harness.authority.root },
-      clock: REAL_CLOCK,
+      clock: realClock,
     });
     const call = assert.rejects(channel.unary(createCertificate, {}, { timeout: 5_000 }));
     const [socket] = (await once(silent, 'connection')) as [Socket];
@@ -116,9 +116,9 @@ describe('a gRPC channel', () => {
 
   it('opens nothing without a root or with an address that is none', () => {
     const open = (address: string, roots = harness.authority.root): unknown =>
-      openChannel({ address, clock: REAL_CLOCK, tls: { roots } });
+      openChannel({ address, clock: realClock, tls: { roots } });
     assert.throws(() => open('localhost:15012', ''), { code: 'tls_credentials_invalid' });
-    assert.throws(() => openChannel({ address: 'localhost:1', clock: REAL_CLOCK }), {
+    assert.throws(() => openChannel({ address: 'localhost:1', clock: realClock }), {
       code: 'tls_credentials_invalid',
     });
     for (const bad of [

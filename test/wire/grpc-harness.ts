@@ -8,7 +8,7 @@ import { listenTls } from '../../src/wire/tls-listener.ts';
 import { RecordingLogger } from '../fakes/logger.ts';
 import type { TestAuthority } from './certificates.ts';
 import { createTestAuthority } from './certificates.ts';
-import { REAL_CLOCK } from './real-clock.ts';
+import { realClock } from '../fakes/real-clock.ts';
 
 /** A server on loopback with a throw-away authority, and channels to it; closed after the test. */
 export interface Harness {
@@ -32,7 +32,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const { chain, key } = await authority.issue({ dns: ['localhost', 'sealwright-ca.test'], ip: ['127.0.0.1'] });
   const logger = new RecordingLogger();
   const refused: RefusedConnection[] = [];
-  const server = new GrpcServer({ services: options.services, clock: REAL_CLOCK, logger, ...options.server });
+  const server = new GrpcServer({ services: options.services, clock: realClock, logger, ...options.server });
   const listener = await listenTls({
     server,
     host: '127.0.0.1',
@@ -49,7 +49,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     logger,
     refused,
     channel: ({ address = listener.address, ...tls } = {}) => {
-      const channel = openChannel({ address, clock: REAL_CLOCK, tls: { roots: authority.root, ...tls } });
+      const channel = openChannel({ address, clock: realClock, tls: { roots: authority.root, ...tls } });
       channels.push(channel);
       return channel;
     },

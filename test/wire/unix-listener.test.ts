@@ -12,7 +12,7 @@ import { IstioCertificateService } from '../../src/wire/services.ts';
 import { listenUnix } from '../../src/wire/unix-listener.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
 import { RecordingLogger } from '../fakes/logger.ts';
-import { REAL_CLOCK } from './real-clock.ts';
+import { realClock } from '../fakes/real-clock.ts';
 
 describe('the Unix listener', () => {
   let peers: ServerPeer[];
@@ -27,13 +27,13 @@ describe('the Unix listener', () => {
         return { certChain: ['x'] };
       },
     });
-    server = new GrpcServer({ services: [ca], clock: REAL_CLOCK, logger: new RecordingLogger() });
+    server = new GrpcServer({ services: [ca], clock: realClock, logger: new RecordingLogger() });
     path = join(temporaryFolder(this), 'api.sock');
   });
   afterEach(() => server.stop(0));
 
   const call = async (): Promise<void> => {
-    const channel = openChannel({ address: `unix:${path}`, clock: REAL_CLOCK });
+    const channel = openChannel({ address: `unix:${path}`, clock: realClock });
     await channel.unary(IstioCertificateService.method.createCertificate, {});
     channel.close();
   };

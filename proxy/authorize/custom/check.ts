@@ -54,6 +54,8 @@ export interface Failed {
   readonly kind: 'failed';
   /** For the log. */
   readonly reason: string;
+  /** Set where it did answer, with what cannot be read: `failOpen` is for providers that are away, and not for these. */
+  readonly answered?: true | undefined;
 }
 
 /** A check under way. */

@@ -2,13 +2,14 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../../../src/core/clock.ts';
 import type { Logger } from '../../../src/core/logger.ts';
 import type { CustomMatch } from '../../../src/policy/connection-decision.ts';
+import { refusedByProvider } from '../../../src/policy/verdict.ts';
 import type { SidecarConfig } from '../../agent/sidecar-config.ts';
 import { ANSWERS, prepareAnswer, type PreparedAnswer } from '../../http1/answers.ts';
 import type { PeekedBody, PeekExtent, WaitingClient } from '../../http1/waiting-client.ts';
 import type { Denied } from '../../inbound/connection-authorizer.ts';
 import type { AskedConnection, AskedRequest, CustomStep, StepOutcome } from '../steps.ts';
 import { PASSED } from '../steps.ts';
-import type { Changes, Check, CheckAnswer, CheckClient, PendingCheck } from './check.ts';
+import type { Changes, Check, CheckAnswer, CheckClient, Failed, PendingCheck } from './check.ts';
 import type { CheckMetrics } from './check-metrics.ts';
 import { passedWith } from './apply-changes.ts';
 import type { AuthorizationProvider, RouteFinder } from './find-provider.ts';
@@ -35,15 +36,21 @@ const LOG_INTERVAL = 10_000;
 const DENIED = 'ext_authz_denied';
 const ERROR = 'ext_authz_error';
 const FLAGS = 'UAEX';
+const REFUSED = Object.freeze({ details: DENIED, why: 'refused' });
 
 const TOO_LARGE: Denied = refused(ANSWERS.tooLarge, '-', 'request_payload_too_large');
 const TOO_SLOW: Denied = refused(ANSWERS.timeout, '-', 'request_body_timeout');
 /** The client has left: nobody reads what is said here. */
 const GONE: Denied = Object.freeze({ allowed: false, flags: 'DC', detail: 'downstream_remote_disconnect' });
 
-interface AskedProvider {
+interface KnownProvider {
   readonly provider: AuthorizationProvider;
   readonly client: CheckClient;
+}
+
+/** One provider of a question, and by which rule it is asked. */
+interface AskedProvider extends KnownProvider {
+  readonly match: CustomMatch;
 }
 
 /** Asks the external authorization providers of the mesh settings. Close it when nothing is asked any more. */
@@ -59,7 +66,7 @@ class Providers implements ProviderStep {
   readonly #options: CustomStepOptions;
   readonly #failures = new Map<string, number>();
   #mesh: SidecarConfig['mesh'] | undefined;
-  #byName: ReadonlyMap<string, AskedProvider> = new Map();
+  #byName: ReadonlyMap<string, KnownProvider> = new Map();
   #pending = 0;
   #bodyBytes = 0;
 
@@ -98,14 +105,15 @@ class Providers implements ProviderStep {
   #find(config: SidecarConfig, matches: readonly CustomMatch[]): readonly AskedProvider[] | Denied {
     if (this.#mesh !== config.mesh) this.#adopt(config.mesh);
     const found: AskedProvider[] = [];
-    for (const { provider: name, refusal } of matches) {
+    for (const match of matches) {
+      const { provider: name, refusal } = match;
       const known = this.#byName.get(name);
       if (known === undefined) {
         this.#options.metrics.count(name, 'error', 0);
         this.#complain(name, 'it is no authorization provider of the mesh settings');
-        return { allowed: false, detail: refusal.details };
+        return { allowed: false, detail: refusal.details, decided: refusal };
       }
-      found.push(known);
+      found.push({ ...known, match });
     }
     return found;
   }
@@ -115,7 +123,7 @@ class Providers implements ProviderStep {
     this.#mesh = mesh;
     const before = this.#byName;
     const { router, clock } = this.#options;
-    const asked = mesh.extensionProviders.flatMap((provider): AskedProvider[] => {
+    const asked = mesh.extensionProviders.flatMap((provider): KnownProvider[] => {
       if (provider.kind === 'other') return [];
       const known = before.get(provider.name);
       if (known !== undefined && isDeepStrictEqual(known.provider, provider)) return [known];
@@ -132,7 +140,7 @@ class Providers implements ProviderStep {
   #withBody({ request, client, providers, extent }: BodyQuestion): Promise<StepOutcome> {
     const { maxBytes } = extent;
     if (this.#bodyBytes + maxBytes > MAX_BODY_BYTES) {
-      return Promise.resolve(this.#allFailed(providers, 'too many bodies are being read'));
+      return Promise.resolve(this.#tooManyBodies(providers));
     }
     this.#bodyBytes += maxBytes;
     return this.#read(client, extent)
@@ -185,7 +193,7 @@ class Providers implements ProviderStep {
   }
 
   #askOne(
-    { provider, client }: AskedProvider,
+    { provider, client, match }: AskedProvider,
     question: Question,
     done: (outcome: Changes | Denied) => void,
   ): PendingCheck {
@@ -200,11 +208,15 @@ class Providers implements ProviderStep {
       timer.cancel();
       const duration = clock.elapsed() - started;
       if (answer.kind === 'failed') {
-        done(this.#failed(provider, answer.reason, duration));
+        done(this.#failed({ provider, match }, answer, duration));
         return;
       }
       metrics.count(name, answer.kind === 'agreed' ? 'ok' : 'denied', duration);
-      done(answer.kind === 'agreed' ? answer.changes : refused(answer.answer, FLAGS, DENIED));
+      done(
+        answer.kind === 'agreed'
+          ? answer.changes
+          : { ...refused(answer.answer, FLAGS, DENIED), decided: refusedByProvider(match, REFUSED) },
+      );
     };
     this.#pending += 1;
     const timer = clock.after(provider.timeout, () => {
@@ -229,16 +241,25 @@ class Providers implements ProviderStep {
     };
   }
 
-  #failed(provider: AuthorizationProvider, reason: string, duration: number): Changes | Denied {
-    const { name, failOpen } = provider;
+  #failed(
+    { provider, match }: Pick<AskedProvider, 'provider' | 'match'>,
+    { reason, answered }: Pick<Failed, 'reason' | 'answered'>,
+    duration: number,
+  ): Changes | Denied {
+    const { name } = provider;
+    const failOpen = provider.failOpen && answered !== true;
     this.#options.metrics.count(name, failOpen ? 'failure_mode_allowed' : 'error', duration);
     this.#complain(name, reason);
-    return failOpen ? NO_CHANGES : errorAnswer(provider);
+    if (failOpen) return NO_CHANGES;
+    const why = `did not answer: ${reason}`;
+    return { ...errorAnswer(provider), decided: refusedByProvider(match, { details: ERROR, why }) };
   }
 
-  #allFailed(providers: readonly AskedProvider[], reason: string): StepOutcome {
-    const outcomes = providers.map(({ provider }) => this.#failed(provider, reason, 0));
-    return outcomes.find((outcome) => 'allowed' in outcome) ?? PASSED;
+  /** Refused also with `failOpen`: clients fill our memory with bodies, and no provider is away. */
+  #tooManyBodies(providers: readonly AskedProvider[]): StepOutcome {
+    const reason = 'too many bodies are being read';
+    const denials = providers.map((asked) => this.#failed(asked, { reason, answered: true }, 0));
+    return denials.find((outcome) => 'allowed' in outcome) ?? PASSED;
   }
 
   /** Once in a while: a provider that is down fails for every request. */

@@ -4,7 +4,12 @@ import {
   type CheckResponse,
   type HeaderValueOption,
 } from '../../../src/wire/services.ts';
-import { createSocketChannel, type SocketCall, type SocketChannel } from '../../../src/wire/socket-channel.ts';
+import {
+  createSocketChannel,
+  type CallFailure,
+  type SocketCall,
+  type SocketChannel,
+} from '../../../src/wire/socket-channel.ts';
 import type { Clock } from '../../../src/core/clock.ts';
 import type { Cluster } from '../../outbound/cluster.ts';
 import { connectOpaque } from '../../outbound/connect-opaque.ts';
@@ -70,7 +75,7 @@ export function createGrpcCheckClient({ provider, router, clock }: GrpcCheckClie
         }
         const request = checkRequestOf(check, provider.body?.asBytes === true);
         call = channelTo(endpoint).unary(Authorization.method.check, request, (outcome) => {
-          done('failure' in outcome ? { kind: 'failed', reason: outcome.failure } : answerOf(outcome.message));
+          done('failure' in outcome ? failedBy(outcome) : answerOf(outcome.message));
         });
       };
       findCluster(router, target, ask);
@@ -89,9 +94,13 @@ export function createGrpcCheckClient({ provider, router, clock }: GrpcCheckClie
   };
 }
 
+function failedBy({ failure, answered }: CallFailure): CheckAnswer {
+  return { kind: 'failed', reason: failure, answered };
+}
+
 function answerOf({ status, httpResponse }: CheckResponse): CheckAnswer {
   // An answer without a status has the code 0 in Envoy's eyes. Who agrees must say so (invariant 5).
-  if (status === undefined) return { kind: 'failed', reason: 'an answer without a status' };
+  if (status === undefined) return { kind: 'failed', reason: 'an answer without a status', answered: true };
   if (status.code !== 0) {
     const denied = httpResponse.case === 'deniedResponse' ? httpResponse.value : undefined;
     const answer = prepareDeniedAnswer({

@@ -54,11 +54,16 @@ export function createHttpCheckClient(provider: HttpProvider, router: RouteFinde
   };
 
   const read = (outcome: HttpOutcome): CheckAnswer => {
-    if ('failure' in outcome) return { kind: 'failed', reason: outcome.failure };
+    if ('failure' in outcome) {
+      const { status, failure } = outcome;
+      if (!refuses(status)) return { kind: 'failed', reason: failure };
+      // It has said no. What it says besides may be longer than we read, as whoever is refused may have a hand in it.
+      return { kind: 'refused', answer: prepareDeniedAnswer({ status, body: Buffer.alloc(0), fields: [] }) };
+    }
     const { head, body } = outcome;
     if (head.status >= 500) return { kind: 'failed', reason: `it answered ${head.status}` };
     const fields = answered(head);
-    if (head.status !== 200) {
+    if (refuses(head.status)) {
       const taken = fields.filter(([name]) => toDenied(name));
       return { kind: 'refused', answer: prepareDeniedAnswer({ status: head.status, body, fields: taken }) };
     }
@@ -107,6 +112,11 @@ export function createHttpCheckClient(provider: HttpProvider, router: RouteFinde
     // Its connections are the pools', which others use too.
     close: () => {},
   };
+}
+
+/** Any final status of three digits but 200, and but those by which a server says that it failed. */
+function refuses(status: number): boolean {
+  return status > 200 && status < 500;
 }
 
 /** The fields of an answer that do not end at this hop, names in lower case. */

@@ -8,8 +8,12 @@ import { checkResponse } from '../../http1/response-rules.ts';
 import type { UpstreamFailure, UpstreamPool, UpstreamWaiter } from '../../upstream/pool.ts';
 import type { UpstreamConnection, UpstreamUser } from '../../upstream/upstream-connection.ts';
 
-/** A whole answer. The head is valid during the call that brings it. */
-export type HttpOutcome = { readonly head: ResponseHead; readonly body: Buffer } | { readonly failure: string };
+/**
+ * A whole answer, whose head is valid during the call that brings it; or why there is none, with the status that had come
+ * by then, 0 if none had.
+ */
+export type HttpOutcome =
+  { readonly head: ResponseHead; readonly body: Buffer } | { readonly failure: string; readonly status: number };
 
 export interface HttpExchangeOptions {
   readonly method: string;
@@ -193,7 +197,7 @@ export class HttpExchange implements UpstreamWaiter, UpstreamUser, BodySink {
     if (this.#over) return;
     this.#over = true;
     this.#detach()?.discard(failure);
-    this.#options.done({ failure });
+    this.#options.done({ failure, status: this.#received ? this.#reader.head.status : 0 });
   }
 
   #detach(): UpstreamConnection | undefined {

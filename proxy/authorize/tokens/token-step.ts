@@ -1,5 +1,5 @@
 import type { Clock } from '../../../src/core/clock.ts';
-import type { TokenRule } from '../../../src/policy/request-authentication.ts';
+import type { AppliedTokenRule } from '../../../src/policy/request-authentication.ts';
 import { readJwkSet, type JwkSet } from '../../../src/token/jwks.ts';
 import type { TokenFault } from '../../../src/token/request-token.ts';
 import type { FieldNameSet } from '../../http1/field-names.ts';
@@ -14,7 +14,7 @@ import { TokenVerifier, type VerifiedToken } from './token-verifier.ts';
 
 /** Verifies the tokens of requests by the RequestAuthentications of the configuration in force. */
 export function createTokenStep(parts: { keys: KeySets; clock: Pick<Clock, 'now'> }): TokenStep {
-  const made = new WeakMap<readonly TokenRule[], TokenRules>();
+  const made = new WeakMap<readonly AppliedTokenRule[], TokenRules>();
   return {
     rulesOf: ({ tokenRules }: SidecarConfig) => {
       if (tokenRules.length === 0) return undefined;
@@ -43,7 +43,7 @@ interface CompiledTokenRule {
 }
 
 function createTokenRules(
-  written: readonly TokenRule[],
+  written: readonly AppliedTokenRule[],
   parts: { keys: KeySets; clock: Pick<Clock, 'now'> },
 ): TokenRules {
   // What only we may say is taken from every request, whether it has a token or not (invariant 6).
@@ -67,7 +67,10 @@ function createTokenRules(
 
   const conclude = (request: AskedRequest, outcomes: readonly TokenFault[]): StepOutcome => {
     const fault = overall(outcomes);
-    return fault === 'missing' && !required ? nothing : refuseToken(fault, request);
+    if (fault === 'missing' && !required) return nothing;
+    // Outcomes stand in the order of the rules.
+    const by = written.filter((rule, at) => (fault === 'missing' ? rule.required : outcomes[at] === fault));
+    return refuseToken(fault, request, by);
   };
 
   const ask = (

@@ -4,18 +4,51 @@ import type { ExplainedCall } from '../explain-call.ts';
 import type { FoundDecision } from '../find-decisions.ts';
 
 /** The answer for a person: what it is, what decided, and for every other policy the first thing that did not fit. */
-export function renderCall({ allowed, refusedByMtls, call, mtls, explanation, notes, places }: ExplainedCall): string {
-  const { verdict, policies } = explanation;
+export function renderCall(explained: ExplainedCall): string {
+  const { allowed, refusedByMtls, call, mtls, explanation, notes, places, asks, tokens } = explained;
+  const { policies } = explanation;
+  const missing = asks.find(({ known }) => !known);
+  const verdict = missing === undefined ? explanation.judged : explanation.verdict;
   const lines: string[] = [];
   const request = call['method'] === undefined ? '' : ` ${call['method']} ${call['path']}`;
   lines.push(`${call['from']} -> ${call['to']} port ${call['port']} (${call['protocol']})${request}`);
-  lines.push(`${allowed ? 'ALLOWED' : 'DENIED'}: ${refusedByMtls ?? verdict.reason}`);
+  lines.push(
+    `${allowed ? `ALLOWED${agreed(asks)}` : 'DENIED'}: ${refusedByMtls ?? refusedFor(missing) ?? verdict.reason}`,
+  );
   if (refusedByMtls === undefined && verdict.matched !== undefined)
     lines.push(...decision(verdict.matched, policies, places));
   const source = mtls.policy === undefined ? '' : ` by ${mtls.policy.namespace}/${mtls.policy.name}`;
   lines.push(`mTLS: ${mtls.mode} (${mtls.level}${source})`);
+  lines.push(...asks.map(askLine), ...tokens.map(tokenLine));
   lines.push(...notes.map((note) => `note: ${note}`), ...storyOf(explanation));
   return lines.map((line) => `${line}\n`).join('');
+}
+
+/** Nobody but a provider knows what it will say. */
+function agreed(asks: ExplainedCall['asks']): string {
+  const names = asks.map(({ provider }) => provider).join(' and ');
+  return asks.length === 0
+    ? ''
+    : ` if ${asks.length === 1 ? 'provider' : 'providers'} ${names} ${asks.length === 1 ? 'agrees' : 'agree'}`;
+}
+
+function refusedFor(missing: ExplainedCall['asks'][number] | undefined): string | undefined {
+  if (missing === undefined) return undefined;
+  return `${ruleName(missing.rule)} matched, and ${missing.provider} is no authorization provider of the mesh settings`;
+}
+
+function askLine({ provider, rule }: ExplainedCall['asks'][number]): string {
+  return `asks: provider ${provider}, by ${ruleName(rule)}`;
+}
+
+function ruleName({ policy, rule, action }: RuleReference): string {
+  return `rule ${rule} of ${action} policy ${policy.namespace}/${policy.name}`;
+}
+
+function tokenLine({ policy, issuer, audiences, places, required }: ExplainedCall['tokens'][number]): string {
+  const of = issuer === '' ? 'of any issuer' : `of ${issuer}`;
+  const audience = audiences.length === 0 ? '' : `, for ${audiences.join(' or ')}`;
+  return `token ${of}${audience}, ${required ? 'required' : 'if there is one'}, in ${places.join(' or ')}: ${policy}`;
 }
 
 /** Decisions that sidecars made, each with its time, its caller and its story. */

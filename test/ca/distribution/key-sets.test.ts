@@ -73,6 +73,13 @@ describe('the keys of issuers on the control stream', () => {
     sidecar.settle();
     assert.ok(sidecar.pushes > pushes);
     assert.deepEqual(contentOf(sidecar.held.get(NAME) ?? assert.fail()), { keySet: '{"keys":[]}', looks: 1 });
+    // Three may ask in a row: one that is answered, and lets go, has asked once.
+    for (const readings of [3, 4, 4]) {
+      sidecar.unsubscribe(keySet, `${NAME}${LOOK_AGAIN}`).subscribe(keySet, `${NAME}${LOOK_AGAIN}`);
+      await settle();
+      sidecar.settle();
+      assert.equal(fetched, readings);
+    }
     hub.distribution.close();
   });
 

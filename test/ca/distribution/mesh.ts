@@ -144,6 +144,11 @@ export class JoinedSidecar {
     return this.settle();
   }
 
+  unsubscribe(typeUrl: string, ...names: string[]): this {
+    this.#client.unsubscribe(typeUrl, names);
+    return this.settle();
+  }
+
   /** Moves messages until there are none. */
   settle(): this {
     while (this.#up.length + this.#down.length > 0) {

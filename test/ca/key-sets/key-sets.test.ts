@@ -118,6 +118,32 @@ describe('the keys of issuers that the CA reads', () => {
     assert.equal(asked.length, 5);
   });
 
+  it('are read once more where a sidecar asks during a reading, which may have come too early for it', async () => {
+    const early = Promise.withResolvers<string>();
+    answers.push(
+      () => early.promise,
+      () => Promise.resolve('{"keys":[{}]}'),
+    );
+    keep('a');
+    await settle();
+    sets.lookAgain('a');
+    early.resolve('{"keys":[]}');
+    await settle();
+    assert.equal(asked.length, 2);
+    assert.deepEqual([sets.get('a')?.text, sets.get('a')?.looks], ['{"keys":[{}]}', 1]);
+  });
+
+  it('are not read any more where no policy names them by the time that it is their turn', async () => {
+    const first = Promise.withResolvers<string>();
+    answers.push(...Array.from({ length: 16 }, () => () => first.promise));
+    const sixteen = Array.from({ length: 16 }, (_, index) => `set-${index}`);
+    keep(...sixteen, 'late');
+    keep(...sixteen);
+    first.resolve('{"keys":[]}');
+    await settle();
+    assert.equal(asked.length, 16);
+  });
+
   it('are never read twice at once, and not too many at once', async () => {
     const waiting: PromiseWithResolvers<string>[] = [];
     for (let index = 0; index < 40; index += 1) {

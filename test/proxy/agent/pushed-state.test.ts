@@ -228,6 +228,40 @@ describe('what the control stream pushed', () => {
       assert.deepEqual([applied.includes('p0'), applied.includes('one-more')], [false, true]);
     });
 
+    it('comes into force also where pushes go on all the time, each of them whole', async () => {
+      complete();
+      const at = (path: string): XdsResource[] =>
+        many.slice(0, 300).map((_, index) => deny(`p${index}`, [{ to: [{ operation: { paths: [path] } }] }]));
+      const pushes = [at('/a'), at('/b')];
+      const inForce = (): string => {
+        const values = config().policies.http.applied.flatMap(
+          ({ policy }) => policy.rules[0]?.to[0]?.[0]?.values ?? [],
+        );
+        return [...new Set(values)].join();
+      };
+      const seen: string[] = [];
+      for (let round = 0; round < 24; round += 1) {
+        good(authorizationPolicy, ...(pushes[round % 2] ?? []));
+        for (let turn = 0; turn < 2; turn += 1) await nextTurn();
+        if (inForce() !== seen.at(-1)) seen.push(inForce());
+      }
+      assert.ok(seen.length >= 3, `of 24 pushes came into force: ${seen.join(' ')}`);
+      assert.deepEqual([...new Set(seen)].sort(), ['', '/a', '/b']);
+    });
+
+    it('holds up nothing but policies: a mode is in force at once (invariant 4)', () => {
+      complete();
+      good(authorizationPolicy, ...many);
+      assert.equal(names(), 0);
+      good(
+        peerAuthentication,
+        pushedDocument({ kind: 'PeerAuthentication', name: 'strict', spec: { mtls: { mode: 'STRICT' } } }),
+      );
+      assert.equal(config().mtlsMode(8080), 'STRICT');
+      assert.equal(config().inbound[0]?.mode, 'STRICT');
+      assert.equal(names(), 0);
+    });
+
     it('compiles no further where they are gone again, or nobody wants them', async () => {
       const before = complete();
       good(authorizationPolicy, ...many);

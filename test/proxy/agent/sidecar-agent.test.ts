@@ -9,7 +9,7 @@ import { eventually } from '../../fakes/eventually.ts';
 import { temporaryFolder } from '../../fakes/folder.ts';
 import { RecordingLogger } from '../../fakes/logger.ts';
 import { RunningCa } from '../../fakes/running-ca.ts';
-import { REAL_CLOCK } from '../../wire/real-clock.ts';
+import { realClock } from '../../fakes/real-clock.ts';
 
 const workload = (name: string, ip: string, account = name): string => `
 apiVersion: networking.istio.io/v1
@@ -80,7 +80,7 @@ describe('the agent of a sidecar, with a real CA', function () {
       folder,
       keyInMemory: false,
       certificateLifetime: 86_400_000,
-      clock: REAL_CLOCK,
+      clock: realClock,
       random: () => 0.5,
       logger,
       retry: { initial: 20, max: 50 },

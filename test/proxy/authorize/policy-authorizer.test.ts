@@ -79,17 +79,21 @@ describe('authorization of connections and requests', () => {
           rules: [
             {
               to: [{ operation: { methods: ['POST'], hosts: ['catalog:8080'], ports: ['8080'] } }],
-              when: [{ key: 'request.headers[X-Team]', values: ['blue,red'] }],
+              when: [
+                { key: 'request.headers[X-Team]', values: ['red'] },
+                { key: 'request.headers[accept]', values: ['a,b'] },
+              ],
             },
           ],
         },
       }),
     );
-    const lines = ['POST / HTTP/1.1', 'Host: catalog:8080', 'x-team: blue', 'X-Team: red'];
+    const lines = ['POST / HTTP/1.1', 'Host: catalog:8080', 'Accept: a', 'x-team: blue', 'accept: b', 'X-Team: red'];
     assert.equal(decide(config, facts(), lines).allowed, true);
     assert.equal(decide(config, facts({ destinationPort: 9090 }), lines).allowed, false);
     assert.equal(decide(config, facts(), lines.with(1, 'Host: other')).allowed, false);
-    assert.equal(decide(config, facts(), lines.slice(0, 3)).allowed, false);
+    assert.equal(decide(config, facts(), lines.slice(0, 5)).allowed, false);
+    assert.equal(decide(config, facts(), lines.toSpliced(4, 1)).allowed, false);
   });
 
   it('asks the policies that are in force at each request, on the same connection', () => {

@@ -90,6 +90,18 @@ describe('the log of decisions', () => {
     assert.doesNotMatch(text.replaceAll('"wanted":["Bearer s3cret"]', ''), /s3cret|"other"/);
   });
 
+  it('keeps each line of a header that was sent several times', () => {
+    const policies = compiled({
+      action: 'DENY',
+      rules: [{ when: [{ key: 'request.headers[x-a]', values: ['red'] }] }],
+    });
+    note(policies, 'r1', request({ headers: { 'x-a': ['blue', 'red'] } }));
+    const [told] = log.find('r1');
+    assert.equal(told?.explanation?.verdict.allow, false);
+    assert.equal(told?.explanation?.policies[0]?.rules[0]?.held[0]?.got, 'blue,red');
+    assert.deepEqual(told?.notes, []);
+  });
+
   it('keeps claims that a rule asks for, and no others', () => {
     const policies = compiled({ rules: [{ when: [{ key: 'request.auth.claims[groups]', values: ['admin'] }] }] });
     note(policies, 'r1', request({ jwt: { claims: { iss: 'i', sub: 'person', groups: ['staff', 'admin'] } } }));
@@ -124,5 +136,30 @@ describe('the log of decisions', () => {
     assert.equal(told.length, 50);
     clock.advance(1_000);
     assert.ok(log.denial('r1'));
+  });
+
+  it('explains seldom where explaining takes long, as with very many policies', () => {
+    const clock = new FakeClock();
+    log = new DecisionLog({ clock, capacity: 16 });
+    const policies = compiled(ALLOW_GET);
+    const slow: CompiledPolicies = {
+      ...policies,
+      scope: policies.scope,
+      applied: policies.applied,
+      forConnection: (facts) => policies.forConnection(facts),
+      explain: (facts, asked) => {
+        clock.advance(40);
+        return policies.explain(facts, asked);
+      },
+    };
+    note(slow, 'r1', request({ method: 'POST' }));
+    let told = 0;
+    const began = clock.elapsed();
+    while (clock.elapsed() - began < 10_000) {
+      if (log.denial('r1') !== undefined) told += 1;
+      clock.advance(1);
+    }
+    assert.ok(told * 40 <= 10_000 * 0.06, `${told} explanations in ten seconds`);
+    assert.ok(told >= 5, `${told} explanations in ten seconds`);
   });
 });

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { ANSWERS } from '../../../proxy/http1/answers.ts';
 import { FieldNameSet } from '../../../proxy/http1/field-names.ts';
 import type { Answer, Forward } from '../../../proxy/http1/decision.ts';
+import { FakeClock } from '../../fakes/clock.ts';
 import { RawClient, RawServer, type RawConnection } from '../../fakes/raw-peer.ts';
 import { HttpRelay, type RelayOptions } from '../http-relay.ts';
 
@@ -352,12 +353,17 @@ describe('the HTTP/1 relay', () => {
     });
 
     it('through a half-close no longer than the upstream is silent, since the client may have left', async () => {
-      await start({ limits: { halfClosedTimeout: 50 } });
+      const clock = new FakeClock();
+      await start({ clock, limits: { halfClosedTimeout: 50 } });
       const client = await connect();
       const { socket, received } = await request(client, GET);
       client.socket.end();
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello');
       await client.received.untilText('hello');
+      await untilTrue(() => relay.connections[0]!.socket.readableEnded);
+      clock.advance(40);
+      assert.equal(relay.outcomes.length, 0);
+      clock.advance(60);
       await client.received.untilClosed();
       await received.until(({ ended, closed }) => ended || closed);
       assert.equal((await relay.completed(1))[0]?.flags, 'DC');
@@ -457,9 +463,13 @@ describe('the HTTP/1 relay', () => {
     });
 
     it('408 to a head that does not come to its end', async () => {
-      await start({ limits: { headTimeout: 50 } });
+      const clock = new FakeClock();
+      await start({ clock, limits: { headTimeout: 50 } });
       const client = await connect();
-      client.send('GET / HTTP/1.1\r\n');
+      const line = 'GET / HTTP/1.1\r\n';
+      client.send(line);
+      await untilTrue(() => relay.connections[0]?.socket.bytesRead === line.length);
+      clock.advance(100);
       await client.received.until(({ ended }) => ended);
       assert.match(client.received.text, /^HTTP\/1.1 408 Request Timeout\r\n[^]*connection: close/);
     });
@@ -534,9 +544,11 @@ describe('the HTTP/1 relay', () => {
     });
 
     it('504 where the exchange takes longer than it may', async () => {
-      await start({ decide: (_head, forward) => ({ ...forward, timeout: 50 }) });
+      const clock = new FakeClock();
+      await start({ clock, decide: (_head, forward) => ({ ...forward, timeout: 50 }) });
       const client = await connect();
       const { received } = await request(client, GET);
+      clock.advance(100);
       await client.received.untilText('upstream request timeout');
       assert.match(client.received.text, /^HTTP\/1.1 504 /);
       await received.until(({ ended, closed }) => ended || closed);
@@ -576,7 +588,8 @@ describe('the HTTP/1 relay', () => {
         const client = await RawClient.connect(relay.port);
         client.send(`GET / HTTP/1.1\r\nHost: h\r\n\r\n${request.join('')}`);
         if (clientEnds) client.socket.end();
-        await new Promise((resolve) => setTimeout(resolve, 2));
+        // Enough turns of the loop for both sides to get at what was sent; that is often, not always, the whole of it.
+        for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
         client.socket.resetAndDestroy();
       }),
       { numRuns: 150 },
@@ -588,15 +601,21 @@ describe('the HTTP/1 relay', () => {
   });
 
   it('breaks off an exchange in which nothing moves, and none in which something does', async () => {
-    await start({ limits: { streamIdleTimeout: 500 } });
+    const clock = new FakeClock();
+    await start({ clock, limits: { streamIdleTimeout: 500 } });
     const client = await connect();
     const { socket } = await request(client, GET);
-    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n');
+    let expected = 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n';
+    socket.write(expected);
     for (let piece = 0; piece < 6; piece += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 120));
+      await client.received.untilText(expected);
+      clock.advance(400);
       socket.write('x');
+      expected += 'x';
     }
-    await client.received.until(({ text }) => text.endsWith('xxxxxx'));
+    await client.received.untilText(expected);
+    assert.equal(relay.outcomes.length, 0);
+    clock.advance(600);
     await client.received.untilClosed();
     assert.equal((await relay.completed(1))[0]?.flags, 'UT');
   });

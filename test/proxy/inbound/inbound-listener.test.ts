@@ -81,8 +81,10 @@ describe('the inbound listener', () => {
   let watchers: (() => void)[];
   let logger: RecordingLogger;
   let unread: string | undefined;
-  let allowances: { connections: Allowance; handshakes: Allowance } | undefined;
+  let connections: Allowance | undefined;
   const clients: RawClient[] = [];
+  /** Those that servers gave to `secure`. */
+  const sessions: Buffer[] = [];
 
   before(async () => {
     mesh = await TestMesh.create();
@@ -114,7 +116,7 @@ describe('the inbound listener', () => {
           decideConnection: () => decide(facts, undefined),
         }),
         requestIds: new RequestIds(randomBytes),
-        allowances,
+        connections,
         unreadRefused: () => unread,
         normalizePath: (path) => (path.includes('%00') ? undefined : path.replaceAll('//', '/')),
         verifyPeer: (chain) => verifyPeer(chain),
@@ -158,7 +160,7 @@ describe('the inbound listener', () => {
     tcp = [];
     serverFirst = 0;
     untrusted = undefined;
-    allowances = undefined;
+    connections = undefined;
     unread = undefined;
     watchers = [];
     logger = new RecordingLogger();
@@ -200,6 +202,7 @@ describe('the inbound listener', () => {
       ...(identity === null ? {} : { key: identity.keyPem, cert: identity.chainPem }),
       ...options,
     });
+    socket.on('session', (session: Buffer) => sessions.push(session));
     const raw = new RawClient(socket);
     clients.push(raw);
     await new Promise((resolve) => socket.once('secureConnect', resolve).once('close', resolve));
@@ -405,17 +408,34 @@ describe('the inbound listener', () => {
       await exchange(await secure({ maxVersion: 'TLSv1.2' }));
     });
 
-    it('resumes no session, so that each connection shows its certificate', async () => {
+    it('resumes sessions, and knows the peer as before', async () => {
       for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
-        const sessions: Buffer[] = [];
-        const first = await secure({ maxVersion });
-        const socket = first.socket as ReturnType<typeof connectTls>;
-        socket.on('session', (session: Buffer) => sessions.push(session));
-        await exchange(first);
-        const session = sessions.at(-1) ?? socket.getSession();
-        const second = await secure({ maxVersion, ...(session === undefined ? {} : { session }) });
-        assert.equal((second.socket as ReturnType<typeof connectTls>).isSessionReused(), false, maxVersion);
+        const heard = await exchange(await secure({ maxVersion }));
+        const session = sessions.at(-1) ?? assert.fail();
+        const second = await secure({ maxVersion, session });
+        assert.equal((second.socket as ReturnType<typeof connectTls>).isSessionReused(), true, maxVersion);
+        const xfcc = /^x-forwarded-client-cert: .*$/im;
+        assert.equal(xfcc.exec(await exchange(second))?.[0], xfcc.exec(heard)?.[0] ?? assert.fail());
       }
+    });
+
+    it('judges a resumed session by the policies in force (invariant 5)', async () => {
+      await exchange(await secure());
+      decide = () => ({ allowed: false, detail: 'rbac_access_denied_matched_policy[none]' });
+      const second = await secure({ session: sessions.at(-1) ?? assert.fail() });
+      assert.equal((second.socket as ReturnType<typeof connectTls>).isSessionReused(), true);
+      second.send(GET);
+      await second.received.until(({ text }) => text.startsWith('HTTP/1.1 403'));
+    });
+
+    it('serves who shakes hands, also beside hundreds who open and say nothing (slow)', async () => {
+      const before = await secure();
+      await Promise.all(Array.from({ length: 300 }, plain));
+      // Open connections do not notice, and new ones wait for the silent ones' time to be over.
+      await exchange(before);
+      await Promise.all(Array.from({ length: 20 }, async () => secure()));
+      await exchange(await secure());
+      assert.ok(refused.includes('the handshake took too long while others waited'), refused.join());
     });
 
     it('passes opaque TCP on inside mTLS, also where the server speaks first', async () => {
@@ -670,44 +690,21 @@ describe('the inbound listener', () => {
     });
   });
 
-  describe('does not take more than it may', () => {
-    const reopened = async (connections: number, handshakes: number): Promise<void> => {
-      await listener.close();
-      allowances = { connections: new Allowance(connections), handshakes: new Allowance(handshakes) };
-      await open();
-    };
-
-    /** A client that may be reset before it knows itself connected. */
-    const brokenOff = async (): Promise<void> => {
-      const raw = new RawClient(connectTcp(port, '127.0.0.1'));
-      clients.push(raw);
-      await raw.received.untilClosed();
-    };
-
-    it('of connections: one more is broken off, and taken when another has closed', async () => {
-      inbound.mode = 'PERMISSIVE';
-      await reopened(1, 0);
-      const first = await plain();
-      await exchange(first);
-      await brokenOff();
-      assert.deepEqual(refused, ['too many connections']);
-      first.socket.destroy();
-      await eventually(() => allowances?.connections.taken === 0);
-      await exchange(await plain());
-    });
-
-    it('of handshakes at a time, whoever lets them hang', async () => {
-      await reopened(0, 1);
-      const silent = await plain();
-      await eventually(() => allowances?.handshakes.taken === 1);
-      await brokenOff();
-      assert.deepEqual(refused, ['too many handshakes at a time']);
-      silent.socket.resetAndDestroy();
-      await eventually(() => allowances?.handshakes.taken === 0);
-      const served = await secure();
-      await exchange(served);
-      assert.equal(allowances?.handshakes.taken, 0, 'one that is over is none');
-    });
+  it('takes no more connections than it may: one more is broken off, and taken when another has closed', async () => {
+    await listener.close();
+    connections = new Allowance(1);
+    inbound.mode = 'PERMISSIVE';
+    await open();
+    const first = await plain();
+    await exchange(first);
+    // It may be reset before it knows itself connected.
+    const second = new RawClient(connectTcp(port, '127.0.0.1'));
+    clients.push(second);
+    await second.received.untilClosed();
+    assert.deepEqual(refused, ['too many connections']);
+    first.socket.destroy();
+    await eventually(() => connections?.taken === 0);
+    await exchange(await plain());
   });
 
   it('lives on where the system cannot accept a connection', async () => {

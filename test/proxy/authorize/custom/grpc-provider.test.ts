@@ -178,6 +178,18 @@ describe('a gRPC provider of external authorization', () => {
     assert.equal((await get(sidecar)).status, 200);
   });
 
+  it('refuses also with failOpen where it was answered, and cannot read what (invariant 5)', async () => {
+    const sidecar = await start({ failOpen: true });
+    provider.answer = () => ({
+      status: { code: 7 },
+      httpResponse: { case: 'deniedResponse', value: { body: 'x'.repeat(100_000) } },
+    });
+    assert.equal((await get(sidecar)).status, 403);
+    provider.answer = () => ({});
+    assert.equal((await get(sidecar)).status, 403);
+    assert.equal(world.seen.length, 0);
+  });
+
   it('keeps one connection for all requests, and hears of clients that leave', async () => {
     provider.answer = ({ attributes }) =>
       attributes?.request?.http?.path === '/slow' ? new Promise(() => {}) : { status: { code: 0 } };

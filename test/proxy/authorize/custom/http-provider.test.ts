@@ -1,4 +1,5 @@
 import { strict as assert } from 'node:assert';
+import type { ServerResponse } from 'node:http';
 import { eventually } from '../../../fakes/eventually.ts';
 import { HttpAuthorizationServer } from '../../../fakes/authorization-servers.ts';
 import { RawClient } from '../../../fakes/raw-peer.ts';
@@ -86,6 +87,14 @@ describe('an HTTP provider of external authorization', () => {
     assert.equal(world.seen.length, 0);
     const [line] = sidecar.log();
     assert.deepEqual([line?.['response_flags'], line?.['response_code_details']], ['UAEX', 'ext_authz_denied']);
+    const reason = 'rule 0 of CUSTOM policy shop/ask matched, and its provider ext refused';
+    assert.equal(line?.['denial'], reason);
+    const [told] = sidecar.decisions.find(String(line?.['request_id']));
+    assert.deepEqual([told?.verdict.decidedBy, told?.verdict.reason, told?.notes], ['provider', reason, []]);
+    assert.deepEqual(
+      told?.explanation?.asks.map(({ provider: name }) => name),
+      ['ext'],
+    );
     const counted = await sidecar.series('sealwright_ext_authz_checks_total');
     assert.deepEqual(counted, [{ labels: { provider: 'ext', result: 'denied' }, value: 1 }]);
     const took = await sidecar.series('sealwright_ext_authz_check_duration_milliseconds_count');
@@ -154,6 +163,8 @@ describe('an HTTP provider of external authorization', () => {
     assert.equal(world.seen.length, 0);
     for (const line of sidecar.log()) {
       assert.deepEqual([line['response_flags'], line['response_code_details']], ['UAEX', 'ext_authz_error']);
+      assert.match(String(line['denial']), /CUSTOM policy shop\/ask matched, and its provider ext did not answer: ./);
+      assert.equal(sidecar.decisions.find(String(line['request_id']))[0]?.verdict.decidedBy, 'provider');
     }
     assert.equal((await sidecar.series('sealwright_ext_authz_checks_total'))[0]?.value, 3);
     await provider.listen();
@@ -174,12 +185,34 @@ describe('an HTTP provider of external authorization', () => {
     );
   });
 
+  it('refuses also with failOpen where it was answered no, however the rest of the answer comes (invariant 5)', async () => {
+    const sidecar = await start({ failOpen: true, headersToDownstreamOnDeny: ['x-why'] });
+    for (const answer of [
+      // Longer than is read of an answer: whoever chooses what it says must not choose that it is not heard.
+      (_incoming: unknown, response: ServerResponse) =>
+        response.writeHead(403, { 'x-why': 'no' }).end('x'.repeat(70_000)),
+      (_incoming: unknown, response: ServerResponse) => {
+        response.writeHead(403, { 'content-length': 10 }).write('cut');
+        setImmediate(() => response.destroy());
+      },
+      (_incoming: unknown, response: ServerResponse) =>
+        response.socket?.end('HTTP/1.1 403 Forbidden\r\nbroken field\r\n\r\n', 'latin1'),
+    ]) {
+      provider.answer = answer;
+      const { status, body } = await get(sidecar);
+      assert.deepEqual([status, body], [403, '']);
+    }
+    assert.equal(world.seen.length, 0);
+  });
+
   it('refuses while the settings name no such provider, and asks it as soon as they do (invariant 5)', async () => {
     const policies = { ask: custom('ext') };
     const sidecar = await world.sidecar(world.config(policies, []));
     const refused = await get(sidecar);
     assert.deepEqual([refused.status, refused.body], [403, 'RBAC: access denied']);
-    assert.match(String(sidecar.log()[0]?.['response_code_details']), /deny-due-to-bad-CUSTOM-action/);
+    const [line] = sidecar.log();
+    assert.match(String(line?.['response_code_details']), /deny-due-to-bad-CUSTOM-action/);
+    assert.match(String(line?.['denial']), /CUSTOM policy shop\/ask matched, and its provider ext cannot be asked/);
     sidecar.config.set({ ...world.config(policies, [ext()]), inbound: sidecar.config.current()?.inbound ?? [] });
     assert.equal((await get(sidecar)).status, 200);
     sidecar.config.set({
@@ -323,6 +356,18 @@ describe('an HTTP provider of external authorization', () => {
         client.socket.destroy();
       }
       assert.deepEqual([provider.seen.length, world.seen.length], [0, 0]);
+    });
+
+    it('is not passed by with failOpen because others send slowly (invariant 5)', async () => {
+      const sidecar = await start({ ...limits(4 * 1024 * 1024), failOpen: true });
+      const waiting = ['content-length: 4', 'expect: 100-continue'];
+      const slow = await Promise.all(Array.from({ length: 16 }, () => upload(sidecar, waiting, '')));
+      for (const each of slow) await each.received.untilText('100 Continue');
+      const client = await upload(sidecar, ['content-length: 4'], 'body');
+      await client.received.untilText('HTTP/1.1 ');
+      assert.match(client.received.text, /^HTTP\/1\.1 403 /);
+      assert.deepEqual([provider.seen.length, world.seen.length], [0, 0]);
+      for (const each of [client, ...slow]) each.socket.destroy();
     });
 
     it('lets a client that waits for 100 Continue send it, and the application is not asked again', async () => {

@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert';
-import { nearestWord, suggestWord } from '../../src/config/nearest-word.ts';
+import { nearestWord, suggestWord } from '../../src/core/nearest-word.ts';
 
 describe('the nearest word', () => {
   const words = ['listen', 'state', 'tokenIssuer', 'ttl'];
