@@ -44,7 +44,6 @@ import { createPeerVerifier } from './verify-peer.ts';
 /** What others may take at a time, and how long; see the settings of the same names. Defaults where nothing is said. */
 export interface SidecarLimits {
   readonly maxConnections: number;
-  readonly maxHandshakes: number;
   readonly headTimeout: number;
   readonly clientTimeout: number;
 }
@@ -144,10 +143,7 @@ export class Sidecar {
         const rules = current === undefined ? undefined : tokens.rulesOf(current);
         return rules === undefined ? undefined : 'HTTP/2 is not read, and its tokens are to be verified';
       },
-      allowances: {
-        connections: new Allowance(limits?.maxConnections ?? 0),
-        handshakes: new Allowance(limits?.maxHandshakes ?? 0),
-      },
+      connections: new Allowance(limits?.maxConnections ?? 0),
       observer: new InboundReporter({
         clock,
         config,

@@ -9,6 +9,8 @@ const MAX_REQUEST_HEAD = 60 * 1024;
 /** The longest registered method has 17 letters. */
 const MAX_METHOD = 32;
 
+const HYPHEN = 0x2d;
+
 const BEGIN = 0;
 const EMPTY_LINE_LF = 1;
 const IN_METHOD = 2;
@@ -65,6 +67,7 @@ export class RequestReader extends HeadReader {
           if (length > MAX_METHOD) return this.#refuse(PROBLEM.method);
           if (index === stop) break;
           if (length === 0 || bytes[index] !== SP) return this.#refuse(PROBLEM.method);
+          if (bytes[this.head.methodStart] === HYPHEN) return this.#refuse(PROBLEM.method);
           this.head.methodEnd = index;
           index += 1;
           this.head.targetStart = index;

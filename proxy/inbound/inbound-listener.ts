@@ -157,7 +157,7 @@ export class InboundListener {
 
   readonly #accept = (socket: Socket): void => {
     socket.on('error', () => {});
-    const connections = this.#services.allowances?.connections;
+    const connections = this.#services.connections;
     if (connections?.take() === false) {
       this.#refuse(socket, plaintextFacts(socket, undefined), 'too many connections');
       return;
@@ -175,20 +175,13 @@ export class InboundListener {
   };
 
   #terminate(socket: Socket, port: InboundPort, serverName: string): void {
-    const handshakes = this.#services.allowances?.handshakes;
-    if (handshakes?.take() === false) {
-      this.#refuse(socket, plaintextFacts(socket, port), 'too many handshakes at a time');
-      return;
-    }
     this.#encrypted.add(socket);
     this.#tls.terminate(
       socket,
       (terminated) => {
-        handshakes?.giveBack();
         this.#onTerminated(socket, port, terminated, serverName);
       },
       (reason) => {
-        handshakes?.giveBack();
         this.#services.observer.onRefused(plaintextFacts(socket, port), reason);
       },
     );

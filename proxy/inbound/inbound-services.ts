@@ -42,8 +42,8 @@ export interface InboundServices {
   unreadRefused?(): string | undefined;
   /** Serves HTTP/2; without it such connections pass unread where the port is declared as such, and nowhere else. */
   readonly serveHttp2?: ((socket: Socket, facts: ConnectionFacts, port: InboundPort) => void) | undefined;
-  /** Connections of all listeners at a time, and handshakes under way; any number where nothing is said. */
-  readonly allowances?: { readonly connections: Allowance; readonly handshakes: Allowance } | undefined;
+  /** Connections of all listeners at a time; any number where nothing is said. */
+  readonly connections?: Allowance | undefined;
   readonly observer: InboundObserver;
 }
 

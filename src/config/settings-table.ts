@@ -292,13 +292,6 @@ export const SETTINGS = {
       purpose: 'Connections from others at a time; one more is broken off. 0: as many as there are file descriptors.',
       commands: proxy,
     }),
-    maxHandshakes: integerSetting({
-      default: '1000',
-      min: 0,
-      max: 1_000_000,
-      purpose: 'TLS handshakes of others at a time; one more is broken off. 0: any number.',
-      commands: proxy,
-    }),
     headTimeout: durationSetting({
       default: '60s',
       purpose: 'How long the head of a request may take from its first byte; then 408.',

@@ -81,7 +81,7 @@ describe('the inbound listener', () => {
   let watchers: (() => void)[];
   let logger: RecordingLogger;
   let unread: string | undefined;
-  let allowances: { connections: Allowance; handshakes: Allowance } | undefined;
+  let connections: Allowance | undefined;
   const clients: RawClient[] = [];
   /** Those that servers gave to `secure`. */
   const sessions: Buffer[] = [];
@@ -116,7 +116,7 @@ describe('the inbound listener', () => {
           decideConnection: () => decide(facts, undefined),
         }),
         requestIds: new RequestIds(randomBytes),
-        allowances,
+        connections,
         unreadRefused: () => unread,
         normalizePath: (path) => (path.includes('%00') ? undefined : path.replaceAll('//', '/')),
         verifyPeer: (chain) => verifyPeer(chain),
@@ -160,7 +160,7 @@ describe('the inbound listener', () => {
     tcp = [];
     serverFirst = 0;
     untrusted = undefined;
-    allowances = undefined;
+    connections = undefined;
     unread = undefined;
     watchers = [];
     logger = new RecordingLogger();
@@ -696,44 +696,21 @@ describe('the inbound listener', () => {
     });
   });
 
-  describe('does not take more than it may', () => {
-    const reopened = async (connections: number, handshakes: number): Promise<void> => {
-      await listener.close();
-      allowances = { connections: new Allowance(connections), handshakes: new Allowance(handshakes) };
-      await open();
-    };
-
-    /** A client that may be reset before it knows itself connected. */
-    const brokenOff = async (): Promise<void> => {
-      const raw = new RawClient(connectTcp(port, '127.0.0.1'));
-      clients.push(raw);
-      await raw.received.untilClosed();
-    };
-
-    it('of connections: one more is broken off, and taken when another has closed', async () => {
-      inbound.mode = 'PERMISSIVE';
-      await reopened(1, 0);
-      const first = await plain();
-      await exchange(first);
-      await brokenOff();
-      assert.deepEqual(refused, ['too many connections']);
-      first.socket.destroy();
-      await eventually(() => allowances?.connections.taken === 0);
-      await exchange(await plain());
-    });
-
-    it('of handshakes at a time, whoever lets them hang', async () => {
-      await reopened(0, 1);
-      const silent = await plain();
-      await eventually(() => allowances?.handshakes.taken === 1);
-      await brokenOff();
-      assert.deepEqual(refused, ['too many handshakes at a time']);
-      silent.socket.resetAndDestroy();
-      await eventually(() => allowances?.handshakes.taken === 0);
-      const served = await secure();
-      await exchange(served);
-      assert.equal(allowances?.handshakes.taken, 0, 'one that is over is none');
-    });
+  it('takes no more connections than it may: one more is broken off, and taken when another has closed', async () => {
+    await listener.close();
+    connections = new Allowance(1);
+    inbound.mode = 'PERMISSIVE';
+    await open();
+    const first = await plain();
+    await exchange(first);
+    // It may be reset before it knows itself connected.
+    const second = new RawClient(connectTcp(port, '127.0.0.1'));
+    clients.push(second);
+    await second.received.untilClosed();
+    assert.deepEqual(refused, ['too many connections']);
+    first.socket.destroy();
+    await eventually(() => connections?.taken === 0);
+    await exchange(await plain());
   });
 
   it('lives on where the system cannot accept a connection', async () => {

@@ -62,6 +62,7 @@ export const START_LINE_CASES: readonly RequestCase[] = [
   refuse('a method with a NUL', line('GET\0 / HTTP/1.1')),
   refuse('a method with a slash', line('G/T / HTTP/1.1')),
   refuse('a method beyond ASCII', line('G\xcbT / HTTP/1.1')),
+  refuse('a method that begins with a hyphen', line('-GET / HTTP/1.1')),
   refuse('a quoted method', line('"GET" / HTTP/1.1')),
   refuse('an endless method', line(`${'G'.repeat(40)} / HTTP/1.1`)),
   refuse('a method alone', line('GET')),

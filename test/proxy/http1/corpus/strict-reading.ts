@@ -11,10 +11,10 @@ const REQUEST_LINE = /^[A-Z][A-Z-]* (\/[!-~]*|\*) HTTP\/1\.[01]$/;
 const STATUS_LINE = /^HTTP\/1\.1 [1-5]\d\d(?: [\t -~\x80-\xff]*)?$/;
 const FIELD_LINE =
   /^([A-Za-z0-9!#$%&'*+.^_`|~-]+):[\t ]*((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[\t ]*$/;
-/** Names that one reader or another takes for framing or routing, as letters alone. */
+/** Names that one reader or another takes for framing or routing, as a gateway interface spells them. */
 const CONTROLLING = new Set([
-  'contentlength',
-  'transferencoding',
+  'content-length',
+  'transfer-encoding',
   'host',
   'connection',
   'upgrade',
@@ -98,8 +98,8 @@ function readHead(text: string): Head | string {
     const match = FIELD_LINE.exec(line);
     if (match === null) return `the line ${JSON.stringify(line)}`;
     const [, name = '', value = ''] = match;
-    const letters = name.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
-    if (CONTROLLING.has(letters) && letters !== name.toLowerCase().replace('-', '')) return `the look-alike ${name}`;
+    const folded = name.toLowerCase().replaceAll(/[^a-z0-9]/g, '-');
+    if (CONTROLLING.has(folded) && folded !== name.toLowerCase()) return `the look-alike ${name}`;
     fields.push([name.toLowerCase(), value]);
   }
   return { startLine, fields };
@@ -155,6 +155,6 @@ function readChunks(text: string, from: number): Content | string | undefined {
   if (end < 0) return undefined;
   const trailers = readHead(`\r\n${text.slice(at, end)}`);
   if (typeof trailers === 'string') return trailers;
-  const controlling = trailers.fields.find(([name]) => CONTROLLING.has(name.replaceAll(/[^a-z0-9]/g, '')));
+  const controlling = trailers.fields.find(([name]) => CONTROLLING.has(name));
   return controlling === undefined ? { content, end: end + 4 } : `the trailer ${controlling[0]}`;
 }
