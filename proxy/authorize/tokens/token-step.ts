@@ -90,7 +90,7 @@ function createTokenRules(
     }
     return conclude(request, faults);
   };
-  return { verify: (request) => (isPreflight(request) ? nothing : ask(request, 0, [])) };
+  return { outputs, verify: (request) => (isPreflight(request) ? nothing : ask(request, 0, [])) };
 }
 
 const NONE: readonly FieldToAdd[] = Object.freeze([]);
