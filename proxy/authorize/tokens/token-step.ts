@@ -138,7 +138,7 @@ function pass({ verified, found, rule }: RulePass, request: AskedRequest, output
     passed: true,
     edits: { remove: gone, add: verified.fields },
     jwt: verified.jwt,
-    path: rule.forward || params.length === 0 ? undefined : withoutParams(request.path, new Set(params)),
+    path: rule.forward || params.length === 0 ? undefined : withoutParams(request.path, params),
   };
 }
 
