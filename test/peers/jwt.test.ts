@@ -21,7 +21,7 @@ const ENVOYS_OWN = new Set([
   'connection',
 ]);
 
-type Comparable = Pick<TokenAnswer, 'status'> & object;
+type Comparable = Readonly<Record<string, unknown>> & { readonly status: number };
 
 /**
  * Where the application might read another token than the one that was verified: ours is taken for one as well, so it
