@@ -57,6 +57,20 @@ export function keyPlacesOf(resources: readonly Resource[]): ReadonlyMap<string,
   return places;
 }
 
+/** The same of all policies: no namespace may take the place of others by naming very many. */
+export function fairKeyPlacesOf(
+  resources: readonly Resource[],
+  { most, tooMany }: { readonly most: number; readonly tooMany: (namespace: string, named: number) => void },
+): ReadonlyMap<string, KeyPlace> {
+  const places = new Map<string, KeyPlace>();
+  for (const [namespace, own] of Map.groupBy(resources, (resource) => resource.namespace)) {
+    const named = [...keyPlacesOf(own)];
+    if (named.length > most) tooMany(namespace, named.length);
+    for (const [name, place] of named.slice(0, most)) places.set(name, place);
+  }
+  return places;
+}
+
 function requestAuthenticationOf(resource: Resource): RequestAuthentication | undefined {
   return remembered(requestAuthentications, resource, (each) => readRequestAuthentication(each).policy);
 }

@@ -9,7 +9,7 @@ import type { XdsResource } from '../../src/wire/xds-message.ts';
 import type { DiscoveryStream, Subscriber } from '../../src/wire/xds-service.ts';
 import type { KeySetFetcher } from '../key-sets/fetch-key-set.ts';
 import { KeySets } from '../key-sets/key-sets.ts';
-import { keyPlacesOf } from './applicable.ts';
+import { fairKeyPlacesOf } from './applicable.ts';
 import type { DistributionMetrics } from './distribution-metrics.ts';
 import { viewOf, type MeshView } from './mesh-view.ts';
 import { SubscriberSource, type SubscriberState } from './subscriber-source.ts';
@@ -31,6 +31,9 @@ export interface DistributionOptions {
 
 /** A sidecar needs one; a few more may still hang after a network was cut, until keepalive finds them out. */
 const MOST_STREAMS = 16;
+
+/** Key sets of one namespace: reading a hundred that hang holds the others up for half a minute. */
+const MOST_KEY_SETS = 100;
 
 interface Subscription {
   readonly name: SubscriberName;
@@ -127,9 +130,13 @@ export class Distribution {
   }
 
   #makeView(): MeshView {
-    const { store, bundle, rootNamespace, clusterId, clock } = this.#options;
+    const { store, bundle, rootNamespace, clusterId, clock, logger } = this.#options;
     const { trustDomain } = bundle;
-    this.#keySets.keep(keyPlacesOf(store.snapshot.list('RequestAuthentication')));
+    const tooMany = (namespace: string, named: number): void => {
+      logger.error('a namespace names too many key sets: tokens of those beyond are refused', { namespace, named });
+    };
+    const policies = store.snapshot.list('RequestAuthentication');
+    this.#keySets.keep(fairKeyPlacesOf(policies, { most: MOST_KEY_SETS, tooMany }));
     return viewOf(store.snapshot, { rootNamespace, clusterId, trustDomain, now: clock.now() });
   }
 

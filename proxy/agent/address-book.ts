@@ -134,7 +134,8 @@ export class OnDemandBook implements AddressBook {
     }
   }
 
-  #chosen(entry: Entry, { namespaces }: DestinationName): Destination {
+  #chosen(entry: Entry, { namespaces, owner }: DestinationName): Destination {
+    if (owner !== undefined) return ownedBy(entry, owner);
     return chosen(entry, namespaces, this.#options.own().namespace);
   }
 
@@ -266,6 +267,16 @@ function chosen(entry: Entry, namespaces: readonly string[] | undefined, own: st
   const choice = named ?? first;
   entry.choices.set(namespaces, choice);
   return choice;
+}
+
+const NOT_ITS_OWNERS = unknown('that namespace has no service of this name');
+const AMBIGUOUS = unknown('several namespaces have a service of this name, and none is named');
+
+function ownedBy({ found }: Entry, owner: string): Destination {
+  const [first = OUTSIDE] = found;
+  if (owner === '*') return found.length > 1 ? AMBIGUOUS : first;
+  if (first.kind === 'unknown') return first;
+  return found.find((each) => each.kind === 'service' && each.service.namespace === owner) ?? NOT_ITS_OWNERS;
 }
 
 function unknown(reason: string): Destination {

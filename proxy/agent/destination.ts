@@ -87,6 +87,11 @@ export interface DestinationName {
    * namespaces of an egress listener's hosts. `*` stands for any and needs no other.
    */
   readonly namespaces?: readonly string[] | undefined;
+  /**
+   * The namespace whose service is meant, and no other's, not even one of the own namespace; `*` where there has to be
+   * only one of the name. For what must not be taken over by whoever may write a ServiceEntry somewhere.
+   */
+  readonly owner?: string | undefined;
 }
 
 /** Workloads and services by name and address, fetched when they are first asked for and kept up to date from then on. */

@@ -212,6 +212,8 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
     const conclude = (): Verdict => this.#conclude(bound, request);
     const verify = (): Verdict | Promise<Verdict> =>
       bound.tokens === undefined ? conclude() : then(bound.tokens.verify(request), conclude);
+    // What is asked, and whether it is, must not hang on what the client says in the place of a token (invariant 6).
+    if (bound.http.asks && bound.tokens?.outputs !== undefined) head.drop(bound.tokens.outputs);
     const matches = bound.http.toAsk(request.judged());
     if (matches.length === 0) return verify();
     request.asked(matches);

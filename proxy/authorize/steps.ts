@@ -1,6 +1,7 @@
 import type { JwtFacts } from '../../src/policy/facts.ts';
 import type { CustomMatch } from '../../src/policy/connection-decision.ts';
 import type { SidecarConfig } from '../agent/sidecar-config.ts';
+import type { FieldNameSet } from '../http1/field-names.ts';
 import type { HeadEdits } from '../http1/head-writer.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { WaitingClient } from '../http1/waiting-client.ts';
@@ -73,6 +74,8 @@ export interface TokenStep {
 }
 
 export interface TokenRules {
+  /** Fields that only a verified token may fill: nobody is shown a client's. */
+  readonly outputs?: FieldNameSet | undefined;
   verify(request: AskedRequest): StepOutcome | Promise<StepOutcome>;
 }
 

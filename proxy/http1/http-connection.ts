@@ -131,6 +131,10 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
   peekBody(extent: PeekExtent): Promise<PeekedBody> {
     const { head } = this.#reader;
     return new Promise((resolve) => {
+      // Whoever read ahead before has given up: what it had read is read again.
+      const given = this.#peek?.take();
+      this.#peek = undefined;
+      if (given !== undefined && given.length > 0) this.#hold(given, 0);
       const peek = new BodyPeek(head, extent, resolve);
       if (this.#phase !== PHASE.waiting || peek.settled) return;
       this.#peek = peek;

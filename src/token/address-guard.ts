@@ -67,6 +67,7 @@ const NOT_PUBLIC = listOf([
   '172.16.0.0/12',
   '192.0.0.0/24',
   '192.0.2.0/24',
+  '192.88.99.0/24',
   '192.168.0.0/16',
   '198.18.0.0/15',
   '198.51.100.0/24',
@@ -76,6 +77,7 @@ const NOT_PUBLIC = listOf([
   '2001:db8::/32',
   // Ways to an IPv4 address that only looks like an IPv6 one.
   '2002::/16',
+  '3fff::/20',
 ]);
 
 /** What is given out to anybody at all. */

@@ -385,14 +385,17 @@ describe('resources on the command line', () => {
       const socket = await serveExplainSocket({ path, find: (id) => log.find(id), logger: new RecordingLogger() });
       try {
         const policies = compilePolicies({
-          policies: [policy({ rules: [{ to: [{ operation: { methods: ['GET'] } }] }] })],
+          policies: [
+            policy({ rules: [{ to: [{ operation: { methods: ['GET'] } }] }] }),
+            policy({ rules: [{ when: [{ key: 'request.headers[x-a]', values: ['b'] }] }] }, { name: 'q' }),
+          ],
           trustDomains: { trustDomain: parseTrustDomain('cluster.local'), aliases: [] },
           workload: { namespace: 'shop', labels: {} },
           rootNamespace: 'sealwright-system',
           protocol: 'http',
         });
         const caller = connection({ principal: 'cluster.local/ns/shop/sa/orders' });
-        const facts = request({ method: 'POST', path: '/items' });
+        const facts = request({ method: 'POST', path: '/items', headers: { 'x-a': '\u009b2J' } });
         const verdict = policies.forConnection(caller).decide(facts);
         log.note(
           headOf(['POST /items HTTP/1.1', 'Host: h', 'x-request-id: r-1']),
@@ -409,6 +412,7 @@ describe('resources on the command line', () => {
             /^spiffe:\/\/cluster\.local\/ns\/shop\/sa\/orders \(10\.0\.0\.1\) -> shop\/catalog port 8080 POST \/items$/m,
           );
           assert.match(stdout, /^DENIED: an ALLOW policy applies and no ALLOW rule matched$/m);
+          assert.match(stdout, /got "\\u009b2J"/, 'a caller must not control the terminal');
           assert.match(stdout, /rule 0: to\[0\]\.operation\.methods: wanted "GET", got "POST"/);
           assert.equal(/not asked: shop\/stopped/.test(stderr), more.length === 0);
         }

@@ -6,6 +6,7 @@ import { HttpConnection } from '../../proxy/http1/http-connection.ts';
 import { createHttpEngine, type HttpEngine, type HttpLimits } from '../../proxy/http1/http-engine.ts';
 import type { RequestHead } from '../../proxy/http1/request-head.ts';
 import type { RequestRecord } from '../../proxy/http1/request-record.ts';
+import type { WaitingClient } from '../../proxy/http1/waiting-client.ts';
 import { Deadlines } from '../../proxy/tcp/deadlines.ts';
 import { UpstreamPool, type UpstreamLimits } from '../../proxy/upstream/pool.ts';
 import { plainTransport } from '../../proxy/upstream/transports.ts';
@@ -31,7 +32,7 @@ export interface RelayOptions {
   readonly limits?: Partial<HttpLimits>;
   readonly poolLimits?: Partial<UpstreamLimits>;
   /** Instead of passing everything on. */
-  readonly decide?: (head: RequestHead, forward: Decision & { kind: 'forward' }) => Decision;
+  readonly decide?: (head: RequestHead, forward: Decision & { kind: 'forward' }, client: WaitingClient) => Decision;
   readonly strip?: readonly string[];
   readonly add?: string;
 }
@@ -72,7 +73,7 @@ export class HttpRelay {
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       this.#sockets.add(socket);
       const handler: HttpHandler = {
-        onRequest: (head) => decide?.(head, forward) ?? forward,
+        onRequest: (head, client) => decide?.(head, forward, client) ?? forward,
         onComplete: (record) => this.#note(record),
       };
       const onClose = (): void => {

@@ -10,13 +10,20 @@ export interface RouteFinder {
 
 export type AuthorizationProvider = Exclude<ExtensionProvider, { kind: 'other' }>;
 
-/** What is asked of the router for a provider's `service`: `host`, or `namespace/host`. */
+/** A host of Kubernetes says which namespace it is of. */
+const IN_CLUSTER = /^[^.]+\.([^.]+)\.svc(?:\.|$)/;
+
+/**
+ * What is asked of the router for a provider's `service`: `host`, or `namespace/host`. A ServiceEntry of the same host in
+ * another namespace, be it the own one, must not become the judge of what may pass; where nothing says which namespace is
+ * meant, there has to be only one, as Istio has it.
+ */
 export function targetOf({ service, port }: Pick<AuthorizationProvider, 'service' | 'port'>): Target {
   const slash = service.indexOf('/');
-  const namespace = slash === -1 ? undefined : service.slice(0, slash);
   const host = service.slice(slash + 1).toLowerCase();
+  const namespace = slash === -1 ? IN_CLUSTER.exec(host)?.[1] : service.slice(0, slash);
   return Object.freeze({
-    name: { host: host.endsWith('.') ? host.slice(0, -1) : host, namespaces: [namespace ?? '*'] },
+    name: { host: host.endsWith('.') ? host.slice(0, -1) : host, owner: namespace ?? '*' },
     ports: [port],
     anyPort: false,
     // What the application may call does not bind its sidecar, whose provider the mesh settings name.

@@ -93,7 +93,7 @@ function createTokenRules(
     }
     return conclude(request, faults);
   };
-  return { verify: (request) => (isPreflight(request) ? nothing : ask(request, 0, [])) };
+  return { outputs, verify: (request) => (isPreflight(request) ? nothing : ask(request, 0, [])) };
 }
 
 const NONE: readonly FieldToAdd[] = Object.freeze([]);
@@ -141,7 +141,7 @@ function pass({ verified, found, rule }: RulePass, request: AskedRequest, output
     passed: true,
     edits: { remove: gone, add: verified.fields },
     jwt: verified.jwt,
-    path: rule.forward || params.length === 0 ? undefined : withoutParams(request.path, new Set(params)),
+    path: rule.forward || params.length === 0 ? undefined : withoutParams(request.path, params),
   };
 }
 

@@ -6,6 +6,7 @@ import { formatIssue, type Issue } from '../../core/issue.ts';
 import { CheckFailed, type CommandContext } from '../command.ts';
 import { addOutputOption, type ListingFormat } from '../render/listing.ts';
 import type { ExplainOptions } from '../explain-question.ts';
+import { terminalText } from '../render/terminal-text.ts';
 import { readInput } from '../read-input.ts';
 import { sayIssues } from '../say-issues.ts';
 import { addResourcesOptions, loadSettings } from '../settings-options.ts';
@@ -132,9 +133,13 @@ async function explainMade(options: ExplainArguments, context: CommandContext): 
 }
 
 function say<T>(value: T, format: ListingFormat, context: CommandContext, render: (value: T) => string): void {
-  if (format === 'json') context.stdout(`${JSON.stringify(value, null, 2)}\n`);
-  else if (format === 'yaml') context.stdout(stringifyYaml(value));
-  else context.stdout(render(value));
+  const text =
+    format === 'json'
+      ? `${JSON.stringify(value, null, 2)}\n`
+      : format === 'yaml'
+        ? stringifyYaml(value)
+        : render(value);
+  context.stdout(terminalText(text));
 }
 
 function renderIssues(issues: readonly Issue[], format: ListingFormat): string {

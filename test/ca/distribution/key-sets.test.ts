@@ -1,4 +1,5 @@
 import { strict as assert } from 'node:assert';
+import { keySetName, type KeyPlace } from '../../../src/policy/request-authentication.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 import { testKey } from '../../fakes/tokens.ts';
 import { CONTROL_TYPES, LOOK_AGAIN } from '../../../src/wire/control-types.ts';
@@ -49,6 +50,27 @@ describe('the keys of issuers on the control stream', () => {
     assert.deepEqual(other.settle().names, []);
     hub.store.set(entry('catalog'), entry('prices'));
     assert.deepEqual(sidecar.settle().names, []);
+    hub.distribution.close();
+  });
+
+  it('are read for a namespace however many another one names', async () => {
+    const rules = Array.from({ length: 1_200 }, (_, index) => `{issuer: "https://i${index}.example.org"}`).join();
+    const greedy = `
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: greedy, namespace: aaa}
+spec: {jwtRules: [${rules}]}
+`;
+    const read: string[] = [];
+    const fetchKeySet = (place: KeyPlace) => {
+      read.push(keySetName(place) ?? 'inline');
+      return Promise.resolve('{"keys":[]}');
+    };
+    const hub = createHubWith({ fetchKeySet }, greedy, entry('catalog'), authentication(remote));
+    const sidecar = new JoinedSidecar(hub.distribution, keySet).subscribe(keySet, '*');
+    for (let turn = 0; turn < 200; turn += 1) await settle();
+    assert.deepEqual(sidecar.settle().names, [NAME]);
+    assert.equal(read.length, 101);
     hub.distribution.close();
   });
 

@@ -158,6 +158,22 @@ describe('the address book', () => {
     assert.equal(spaceOf(book.peek({ host: HOST })), 'a');
   });
 
+  it("takes the service of the namespace that owns the name where that is said, and nobody else's (invariant 5)", async () => {
+    const of = (namespace: string): XdsResource => pushedService({ hostname: HOST, namespace });
+    const resolved = book.resolve({ host: HOST, owner: 'b' });
+    push([of('a'), of('b'), of('shop')]);
+    const owned = await resolved;
+    assert.ok(owned.kind === 'service');
+    assert.equal(owned.service.namespace, 'b');
+    assert.match(reasonOf(book.peek({ host: HOST, owner: '*' }) ?? assert.fail()), /several namespaces/);
+    push([], [`b/${HOST}`, `shop/${HOST}`]);
+    assert.match(reasonOf(book.peek({ host: HOST, owner: 'b' }) ?? assert.fail()), /that namespace has no service/);
+    assert.equal(kindOf(book.peek({ host: HOST, owner: '*' })), 'service');
+    push([], [`a/${HOST}`]);
+    assert.match(reasonOf(book.peek({ host: HOST, owner: 'b' }) ?? assert.fail()), /that namespace has no service/);
+    assert.equal(kindOf(book.peek({ host: HOST, owner: '*' })), 'outside');
+  });
+
   it('answers the same object until something in it changes, and then tells', async () => {
     const resolved = book.resolve({ host: HOST });
     const both = [pushedService({ hostname: HOST }), prices('a', '127.0.1.3')];

@@ -10,6 +10,7 @@ import {
 } from '../../../proxy/authorize/steps.ts';
 import type { Verdict } from '../../../proxy/inbound/connection-authorizer.ts';
 import type { CustomMatch } from '../../../src/policy/connection-decision.ts';
+import { createTokenStep } from '../../../proxy/authorize/tokens/token-step.ts';
 import { RecordingLogger } from '../../fakes/logger.ts';
 import { TestMesh } from '../../fakes/mesh-certificates.ts';
 import { sidecarConfig, TestConfig, workload } from '../sidecar-world.ts';
@@ -75,6 +76,39 @@ describe('the steps of authorization', () => {
         ['second', 'c'],
       ],
     );
+  });
+
+  it('takes what only tokens may say from a request before anybody is asked about it (invariant 6)', () => {
+    const provider = new Provider();
+    const notAdmin = { rules: [{ when: [{ key: 'request.headers[x-user]', notValues: ['admin'] }] }] };
+    const config = new TestConfig(
+      sidecarConfig({
+        workload: own,
+        rootsPem,
+        policies: { ask: { action: 'CUSTOM', provider: { name: 'ext' }, ...notAdmin } },
+        authentications: {
+          tokens: {
+            jwtRules: [
+              {
+                issuer: 'https://issuer.example.org',
+                jwks: '{"keys":[]}',
+                outputClaimToHeaders: [{ header: 'x-user', claim: 'sub' }],
+              },
+            ],
+          },
+        },
+      }),
+    );
+    const keys = { find: () => undefined, askAgain: () => undefined };
+    const step = createTokenStep({ keys, clock: { now: () => 0 } });
+    const told: (string | undefined)[] = [];
+    provider.answer = (request) => {
+      told.push(request.header('x-user'), request.head.get('x_user'));
+      return PASSED;
+    };
+    const connection = make(config, { custom: provider, tokens: step });
+    assert.equal((connection.decide(get('/', 'X-User: admin', 'x_user: admin'), '/') as Verdict).allowed, true);
+    assert.deepEqual(told, [undefined, undefined], 'the provider is asked, and not told');
   });
 
   it('goes through providers, tokens and policy in this order, and ends at the first refusal', async () => {

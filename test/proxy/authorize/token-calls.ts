@@ -86,7 +86,7 @@ export function tokenCalls(now: number): readonly TokenCall[] {
     ...set('plain', {
       'no token': at('/'),
       'a good token': bearer(good),
-      'bearer in lower case is none': at('/', { authorization: `bearer ${good}` }),
+      'bearer in lower case': at('/', { authorization: `bearer ${good}` }),
       'another scheme is none': at('/', { authorization: `Basic ${good}` }),
       'no token behind Bearer': at('/', { authorization: 'Bearer ' }),
       'more space before the token': at('/', { authorization: `Bearer   ${good}` }),

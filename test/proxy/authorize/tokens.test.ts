@@ -122,6 +122,44 @@ describe('the tokens of requests', () => {
     assert.deepEqual(Object.keys(answer.received), ['host']);
   });
 
+  it('have to be good wherever the application might read one instead of the one that was', async () => {
+    const [good, forged] = [
+      signToken(key, claims()),
+      signToken(second, claims({ sub: 'root' }), { alg: 'RS256', kid: key.kid }),
+    ];
+    const forwarding = asker([{ ...inline, forwardOriginalToken: true }]);
+    const cookies = asker([{ ...inline, fromCookies: ['c'], fromParams: ['t'] }]);
+    const plain = asker([inline]);
+    const status = async (ask: typeof plain, path: string, headers: Record<string, string> = {}) =>
+      (await ask({ path, headers })).status;
+    for (const [first, other] of [
+      [good, forged],
+      [forged, good],
+    ] as const) {
+      assert.equal(await status(forwarding, `/?access_token=${first}&access%5Ftoken=${other}`), 401);
+      assert.equal(await status(cookies, '/', { cookie: `c=${first}; c="${other}"` }), 401);
+      assert.equal(await status(plain, `/?access_token=${first}`, { authorization: `bearer ${other}` }), 401);
+      assert.equal(await status(plain, `/?access_token=${first}`, { authorization: `BEARER\t${other}` }), 401);
+      assert.equal(await status(forwarding, '/', { authorization: `bearer ${first}, Bearer ${other}` }), 401);
+    }
+    assert.equal(await status(forwarding, `/?access_token=${good}&access_token=${good}`), 200);
+    assert.equal(await status(cookies, '/', { cookie: `c=${good}; c=${good}` }), 200);
+    // What does not reach the application cannot be read by it, so the first counts, as with Envoy.
+    const twice = await plain({ path: `/?access_token=${good}&access_token=${forged}`, headers: {} });
+    assert.deepEqual([twice.status, twice.path], [200, '/']);
+    const lower = await plain({ path: '/', headers: { authorization: `bearer ${good}` } });
+    assert.deepEqual([lower.status, lower.received['authorization']], [200, undefined]);
+  });
+
+  it('are looked for in little time, however a query is written', async () => {
+    const ask = asker([{ ...inline }, { ...inline, fromParams: ['t'] }]);
+    const broken = Array.from({ length: 20_000 }, () => '%80').join('&');
+    const began = process.cpuUsage();
+    for (let round = 0; round < 10; round += 1) await ask({ path: `/?${broken.slice(0, 55_000)}`, headers: {} });
+    const { user } = process.cpuUsage(began);
+    assert.ok(user < 300_000, `${user / 10_000} ms for each request`);
+  });
+
   it('are taken out of a query byte for byte, and never named in an answer (invariant 2)', async () => {
     const token = signToken(key, claims());
     const ask = asker([inline]);

@@ -4,6 +4,7 @@ import { ANSWERS } from '../../../proxy/http1/answers.ts';
 import { FieldNameSet } from '../../../proxy/http1/field-names.ts';
 import type { Answer, Forward } from '../../../proxy/http1/decision.ts';
 import { FakeClock } from '../../fakes/clock.ts';
+import type { PeekedBody } from '../../../proxy/http1/waiting-client.ts';
 import { RawClient, RawServer, type RawConnection } from '../../fakes/raw-peer.ts';
 import { HttpRelay, type RelayOptions } from '../http-relay.ts';
 
@@ -447,6 +448,34 @@ describe('the HTTP/1 relay', () => {
       await whenAsked;
       client.send('llo');
       assert.equal(upstream.connections.length, 0);
+      decide(asked!);
+      const { received, socket } = await upstream.connection(0);
+      await received.untilText('\r\n\r\nhello');
+      socket.write(OK);
+      await client.received.untilText('ok');
+    });
+
+    it('the whole body, also where two have read it ahead one after the other', async () => {
+      let again!: () => Promise<PeekedBody>;
+      let decide!: (decision: Forward) => void;
+      let asked: Forward | undefined;
+      await start({
+        decide: (_head, forward, waiting) => {
+          asked = forward;
+          void waiting.peekBody({ maxBytes: 10, partial: false });
+          again = () => waiting.peekBody({ maxBytes: 10, partial: false });
+          return { kind: 'pending', decision: new Promise((resolve) => (decide = resolve)) };
+        },
+      });
+      const client = await connect();
+      const head = 'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n';
+      client.send(head);
+      await client.received.untilText('100 Continue');
+      client.send('he');
+      await untilTrue(() => (relay.connections[0]?.socket.bytesRead ?? 0) === head.length + 2);
+      const body = again();
+      client.send('llo');
+      assert.equal((await body).bytes.toString(), 'hello');
       decide(asked!);
       const { received, socket } = await upstream.connection(0);
       await received.untilText('\r\n\r\nhello');
