@@ -20,6 +20,7 @@ import { connectionLimit } from '../src/wire/connection-limit.ts';
 import { GrpcServer } from '../src/wire/grpc-server.ts';
 import { createHealth } from '../src/wire/health.ts';
 import { createReflection } from '../src/wire/reflection.ts';
+import { socketAnswers } from '../src/wire/socket-answers.ts';
 import { listenTls } from '../src/wire/tls-listener.ts';
 import { authenticateInOrder } from './authenticators/authenticate-in-order.ts';
 import { createSvidAuthenticator } from './authenticators/svid-authenticator.ts';
@@ -42,7 +43,7 @@ import { openLedger, type Ledger } from './ledger/ledger.ts';
 import { RefusalCounter } from './ledger/refusal-counter.ts';
 import { identityOperations } from './operator/identity-operations.ts';
 import { ledgerOperations } from './operator/ledger-operations.ts';
-import { answers, createOperatorApp, serveOperatorSocket } from './operator/operator-server.ts';
+import { createOperatorApp, serveOperatorSocket } from './operator/operator-server.ts';
 import { tokenOperations } from './operator/token-operations.ts';
 import { createReadiness, type Readiness } from './readiness.ts';
 import type { CaMaterial } from './roots/ca-material.ts';
@@ -115,7 +116,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     await makeStateFolder(folder);
     started(lockState(folder), (lock) => lock.release());
     // Where the file system has no locks that reach the other CA: before the ledger's epoch is taken, which fences it.
-    if (await answers(join(folder, 'operator.sock'))) throw new SealwrightError('state_in_use', { folder });
+    if (await socketAnswers(join(folder, 'operator.sock'))) throw new SealwrightError('state_in_use', { folder });
     const resources = started(
       await openResources({ folder: settings.resources, rootNamespace: settings.rootNamespace, clock, logger }),
       (part) => part.close(),

@@ -1,29 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
-import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import type { Settings } from '../src/config/settings-table.ts';
-import { createClock, type Clock } from '../src/core/clock.ts';
-import { reasonOf, SealwrightError } from '../src/core/errors.ts';
-import type { Logger } from '../src/core/logger.ts';
+import { createClock } from '../src/core/clock.ts';
+import { SealwrightError } from '../src/core/errors.ts';
 import { parseTrustDomain } from '../src/identity/trust-domain.ts';
 import { createLogger } from '../src/observe/logger.ts';
-import { createMetrics, type Metrics } from '../src/observe/metrics.ts';
-import { serveStatus, type StatusRoutes, type StatusServer } from '../src/observe/status-server.ts';
+import { createMetrics } from '../src/observe/metrics.ts';
 import { SidecarAgent } from './agent/sidecar-agent.ts';
-import type { SidecarConfig } from './agent/sidecar-config.ts';
 import { DecisionLog } from './decisions/decision-log.ts';
-import { giveBackMemory } from './give-back-memory.ts';
-import { exposedPorts } from './inbound/exposed-application.ts';
-import { lockPort } from './listen/port-lock.ts';
 import { createMeshIdentity } from './mesh-identity.ts';
 import { AccessLog } from './report/access-log.ts';
+import { SidecarProcess, type ProxyProcess } from './sidecar-process.ts';
 import { Sidecar } from './sidecar.ts';
-import { serveExplainSocket } from './status/explain-socket.ts';
-import { reasonsNotReady } from './status/readiness.ts';
 import { exposeSidecar } from './status/sidecar-metrics.ts';
-import { readyRoutes, statusRoutes, type StatusParts } from './status/status-routes.ts';
 
 export interface ProxySurroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -34,24 +25,6 @@ export interface ProxySurroundings {
   readonly accessLog: (lines: string) => boolean;
   readonly onAccessLogDrain: (listener: () => void) => void;
 }
-
-export interface ProxyProcess {
-  /** Resolves when it has ended, and rejects with why it cannot go on. */
-  readonly ended: Promise<void>;
-  /** Where the status pages really are; 0 while they are not. */
-  readonly statusPort: number;
-  readonly readyPort: number;
-  /** The HTTP proxy port for the application, the egress and the ingress ports are in here. */
-  readonly sidecar: Sidecar;
-  /** Drains what others sent, leaves the application's own calls alone meanwhile, then ends. */
-  stop(): Promise<void>;
-}
-
-/** Milliseconds between two looks at where the application listens: it may start long after its sidecar. */
-const EXPOSURE_CHECK = 60_000;
-
-/** Milliseconds between two looks at whether all connections have closed. */
-const IDLE_CHECK = 50;
 
 /**
  * The sidecar of one workload: its parts in the order in which they start. They stop in the other order.
@@ -117,216 +90,23 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
   });
   exposeSidecar(metrics, { agent, sidecar, clock, version });
 
-  const onCluster = isOnCluster(env);
-  return new RunningProxy({ settings, folder, agent, sidecar, decisions, metrics, clock, logger, version, onCluster });
-}
-
-interface RunningParts {
-  readonly settings: Settings;
-  /** The workload's own. */
-  readonly folder: string;
-  readonly decisions: DecisionLog | undefined;
-  readonly agent: SidecarAgent;
-  readonly sidecar: Sidecar;
-  readonly metrics: Metrics;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly version: string;
-  readonly onCluster: boolean;
-}
-
-/** What starts when there is a configuration, and how it all ends. */
-class RunningProxy implements ProxyProcess {
-  readonly ended: Promise<void>;
-  readonly sidecar: Sidecar;
-  readonly #parts: RunningParts;
-  readonly #servers: { status?: StatusServer; ready?: StatusServer } = {};
-  readonly #releases: (() => Promise<void>)[] = [];
-  /** While it waits for the CA nothing listens, and nothing else would keep the process alive. */
-  readonly #alive = setInterval(() => undefined, 2 ** 30);
-  #end: () => void = () => undefined;
-  #fail: (error: unknown) => void = () => undefined;
-  #stopping: Promise<void> | undefined;
-  #listening = false;
-
-  constructor(parts: RunningParts) {
-    this.#parts = parts;
-    this.sidecar = parts.sidecar;
-    this.ended = new Promise((resolve, reject) => {
-      this.#end = resolve;
-      this.#fail = reject;
-    });
-    // Whoever started us asks later: until then a failure is kept, not reported as one that nobody awaits.
-    this.ended.catch(() => undefined);
-    void this.#start();
-  }
-
-  get statusPort(): number {
-    return this.#servers.status?.port ?? 0;
-  }
-
-  get readyPort(): number {
-    return this.#servers.ready?.port ?? 0;
-  }
-
-  stop(): Promise<void> {
-    this.#stopping ??= this.#stop();
-    return this.#stopping;
-  }
-
-  async #start(): Promise<void> {
-    try {
-      await this.#begin();
-    } catch (error) {
-      // What was told to end has ended already.
-      if (this.#stopping !== undefined) return;
-      this.#stopping = this.#closeAll();
-      await this.#stopping;
-      this.#fail(error);
-    }
-  }
-
-  /** Status pages at once where it is known where they belong, else with the first configuration, as everything else. */
-  async #begin(): Promise<void> {
-    const { settings, onCluster, sidecar, logger } = this.#parts;
-    const { status, ready } = settings.proxy;
-    await this.#serveExplanations();
-    const known = onCluster || (status.host !== undefined && ready.host !== undefined);
-    if (known) await this.#serve('::');
-    const config = await this.#firstConfig();
-    await sidecar.applied;
-    // The first configuration is the start: whoever waits for it wants to know at once that a port is taken.
-    const [problem] = sidecar.problems;
-    if (problem !== undefined) throw problem;
-    if (!known) await this.#serve(statusAddress(config));
-    giveBackMemory();
-    this.#listening = true;
-    this.#watchExposure(new Set());
-    logger.info('the sidecar serves', {
-      inbound: config.inbound.map(({ address, port }) => `${address}:${port}`),
-      outbound: config.outbound.map(({ address, port }) => `${address}:${port}`),
-      status: this.statusPort,
-    });
-  }
-
-  async #serveExplanations(): Promise<void> {
-    const { decisions, folder, logger } = this.#parts;
-    if (decisions === undefined) return;
-    const socket = await serveExplainSocket({
-      path: join(folder, 'explain.sock'),
-      find: (id) => decisions.find(id),
-      logger,
-    });
-    this.#releases.push(() => socket.close());
-  }
-
-  #firstConfig(): Promise<SidecarConfig> {
-    const { agent } = this.#parts;
-    const current = agent.current();
-    if (current !== undefined) return Promise.resolve(current);
-    return new Promise((resolve) => {
-      const stop = agent.onChange((config) => {
-        stop();
-        resolve(config);
-      });
-    });
-  }
-
-  async #serve(address: string): Promise<void> {
-    const { status, ready } = this.#parts.settings.proxy;
-    const parts: StatusParts = {
-      metrics: this.#parts.metrics,
-      version: this.#parts.version,
-      reasonsNotReady: () => this.#reasonsNotReady(),
-      drain: () => this.#drain(),
-      quit: () => void this.stop(),
-    };
-    this.#servers.status = await this.#serveAt(status.host ?? address, status.port, statusRoutes(parts));
-    this.#servers.ready = await this.#serveAt(ready.host ?? address, ready.port, readyRoutes(parts));
-  }
-
-  async #serveAt(host: string, port: number, routes: StatusRoutes): Promise<StatusServer> {
-    const lock = await lockPort(host, port);
-    this.#releases.push(() => lock.release());
-    const server = await serveStatus({ host, port, routes, logger: this.#parts.logger });
-    this.#releases.push(() => server.close());
-    return server;
-  }
-
-  #reasonsNotReady(): string[] {
-    const { agent, sidecar, clock } = this.#parts;
-    const { draining, problems } = sidecar;
-    return reasonsNotReady({ agent: agent.status, draining, problems, listening: this.#listening, now: clock.now() });
-  }
-
-  #drain(): void {
-    const { sidecar, clock, logger, settings } = this.#parts;
-    if (sidecar.draining) return;
-    const { drainDuration } = settings.proxy;
-    logger.info('draining: nothing new is taken from others', { open: sidecar.open.inbound });
-    sidecar.drain().catch((error: unknown) => logger.error('the drain failed', { reason: reasonOf(error) }));
-    clock.after(drainDuration, () => void sidecar.endInbound());
-  }
-
-  async #stop(): Promise<void> {
-    const { sidecar, logger, settings } = this.#parts;
-    logger.info('ending: nothing new is taken from others', sidecar.open);
-    await sidecar.drain();
-    await this.#untilIdle(settings.proxy.terminationDrainDuration);
-    const { inbound, outbound } = sidecar.open;
-    if (inbound + outbound > 0) logger.warn('connections are broken off', { inbound, outbound });
-    await this.#closeAll();
-    this.#end();
-  }
-
-  async #closeAll(): Promise<void> {
-    const { agent, sidecar, logger } = this.#parts;
-    const releases = this.#releases.splice(0).toReversed();
-    for (const close of [() => sidecar.close(), ...releases, () => agent.close()]) {
-      await close().catch((error: unknown) => {
-        logger.error('a part did not stop cleanly', { reason: reasonOf(error) });
-      });
-    }
-    clearInterval(this.#alive);
-  }
-
-  /** Warns of an application that can be reached around its sidecar, once for each port. */
-  #watchExposure(warned: Set<number>): void {
-    const { agent, clock, logger } = this.#parts;
-    if (this.#stopping !== undefined || process.platform !== 'linux') return;
-    const endpoints = (agent.current()?.inbound ?? []).map(({ endpoint }) => endpoint);
-    const ports = new Set(endpoints.flatMap((endpoint) => (endpoint.kind === 'tcp' ? [endpoint.port] : [])));
-    Promise.all(['tcp', 'tcp6'].map((name) => readFile(`/proc/net/${name}`, 'utf8').catch(() => '')))
-      .then((tables) => {
-        for (const { port } of exposedPorts(tables.join('\n'), ports)) {
-          if (warned.has(port)) continue;
-          warned.add(port);
-          logger.warn('the application can be reached around its sidecar: let it listen on 127.0.0.1', { port });
-        }
-        return clock.after(EXPOSURE_CHECK, () => this.#watchExposure(warned));
-      })
-      .catch((error: unknown) => logger.error('the check failed', { reason: reasonOf(error) }));
-  }
-
-  /** Waits until no connection is open either way, but not for ever. */
-  #untilIdle(patience: number): Promise<void> {
-    const { sidecar, clock } = this.#parts;
-    const end = clock.elapsed() + patience;
-    return new Promise((resolve) => {
-      const look = (): void => {
-        const { inbound, outbound } = sidecar.open;
-        if (inbound + outbound === 0 || clock.elapsed() >= end) resolve();
-        else clock.after(IDLE_CHECK, look);
-      };
-      look();
-    });
-  }
-}
-
-/** On a laptop each workload has a loopback address of its own, so that Istio's ports repeat unchanged. */
-function statusAddress({ workload }: SidecarConfig): string {
-  const [address = ''] = workload.addresses;
-  return isIPv4(address) && address.startsWith('127.') ? address : '::';
+  return new SidecarProcess({
+    settings: proxy,
+    folder,
+    onCluster: isOnCluster(env),
+    agent,
+    sidecar,
+    decisions,
+    metrics,
+    clock,
+    logger,
+    version,
+    stayAlive: () => {
+      const timer = setInterval(() => undefined, 2 ** 30);
+      return () => clearInterval(timer);
+    },
+    listeningPrograms: process.platform === 'linux' ? listeningPrograms : undefined,
+  });
 }
 
 /** @throws SealwrightError `workload_unset` */
@@ -338,4 +118,10 @@ function workloadOf({ proxy }: Settings): { namespace: string; name: string } {
 
 function isOnCluster(env: ProxySurroundings['env']): boolean {
   return env['KUBERNETES_SERVICE_HOST'] !== undefined;
+}
+
+/** What the kernel says of the sockets of this network namespace; a machine without IPv6 has one table less. */
+async function listeningPrograms(): Promise<string> {
+  const tables = ['tcp', 'tcp6'].map((name) => readFile(`/proc/net/${name}`, 'utf8').catch(() => ''));
+  return (await Promise.all(tables)).join('\n');
 }

@@ -1,6 +1,5 @@
 import { chmod, unlink } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
-import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
@@ -8,6 +7,7 @@ import { bodyLimit } from 'hono/body-limit';
 import { SealwrightError, reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import { bindForOwner } from '../../src/wire/bind-for-owner.ts';
+import { socketAnswers } from '../../src/wire/socket-answers.ts';
 import { OperationInput, type Actor, type Operation } from './operation.ts';
 
 /** sun_path of Linux holds 108 bytes with its closing zero; Node cuts a longer path silently. */
@@ -70,7 +70,7 @@ export async function serveOperatorSocket(options: {
     new SealwrightError('operator_socket_unavailable', { path, reason }, { cause });
   if (Buffer.byteLength(path) > LONGEST_SOCKET_PATH)
     throw unavailable(`the path is longer than ${LONGEST_SOCKET_PATH} bytes`);
-  if (await answers(path)) throw unavailable('another CA is running on this state folder');
+  if (await socketAnswers(path)) throw unavailable('another CA is running on this state folder');
   // Nobody answers, so what lies there was left behind by a CA that was killed.
   await unlink(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw unavailable(error.code ?? 'it cannot be removed', error);
@@ -96,18 +96,6 @@ export async function serveOperatorSocket(options: {
         server.closeAllConnections();
       }),
   };
-}
-
-/** Whether something accepts connections there. */
-export function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
 }
 
 function parseBody(text: string): Record<string, unknown> {

@@ -140,10 +140,10 @@ export class InboundReporter implements InboundObserver {
   }
 
   onRefused(facts: ConnectionFacts, reason: string): void {
-    const denied = reason.startsWith('rbac_access_denied');
-    this.#refusals.of(refusalKind(reason)).add();
+    const kind = refusalKind(reason);
+    this.#refusals.of(kind).add();
     const { accessLog, clock, config, istio } = this.#options;
-    if (denied) {
+    if (kind === 'policy') {
       // As ztunnel counts what policy refuses: the edge is there, and marked.
       const tcp = istio.tcp(this.#edge(facts, config.current(), undefined));
       tcp.opened('DENY');
@@ -215,13 +215,18 @@ function withConnection(entry: AccessEntry, facts: ConnectionFacts): AccessEntry
   };
 }
 
+/** What `proxy/authorize` refuses connections with: a verdict, a provider's answer, or that it could not be judged. */
+const OF_POLICY =
+  /^(?:rbac_access_denied|ext_authz_|authorization_step_failed|policies_changed_too_often|connection_facts_unreadable)/;
+
 /** Reasons hold what a peer sent; a label may not. */
 function refusalKind(reason: string): string {
-  if (reason.startsWith('rbac_access_denied')) return 'policy';
+  if (OF_POLICY.test(reason)) return 'policy';
   if (reason.startsWith('plaintext')) return 'plaintext';
   if (reason.startsWith('too many')) return 'limit';
   if (reason.startsWith('HTTP/2')) return 'protocol';
   if (reason.startsWith('nothing is served')) return 'no_listener';
+  if (reason === 'the client has gone' || reason.startsWith('downstream_remote_disconnect')) return 'client_gone';
   if (reason.startsWith('no_configuration') || reason.startsWith('there is no certificate')) return 'not_ready';
   return 'tls';
 }

@@ -1,8 +1,8 @@
 import { chmod, unlink } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
-import { connect } from 'node:net';
 import type { Logger } from '../../src/core/logger.ts';
 import { bindForOwner } from '../../src/wire/bind-for-owner.ts';
+import { socketAnswers } from '../../src/wire/socket-answers.ts';
 import type { DecisionReport } from '../decisions/decision-log.ts';
 import { isRequestId } from '../http1/request-ids.ts';
 
@@ -32,7 +32,7 @@ export async function serveExplainSocket({ path, find, logger }: ExplainSocketOp
     return none;
   };
   if (Buffer.byteLength(path) > LONGEST_SOCKET_PATH) return without(`longer than ${LONGEST_SOCKET_PATH} bytes`);
-  if (await answers(path)) return without('another sidecar is running in this folder');
+  if (await socketAnswers(path)) return without('another sidecar is running in this folder');
   // Nobody answers, so what lies there was left behind by one that was killed.
   const left = await unlink(path).then(
     () => undefined,
@@ -72,16 +72,5 @@ function listen(server: Server, path: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
     bindForOwner(() => server.listen(path, () => resolve(undefined)));
-  });
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(path);
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', () => resolve(false));
   });
 }

@@ -1,8 +1,8 @@
 import { lstatSync, unlinkSync } from 'node:fs';
 import type { ListenOptions, Server } from 'node:net';
-import { connect } from 'node:net';
 import { reasonOf, SealwrightError } from '../core/errors.ts';
 import { bindForOwner } from './bind-for-owner.ts';
+import { socketAnswers } from './socket-answers.ts';
 
 export interface Listener {
   /** `host:port` as bound, or the path. */
@@ -48,11 +48,5 @@ export async function listen(server: Server, options: ListenOptions): Promise<vo
 export async function removeStaleSocket(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined || !found.isSocket()) return;
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const probe = connect({ path });
-  probe.once('connect', () => resolve(true));
-  probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'));
-  const answered = await promise;
-  probe.destroy();
-  if (!answered) unlinkSync(path);
+  if (!(await socketAnswers(path))) unlinkSync(path);
 }

@@ -52,7 +52,7 @@ const PREFIX = 5;
 
 /**
  * gRPC over a socket that somebody else opened and judged, so that the rules by which peers are reached and proven
- * stay in one place. A call costs what `node:http2` does, without the filters of a general client (measured: a fifth).
+ * stay in one place.
  */
 export function createSocketChannel(options: SocketChannelOptions): SocketChannel {
   return new Channel(options);

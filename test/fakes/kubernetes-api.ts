@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
-import { createTestCa } from './tls-certificates.ts';
+import { createTestAuthority } from '../wire/certificates.ts';
 
 /** Who a token belongs to, as the fake API server's table has it. */
 export interface FakeTokenUser {
@@ -75,9 +75,9 @@ export class FakeKubernetesApi {
   }
 
   static async start(): Promise<FakeKubernetesApi> {
-    const ca = await createTestCa('fake-kubernetes');
+    const ca = await createTestAuthority({ name: 'O=fake-kubernetes' });
     const own = await ca.issue({ dns: ['localhost', 'kubernetes.default.svc'], ip: ['127.0.0.1'] });
-    const server = createServer({ cert: own.certificate, key: own.privateKey });
+    const server = createServer({ cert: own.chain, key: own.key });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     return new FakeKubernetesApi(server, ca.root);

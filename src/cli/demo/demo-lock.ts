@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { mkdir, rm } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { dirname, relative } from 'node:path';
 import { SealwrightError } from '../../core/errors.ts';
+import { socketAnswers } from '../../wire/socket-answers.ts';
 
 /**
  * Holds a folder for one demo at a time, so that a second one does not wipe what the first one works on. It is a Unix
@@ -14,22 +15,10 @@ export async function lockDemoFolder(folder: string): Promise<() => Promise<void
   // From here, since a socket's name is short: 108 bytes on Linux, 104 on macOS.
   const path = relative('', `${folder}.lock`);
   await mkdir(dirname(folder), { recursive: true });
-  if (await answers(path)) throw new SealwrightError('demo_running', { folder });
+  if (await socketAnswers(path)) throw new SealwrightError('demo_running', { folder });
   await rm(path, { force: true });
   const server = createServer((socket) => socket.destroy()).listen(path);
   await once(server, 'listening');
   server.unref();
   return () => new Promise((resolve) => server.close(() => resolve()));
-}
-
-async function answers(path: string): Promise<boolean> {
-  const socket = connect(path);
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
 }

@@ -300,6 +300,8 @@ describe('a gRPC provider of external authorization', () => {
       assert.equal(echo.connections.length, 0);
       const details = sidecar.log().map((line) => line['connection_termination_details']);
       assert.deepEqual(details, ['ext_authz_denied', 'ext_authz_error']);
+      const refusals = await sidecar.series('sealwright_inbound_refused_total');
+      assert.deepEqual(refusals, [{ labels: { reason: 'policy' }, value: 2 }]);
     });
 
     it('lets a server speak first that it was asked about', async () => {

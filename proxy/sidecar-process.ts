@@ -1,0 +1,240 @@
+import { isIPv4 } from 'node:net';
+import { join } from 'node:path';
+import type { Settings } from '../src/config/settings-table.ts';
+import type { Clock, Timer } from '../src/core/clock.ts';
+import { reasonOf } from '../src/core/errors.ts';
+import type { Logger } from '../src/core/logger.ts';
+import type { Metrics } from '../src/observe/metrics.ts';
+import { serveStatus, type StatusRoutes } from '../src/observe/status-server.ts';
+import type { SidecarAgent } from './agent/sidecar-agent.ts';
+import type { SidecarConfig } from './agent/sidecar-config.ts';
+import type { DecisionLog } from './decisions/decision-log.ts';
+import { giveBackMemory } from './give-back-memory.ts';
+import { watchExposure } from './inbound/exposure-watch.ts';
+import { lockPort } from './listen/port-lock.ts';
+import type { Sidecar } from './sidecar.ts';
+import { serveExplainSocket } from './status/explain-socket.ts';
+import { reasonsNotReady } from './status/readiness.ts';
+import { readyRoutes, statusRoutes, type StatusParts } from './status/status-routes.ts';
+
+export interface ProxyProcess {
+  /** Resolves when it has ended, and rejects with why it cannot go on. */
+  readonly ended: Promise<void>;
+  /** Drains what others sent, leaves the application's own calls alone meanwhile, then ends. */
+  stop(): Promise<void>;
+}
+
+/** Milliseconds between two looks at whether all connections have closed. */
+const IDLE_CHECK = 50;
+
+export interface SidecarProcessParts {
+  readonly settings: Pick<Settings['proxy'], 'status' | 'ready' | 'drainDuration' | 'terminationDrainDuration'>;
+  /** The workload's own. */
+  readonly folder: string;
+  readonly onCluster: boolean;
+  readonly decisions: DecisionLog | undefined;
+  readonly agent: Pick<SidecarAgent, 'current' | 'onChange' | 'status' | 'close'>;
+  readonly sidecar: Pick<Sidecar, 'applied' | 'problems' | 'draining' | 'open' | 'drain' | 'endInbound' | 'close'>;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly version: string;
+  /** Keeps the process from ending for want of anything to wait for, until the function returned is called. */
+  readonly stayAlive: () => () => void;
+  /** Linux' tables of who listens where; undefined on other systems. */
+  readonly listeningPrograms: (() => Promise<string>) | undefined;
+}
+
+/** A sidecar as a process: what starts when there is a configuration, and how it all ends. */
+export class SidecarProcess implements ProxyProcess {
+  readonly ended: Promise<void>;
+  readonly #parts: SidecarProcessParts;
+  readonly #releases: (() => Promise<void>)[] = [];
+  readonly #letEnd: () => void;
+  #exposure: Timer | undefined;
+  #end: () => void = () => undefined;
+  #fail: (error: unknown) => void = () => undefined;
+  #stopping: Promise<void> | undefined;
+  /** Where the status pages really are; 0 while they are not. */
+  #statusPort = 0;
+  #listening = false;
+  #closed = false;
+
+  constructor(parts: SidecarProcessParts) {
+    this.#parts = parts;
+    // While it waits for the CA nothing listens, and nothing else would keep the process alive.
+    this.#letEnd = parts.stayAlive();
+    this.ended = new Promise((resolve, reject) => {
+      this.#end = resolve;
+      this.#fail = reject;
+    });
+    // Whoever started us asks later: until then a failure is kept, not reported as one that nobody awaits.
+    this.ended.catch(() => undefined);
+    void this.#start();
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #start(): Promise<void> {
+    try {
+      await this.#begin();
+    } catch (error) {
+      // What was told to end has ended already.
+      if (this.#stopping !== undefined) return;
+      this.#stopping = this.#closeAll();
+      await this.#stopping;
+      this.#fail(error);
+    }
+  }
+
+  /** Status pages at once where it is known where they belong, else with the first configuration, as everything else. */
+  async #begin(): Promise<void> {
+    const { settings, onCluster, sidecar, logger } = this.#parts;
+    const { status, ready } = settings;
+    await this.#serveExplanations();
+    const known = onCluster || (status.host !== undefined && ready.host !== undefined);
+    if (known) await this.#serve('::');
+    const config = await this.#firstConfig();
+    await sidecar.applied;
+    // The first configuration is the start: whoever waits for it wants to know at once that a port is taken.
+    const [problem] = sidecar.problems;
+    if (problem !== undefined) throw problem;
+    if (!known) await this.#serve(statusAddress(config));
+    if (this.#stopping !== undefined) return;
+    giveBackMemory();
+    this.#listening = true;
+    this.#watchExposure();
+    logger.info('the sidecar serves', {
+      inbound: config.inbound.map(({ address, port }) => `${address}:${port}`),
+      outbound: config.outbound.map(({ address, port }) => `${address}:${port}`),
+      status: this.#statusPort,
+    });
+  }
+
+  async #serveExplanations(): Promise<void> {
+    const { decisions, folder, logger } = this.#parts;
+    if (decisions === undefined) return;
+    const socket = await serveExplainSocket({
+      path: join(folder, 'explain.sock'),
+      find: (id) => decisions.find(id),
+      logger,
+    });
+    await this.#keep(() => socket.close());
+  }
+
+  #firstConfig(): Promise<SidecarConfig> {
+    const { agent } = this.#parts;
+    const current = agent.current();
+    if (current !== undefined) return Promise.resolve(current);
+    return new Promise((resolve) => {
+      const stop = agent.onChange((config) => {
+        stop();
+        resolve(config);
+      });
+    });
+  }
+
+  async #serve(address: string): Promise<void> {
+    const { status, ready } = this.#parts.settings;
+    const parts: StatusParts = {
+      metrics: this.#parts.metrics,
+      version: this.#parts.version,
+      reasonsNotReady: () => this.#reasonsNotReady(),
+      drain: () => this.#drain(),
+      quit: () => void this.stop(),
+    };
+    this.#statusPort = await this.#serveAt(status.host ?? address, status.port, statusRoutes(parts));
+    await this.#serveAt(ready.host ?? address, ready.port, readyRoutes(parts));
+  }
+
+  async #serveAt(host: string, port: number, routes: StatusRoutes): Promise<number> {
+    const lock = await lockPort(host, port);
+    await this.#keep(() => lock.release());
+    const server = await serveStatus({ host, port, routes, logger: this.#parts.logger });
+    await this.#keep(() => server.close());
+    return server.port;
+  }
+
+  /** Something to be closed at the end: now where that has come while it was opened, or it would outlive us. */
+  async #keep(close: () => Promise<void>): Promise<void> {
+    if (this.#closed) await close();
+    else this.#releases.push(close);
+  }
+
+  #reasonsNotReady(): string[] {
+    const { agent, sidecar, clock } = this.#parts;
+    const { draining, problems } = sidecar;
+    return reasonsNotReady({ agent: agent.status, draining, problems, listening: this.#listening, now: clock.now() });
+  }
+
+  #drain(): void {
+    const { sidecar, clock, logger, settings } = this.#parts;
+    if (sidecar.draining) return;
+    const { drainDuration } = settings;
+    logger.info('draining: nothing new is taken from others', { open: sidecar.open.inbound });
+    const onFailure = (error: unknown): void => logger.error('the drain failed', { reason: reasonOf(error) });
+    sidecar.drain().catch(onFailure);
+    clock.after(drainDuration, () => void sidecar.endInbound().catch(onFailure));
+  }
+
+  async #stop(): Promise<void> {
+    const { sidecar, logger, settings } = this.#parts;
+    logger.info('ending: nothing new is taken from others', sidecar.open);
+    await sidecar.drain();
+    await this.#untilIdle(settings.terminationDrainDuration);
+    const { inbound, outbound } = sidecar.open;
+    if (inbound + outbound > 0) logger.warn('connections are broken off', { inbound, outbound });
+    await this.#closeAll();
+    this.#end();
+  }
+
+  async #closeAll(): Promise<void> {
+    const { agent, sidecar, logger } = this.#parts;
+    this.#closed = true;
+    this.#exposure?.cancel();
+    const releases = this.#releases.splice(0).toReversed();
+    for (const close of [() => sidecar.close(), ...releases, () => agent.close()]) {
+      await close().catch((error: unknown) => {
+        logger.error('a part did not stop cleanly', { reason: reasonOf(error) });
+      });
+    }
+    this.#letEnd();
+  }
+
+  #watchExposure(): void {
+    const { agent, clock, logger, listeningPrograms } = this.#parts;
+    if (listeningPrograms === undefined) return;
+    this.#exposure = watchExposure({
+      ports: () => {
+        const endpoints = (agent.current()?.inbound ?? []).map(({ endpoint }) => endpoint);
+        return new Set(endpoints.flatMap((endpoint) => (endpoint.kind === 'tcp' ? [endpoint.port] : [])));
+      },
+      readTables: listeningPrograms,
+      clock,
+      logger,
+    });
+  }
+
+  /** Waits until no connection is open either way, but not for ever. */
+  #untilIdle(patience: number): Promise<void> {
+    const { sidecar, clock } = this.#parts;
+    const end = clock.elapsed() + patience;
+    return new Promise((resolve) => {
+      const look = (): void => {
+        const { inbound, outbound } = sidecar.open;
+        if (inbound + outbound === 0 || clock.elapsed() >= end) resolve();
+        else clock.after(IDLE_CHECK, look);
+      };
+      look();
+    });
+  }
+}
+
+/** On a laptop each workload has a loopback address of its own, so that Istio's ports repeat unchanged. */
+function statusAddress({ workload }: SidecarConfig): string {
+  const [address = ''] = workload.addresses;
+  return isIPv4(address) && address.startsWith('127.') ? address : '::';
+}
