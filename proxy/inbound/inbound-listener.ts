@@ -2,6 +2,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import type { Clock } from '../../src/core/clock.ts';
 import { HttpConnection } from '../http1/http-connection.ts';
 import type { HttpEngine } from '../http1/http-engine.ts';
+import { GrowingReader } from '../tcp/growing-reader.ts';
 import { breakSocket, TcpRelay } from '../tcp/relay.ts';
 import type { ConnectionAuthorizer, Verdict } from './connection-authorizer.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
@@ -311,9 +312,12 @@ export class InboundListener {
 
   #relay({ raw, socket, port, facts }: Accepted, authorizer: ConnectionAuthorizer, opened?: Socket): void {
     const { observer } = this.#services;
+    // What was opened to hear whether it speaks first is read as it was begun.
+    const reader = opened === undefined ? new GrowingReader() : undefined;
     const relay = new TcpRelay({
       downstream: socket,
-      upstream: opened ?? port.connect(),
+      upstream: opened ?? port.connect(reader?.onread),
+      reader,
       onClose: (result) => {
         this.#served.delete(served);
         observer.onTcpClosed(facts, result);
