@@ -1,4 +1,4 @@
-import { connect } from 'node:net';
+import { connect, type OnReadOpts } from 'node:net';
 import type { Clock } from '../src/core/clock.ts';
 import type { SealwrightError } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
@@ -294,7 +294,7 @@ export class Sidecar {
         address: config.address,
         port: config.port,
         upstream: this.#applications.get(transport.destination, transport),
-        connect: () => transport.connect(),
+        connect: (onread?: OnReadOpts) => transport.connect(onread),
       });
       this.#ports.set(config, port);
     }

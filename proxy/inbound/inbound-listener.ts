@@ -3,6 +3,7 @@ import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf } from '../../src/core/errors.ts';
 import { HttpConnection } from '../http1/http-connection.ts';
 import type { HttpEngine } from '../http1/http-engine.ts';
+import { GrowingReader } from '../tcp/growing-reader.ts';
 import { breakSocket, TcpRelay } from '../tcp/relay.ts';
 import type { ConnectionAuthorizer, Verdict } from './connection-authorizer.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
@@ -344,9 +345,12 @@ export class InboundListener {
 
   #relay({ raw, socket, port, facts, unread }: Accepted, authorizer: ConnectionAuthorizer, opened?: Socket): void {
     const { observer } = this.#services;
+    // What was opened to hear whether it speaks first is read as it was begun.
+    const reader = opened === undefined ? new GrowingReader() : undefined;
     const relay = new TcpRelay({
       downstream: socket,
-      upstream: opened ?? port.connect(),
+      upstream: opened ?? port.connect(reader?.onread),
+      reader,
       onClose: (result) => {
         this.#served.delete(served);
         observer.onTcpClosed(facts, result);

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { OnReadOpts, Socket } from 'node:net';
 import type { HeadEdits } from '../http1/head-writer.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { RequestRecord } from '../http1/request-record.ts';
@@ -23,8 +23,8 @@ export interface InboundPort {
   readonly address: string;
   readonly port: number;
   readonly upstream: UpstreamPool;
-  /** Opens a connection for opaque TCP; half-open, so that directions end one by one. */
-  connect(): Socket;
+  /** Opens a connection for opaque TCP; half-open, so that directions end one by one. See `UpstreamTransport`. */
+  connect(onread?: OnReadOpts): Socket;
 }
 
 /** What the listener takes from other rooms. */

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { OnReadOpts, Socket } from 'node:net';
 import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf } from '../../src/core/errors.ts';
 import type { UpstreamTransport } from '../upstream/upstream-connection.ts';
@@ -16,17 +16,19 @@ export function connectOpaque(
   transport: UpstreamTransport,
   {
     clock,
+    onread,
     onReady,
     onFailed,
   }: {
     readonly clock: Clock;
+    readonly onread?: OnReadOpts;
     readonly onReady: (socket: Socket) => void;
     readonly onFailed: (reason: string) => void;
   },
 ): OpaqueAttempt {
   let socket: Socket;
   try {
-    socket = transport.connect();
+    socket = transport.connect(onread);
   } catch (error) {
     queueMicrotask(() => onFailed(reasonOf(error)));
     return { cancel: () => {} };

@@ -8,6 +8,7 @@ import { detectProtocol, type Detected } from '../inbound/detect-protocol.ts';
 import { Sniffer } from '../inbound/sniffer.ts';
 import type { Called, Caller, OutboundReporter } from '../report/outbound-reporter.ts';
 import { hostPort } from '../report/request-entry.ts';
+import { GrowingReader } from '../tcp/growing-reader.ts';
 import { breakSocket, TcpRelay } from '../tcp/relay.ts';
 import type { Cluster } from './cluster.ts';
 import { connectOpaque } from './connect-opaque.ts';
@@ -153,12 +154,14 @@ export class OutboundListener {
     const called = calledAt(cluster, endpoint);
     const { clock, reporter } = this.#options;
     const onGone = (): void => attempt.cancel();
+    const reader = new GrowingReader();
     const attempt = connectOpaque(endpoint.tcp, {
       clock,
+      onread: reader.onread,
       onReady: (upstream) => {
         socket.off('close', onGone);
         let closed: ReturnType<OutboundReporter['tcpOpened']> | undefined;
-        const relay = new TcpRelay({ downstream: socket, upstream, onClose: (result) => closed?.(result) });
+        const relay = new TcpRelay({ downstream: socket, upstream, reader, onClose: (result) => closed?.(result) });
         closed = reporter.tcpOpened(caller, called, relay);
       },
       onFailed: (reason) => {

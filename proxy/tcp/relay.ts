@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { GrowingReader } from './growing-reader.ts';
 
 export interface TcpRelayResult {
   /** Bytes from the client to the upstream. */
@@ -13,6 +14,8 @@ export interface TcpRelayOptions {
   /** Both sockets must be half-open ones (`allowHalfOpen`): each direction ends by itself. */
   readonly downstream: Socket;
   readonly upstream: Socket;
+  /** What `upstream` was made to read with, where it was. */
+  readonly reader?: GrowingReader | undefined;
   /** Called once, when both sockets have closed. */
   readonly onClose: (result: TcpRelayResult) => void;
 }
@@ -31,7 +34,7 @@ export class TcpRelay {
   #open = 2;
   #reason = '';
 
-  constructor({ downstream, upstream, onClose }: TcpRelayOptions) {
+  constructor({ downstream, upstream, reader, onClose }: TcpRelayOptions) {
     this.#downstream = downstream;
     this.#upstream = upstream;
     this.#onClose = onClose;
@@ -39,10 +42,14 @@ export class TcpRelay {
       this.#received += bytes.length;
       if (!upstream.write(bytes)) downstream.pause();
     });
-    upstream.on('data', (bytes: Buffer) => {
-      this.#sent += bytes.length;
-      if (!downstream.write(bytes)) upstream.pause();
-    });
+    if (reader === undefined) {
+      upstream.on('data', (bytes: Buffer) => {
+        this.#sent += bytes.length;
+        if (!downstream.write(bytes)) upstream.pause();
+      });
+    } else {
+      reader.attach(upstream, downstream, (length) => (this.#sent += length));
+    }
     this.#watch(downstream, upstream);
     this.#watch(upstream, downstream);
   }

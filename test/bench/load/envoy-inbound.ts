@@ -1,17 +1,24 @@
-/** Envoy's configuration for the same work: downstream mTLS, RBAC by principal, method and path, XFCC, one cluster. */
+/**
+ * Envoy's configuration for the same work: downstream mTLS, RBAC by principal, method and path, XFCC, one cluster; or
+ * for opaque TCP: mTLS, RBAC by principal, one cluster.
+ */
 export interface EnvoyInboundOptions {
   readonly upstreamPort: number;
   readonly keyFile: string;
   readonly chainFile: string;
   readonly rootsFile: string;
   readonly allowed: string;
+  readonly protocol?: 'http' | 'tcp';
+  /** What is allowed besides GET. */
+  readonly methods?: readonly string[];
   /** Where it listens; at a free port of loopback unless said otherwise. */
   readonly listen?: { readonly address: string; readonly port: number };
 }
 
 /** As JSON, which Envoy reads as it reads YAML. Ports are 0: the listener's is asked from the admin interface. */
 export function envoyInbound(options: EnvoyInboundOptions): string {
-  const { upstreamPort, keyFile, chainFile, rootsFile, allowed, listen = { address: '127.0.0.1', port: 0 } } = options;
+  const { upstreamPort, keyFile, chainFile, rootsFile, allowed, protocol = 'http', methods = ['GET'] } = options;
+  const { listen = { address: '127.0.0.1', port: 0 } } = options;
   const type = (name: string): string => `type.googleapis.com/${name}`;
   const address = (port: number): object => ({ socket_address: { address: '127.0.0.1', port_value: port } });
   const rbac = {
@@ -26,7 +33,11 @@ export function envoyInbound(options: EnvoyInboundOptions): string {
               {
                 and_rules: {
                   rules: [
-                    { header: { name: ':method', string_match: { exact: 'GET' } } },
+                    {
+                      or_rules: {
+                        rules: methods.map((exact) => ({ header: { name: ':method', string_match: { exact } } })),
+                      },
+                    },
                     { url_path: { path: { prefix: '/api/' } } },
                   ],
                 },
@@ -57,11 +68,39 @@ export function envoyInbound(options: EnvoyInboundOptions): string {
       },
     ],
   };
+  const opaque = [
+    {
+      name: 'envoy.filters.network.rbac',
+      typed_config: {
+        '@type': type('envoy.extensions.filters.network.rbac.v3.RBAC'),
+        stat_prefix: 'inbound',
+        rules: {
+          action: 'ALLOW',
+          policies: {
+            allowed: {
+              permissions: [{ any: true }],
+              principals: [{ authenticated: { principal_name: { exact: allowed } } }],
+            },
+          },
+        },
+      },
+    },
+    {
+      name: 'envoy.filters.network.tcp_proxy',
+      typed_config: {
+        '@type': type('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy'),
+        stat_prefix: 'inbound',
+        cluster: 'app',
+      },
+    },
+  ];
+  const filters =
+    protocol === 'tcp' ? opaque : [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }];
   const tls = {
     '@type': type('envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext'),
     require_client_certificate: true,
     common_tls_context: {
-      alpn_protocols: ['http/1.1'],
+      alpn_protocols: [protocol === 'tcp' ? 'istio' : 'http/1.1'],
       tls_certificates: [{ certificate_chain: { filename: chainFile }, private_key: { filename: keyFile } }],
       validation_context: { trusted_ca: { filename: rootsFile } },
     },
@@ -75,7 +114,7 @@ export function envoyInbound(options: EnvoyInboundOptions): string {
           address: { socket_address: { address: listen.address, port_value: listen.port } },
           filter_chains: [
             {
-              filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }],
+              filters,
               transport_socket: { name: 'envoy.transport_sockets.tls', typed_config: tls },
             },
           ],

@@ -13,9 +13,11 @@ interface Order {
     readonly rootsPem: string;
   };
   readonly allowed: string;
+  readonly protocol: 'http' | 'tcp';
+  readonly methods: readonly string[];
 }
 
-async function serve({ upstreamPort, identity, allowed }: Order): Promise<number> {
+async function serve({ upstreamPort, identity, allowed, protocol, methods }: Order): Promise<number> {
   // In the order in which `sealwright proxy` does it.
   keepYoungGenerationSmall();
   const { AccessLog } = await import('../../../proxy/report/access-log.ts');
@@ -36,14 +38,14 @@ async function serve({ upstreamPort, identity, allowed }: Order): Promise<number
   const config = world.sidecarConfig({
     workload: world.workload({ name: 'catalog', labels: { app: 'catalog' }, services: { [key]: { 80: 0 } } }),
     rootsPem: identity.rootsPem,
-    inbound: [{ applicationPort: upstreamPort, mode: 'STRICT' }],
-    // The same rule as in the peer's configuration: one principal, one method, one path prefix.
+    inbound: [{ applicationPort: upstreamPort, mode: 'STRICT', protocol }],
+    // The same rule as in the peer's configuration: one principal and, of requests, the method and one path prefix.
     policies: {
       allowed: {
         rules: [
           {
             from: [{ source: { principals: [allowed.slice('spiffe://'.length)] } }],
-            to: [{ operation: { methods: ['GET'], paths: ['/api/*'] } }],
+            ...(protocol === 'tcp' ? {} : { to: [{ operation: { methods, paths: ['/api/*'] } }] }),
           },
         ],
       },

@@ -108,7 +108,13 @@ describe('the inbound listener', () => {
           address: '127.0.0.1',
           port: upstream.port,
           upstream: pool,
-          connect: () => connectTcp({ port: upstream.port, host: '127.0.0.1', allowHalfOpen: true }),
+          connect: (onread) =>
+            connectTcp({
+              port: upstream.port,
+              host: '127.0.0.1',
+              allowHalfOpen: true,
+              ...(onread === undefined ? {} : { onread }),
+            }),
         }),
         authorizer: (facts) => ({
           decide: (_head, path) => decide(facts, path),
