@@ -7,6 +7,7 @@ import type { Settings } from '../src/config/settings-table.ts';
 import { createClock, type Clock } from '../src/core/clock.ts';
 import { reasonOf, SealwrightError } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
+import { stopInOrder, type StoppingPart } from '../src/core/stop-in-order.ts';
 import { parseTrustDomain } from '../src/identity/trust-domain.ts';
 import { createLogger } from '../src/observe/logger.ts';
 import { createMetrics, type Metrics } from '../src/observe/metrics.ts';
@@ -49,6 +50,9 @@ export interface ProxyProcess {
 
 /** Milliseconds between two looks at where the application listens: it may start long after its sidecar. */
 const EXPOSURE_CHECK = 60_000;
+
+/** How long one part is waited for at the end, in milliseconds: nothing that it still does is worth more. */
+const STOP_PATIENCE = 1_000;
 
 /** Milliseconds between two looks at whether all connections have closed. */
 const IDLE_CHECK = 50;
@@ -140,7 +144,7 @@ class RunningProxy implements ProxyProcess {
   readonly sidecar: Sidecar;
   readonly #parts: RunningParts;
   readonly #servers: { status?: StatusServer; ready?: StatusServer } = {};
-  readonly #releases: (() => Promise<void>)[] = [];
+  readonly #releases: StoppingPart[] = [];
   /** While it waits for the CA nothing listens, and nothing else would keep the process alive. */
   readonly #alive = setInterval(() => undefined, 2 ** 30);
   #end: () => void = () => undefined;
@@ -201,6 +205,8 @@ class RunningProxy implements ProxyProcess {
     giveBackMemory();
     this.#listening = true;
     this.#watchExposure(new Set());
+    // The configuration may come first, by the token: until there is a certificate nobody can be called.
+    await this.#firstIdentity();
     logger.info('the sidecar serves', {
       inbound: config.inbound.map(({ address, port }) => `${address}:${port}`),
       outbound: config.outbound.map(({ address, port }) => `${address}:${port}`),
@@ -216,7 +222,7 @@ class RunningProxy implements ProxyProcess {
       find: (id) => decisions.find(id),
       logger,
     });
-    this.#releases.push(() => socket.close());
+    this.#releases.push({ name: 'explain.sock', stop: () => socket.close() });
   }
 
   #firstConfig(): Promise<SidecarConfig> {
@@ -227,6 +233,17 @@ class RunningProxy implements ProxyProcess {
       const stop = agent.onChange((config) => {
         stop();
         resolve(config);
+      });
+    });
+  }
+
+  #firstIdentity(): Promise<void> {
+    const { identity } = this.#parts.agent;
+    if (identity.current() !== undefined) return Promise.resolve();
+    return new Promise((resolve) => {
+      const stop = identity.onChange(() => {
+        stop();
+        resolve();
       });
     });
   }
@@ -246,9 +263,9 @@ class RunningProxy implements ProxyProcess {
 
   async #serveAt(host: string, port: number, routes: StatusRoutes): Promise<StatusServer> {
     const lock = await lockPort(host, port);
-    this.#releases.push(() => lock.release());
+    this.#releases.push({ name: `lock of port ${port}`, stop: () => lock.release() });
     const server = await serveStatus({ host, port, routes, logger: this.#parts.logger });
-    this.#releases.push(() => server.close());
+    this.#releases.push({ name: `status pages on ${port}`, stop: () => server.close() });
     return server;
   }
 
@@ -270,7 +287,7 @@ class RunningProxy implements ProxyProcess {
   async #stop(): Promise<void> {
     const { sidecar, logger, settings } = this.#parts;
     logger.info('ending: nothing new is taken from others', sidecar.open);
-    await sidecar.drain();
+    await this.#stopParts([{ name: 'inbound listeners', stop: () => sidecar.drain() }]);
     await this.#untilIdle(settings.proxy.terminationDrainDuration);
     const { inbound, outbound } = sidecar.open;
     if (inbound + outbound > 0) logger.warn('connections are broken off', { inbound, outbound });
@@ -279,14 +296,18 @@ class RunningProxy implements ProxyProcess {
   }
 
   async #closeAll(): Promise<void> {
-    const { agent, sidecar, logger } = this.#parts;
-    const releases = this.#releases.splice(0).toReversed();
-    for (const close of [() => sidecar.close(), ...releases, () => agent.close()]) {
-      await close().catch((error: unknown) => {
-        logger.error('a part did not stop cleanly', { reason: reasonOf(error) });
-      });
-    }
+    const { agent, sidecar } = this.#parts;
+    await this.#stopParts([
+      { name: 'connections', stop: () => sidecar.close() },
+      ...this.#releases.splice(0).toReversed(),
+      { name: 'agent', stop: () => agent.close() },
+    ]);
     clearInterval(this.#alive);
+  }
+
+  #stopParts(parts: readonly StoppingPart[]): Promise<void> {
+    const { clock, logger } = this.#parts;
+    return stopInOrder(parts, { clock, logger, patience: STOP_PATIENCE });
   }
 
   /** Warns of an application that can be reached around its sidecar, once for each port. */
