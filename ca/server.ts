@@ -1,18 +1,15 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { Settings } from '../src/config/settings-table.ts';
-import { createClock, type Clock } from '../src/core/clock.ts';
-import { SealwrightError, reasonOf } from '../src/core/errors.ts';
-import type { Logger } from '../src/core/logger.ts';
+import { createClock } from '../src/core/clock.ts';
+import { SealwrightError } from '../src/core/errors.ts';
 import { createRandomPool } from '../src/core/random-pool.ts';
 import { SpiffeId } from '../src/identity/spiffe-id.ts';
 import { parseTrustDomain } from '../src/identity/trust-domain.ts';
 import { limitLines } from '../src/observe/limit-lines.ts';
 import { createLogger } from '../src/observe/logger.ts';
-import { createMetrics, type Metrics } from '../src/observe/metrics.ts';
-import { serveStatus, type StatusAnswer, type StatusServer } from '../src/observe/status-server.ts';
+import { createMetrics } from '../src/observe/metrics.ts';
 import { parseCertificate } from '../src/pki/certificate.ts';
 import { encodePem } from '../src/pki/pem.ts';
 import { verifySvid } from '../src/pki/verify-svid.ts';
@@ -33,24 +30,27 @@ import { createDistributionMetrics } from './distribution/distribution-metrics.t
 import { Distribution } from './distribution/distribution.ts';
 import { openResources } from './distribution/open-resources.ts';
 import { certificateGrpcService } from './issuance/certificate-grpc-service.ts';
-import type { Refusal } from './issuance/certificate-service.ts';
 import { createIssuanceMetrics, exposeExpiry } from './issuance/issuance-metrics.ts';
 import { Issuance } from './issuance/issuance.ts';
 import { createIssuer } from './issuance/issuer.ts';
 import { createServerSigner } from './issuance/server-certificates.ts';
 import { RefusalLedger } from './issuance/refusal-ledger.ts';
-import { openLedger, type Ledger } from './ledger/ledger.ts';
+import { openLedger } from './ledger/ledger.ts';
 import { RefusalCounter } from './ledger/refusal-counter.ts';
 import { identityOperations } from './operator/identity-operations.ts';
 import { ledgerOperations } from './operator/ledger-operations.ts';
 import { createOperatorApp, serveOperatorSocket } from './operator/operator-server.ts';
 import { tokenOperations } from './operator/token-operations.ts';
-import { createReadiness, type Readiness } from './readiness.ts';
+import { ledgerRefusal } from './ledger-refusal.ts';
+import { namesOfSettings } from './names-of-settings.ts';
+import { createReadiness } from './readiness.ts';
+import { recordRoots } from './record-roots.ts';
+import { RunningParts } from './running-parts.ts';
+import { serveCaStatus } from './serve-ca-status.ts';
 import type { CaMaterial } from './roots/ca-material.ts';
 import { makeStateFolder } from './roots/make-state-folder.ts';
 import { openRoots } from './roots/open-roots.ts';
 import { ServerIdentity } from './roots/server-identity.ts';
-import { caServerNames, type ServerNames } from './roots/server-names.ts';
 import { lockState } from './roots/state-lock.ts';
 
 export interface CaSurroundings {
@@ -100,16 +100,8 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
   const logger = createLogger({ level, format, clock, write: surroundings.log, bound: { component: 'ca' } });
   const metrics = createMetrics({ processMetrics: true });
   const trustDomain = parseTrustDomain(settings.trustDomain);
-  const stops: (() => Promise<void>)[] = [];
-  const started = <T>(part: T, stop: (part: T) => Promise<void> | void): T => {
-    stops.push(async () => stop(part));
-    return part;
-  };
-  const stopAll = async (): Promise<void> => {
-    for (const stop of stops.splice(0).toReversed()) {
-      await stop().catch((error: unknown) => logger.error('a part did not stop cleanly', { reason: reasonOf(error) }));
-    }
-  };
+  const parts = new RunningParts();
+  const { started } = parts;
 
   try {
     const folder = settings.ca.state;
@@ -232,7 +224,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     const roots = material.roots.map((root) => encodePem('CERTIFICATE', root)).join('');
     const serverIdentity = started(
       await ServerIdentity.open({
-        names: serverNames(settings),
+        names: namesOfSettings(settings),
         signServerCertificate: createServerSigner({
           // SPIFFE-ID 3.1: a signing authority carries an SVID of its own.
           identity: SpiffeId.ofWorkload(trustDomain, {
@@ -300,7 +292,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       (part) => part.close(),
     );
     const status = started(
-      await serveCaStatus(settings, { metrics, readiness, clock, logger, version: surroundings.version }),
+      await serveCaStatus(settings, { metrics, readiness, logger, version: surroundings.version }),
       (part) => part.close(),
     );
 
@@ -315,77 +307,17 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       address,
       metricsPort: status.port,
       close: async () => {
-        await stopAll();
+        await parts.stop({ clock, logger });
         logger.info('the CA has stopped');
       },
     };
   } catch (error) {
-    await stopAll();
+    await parts.stop({ clock, logger });
     throw error;
   }
-}
-
-/** Every start says which roots it trusts, so that the ledger tells when they changed. */
-async function recordRoots({ roots }: CaMaterial, ledger: Ledger): Promise<void> {
-  const action = ledger.epoch === 1 ? 'made' : 'loaded';
-  for (const root of roots) await ledger.append({ kind: 'root', fingerprint: sha256(root), action });
-}
-
-interface Opening {
-  readonly clock: Clock;
-  readonly logger: Logger;
-}
-
-/** A proven caller is ledgered by name; a stranger is only counted, so that nobody can fill the disk. */
-function ledgerRefusal(
-  { code, reason, identity, remoteAddress }: Refusal,
-  { proven, refusals }: { proven: RefusalLedger; refusals: RefusalCounter },
-): void {
-  if (identity === undefined) refusals.count(code, remoteAddress);
-  // It never rejects: what cannot be ledgered is logged.
-  else void proven.record({ kind: 'refusal', identity, reason: code, detail: reason });
-}
-
-function serverNames({ rootNamespace, ca }: Settings): ServerNames {
-  const addresses = ca.serverNames.filter((name) => isIP(name) !== 0);
-  const { host } = ca.listen;
-  if (host !== undefined && isIP(host) !== 0 && host !== '::' && host !== '0.0.0.0') addresses.push(host);
-  return caServerNames({
-    namespace: rootNamespace,
-    asIstiod: ca.serverNames.includes('istiod.istio-system.svc'),
-    dnsNames: ca.serverNames.filter((name) => isIP(name) === 0),
-    ipAddresses: addresses,
-  });
-}
-
-async function serveCaStatus(
-  { ca }: Settings,
-  parts: Opening & { readonly metrics: Metrics; readonly readiness: Readiness; readonly version: string },
-): Promise<StatusServer> {
-  const { metrics, readiness, logger, version } = parts;
-  const { host = '::', port } = ca.metrics.listen;
-  const ready = (): StatusAnswer => {
-    const reason = readiness.reason();
-    return reason === undefined ? { status: 200, body: 'ready\n' } : { status: 503, body: `${reason}\n` };
-  };
-  return serveStatus({
-    host,
-    port,
-    logger,
-    routes: {
-      '/metrics': async () => ({ status: 200, ...(await metrics.render()) }),
-      '/healthz': () => ({ status: 200, body: 'alive\n' }),
-      '/ready': ready,
-      '/version': () => ({ status: 200, body: `${version}\n` }),
-    },
-  });
 }
 
 function firstRootExpiry({ roots }: CaMaterial): number {
   const [first] = roots;
   return first === undefined ? 0 : parseCertificate(first).notAfter;
-}
-
-function sha256(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }

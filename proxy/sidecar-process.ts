@@ -4,6 +4,7 @@ import type { Settings } from '../src/config/settings-table.ts';
 import type { Clock, Timer } from '../src/core/clock.ts';
 import { reasonOf } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
+import { stopInOrder, type StoppingPart } from '../src/core/stop-in-order.ts';
 import type { Metrics } from '../src/observe/metrics.ts';
 import { serveStatus, type StatusRoutes } from '../src/observe/status-server.ts';
 import type { SidecarAgent } from './agent/sidecar-agent.ts';
@@ -24,6 +25,9 @@ export interface ProxyProcess {
   stop(): Promise<void>;
 }
 
+/** How long one part is waited for at the end, in milliseconds: nothing that it still does is worth more. */
+const STOP_PATIENCE = 1_000;
+
 /** Milliseconds between two looks at whether all connections have closed. */
 const IDLE_CHECK = 50;
 
@@ -33,7 +37,7 @@ export interface SidecarProcessParts {
   readonly folder: string;
   readonly onCluster: boolean;
   readonly decisions: DecisionLog | undefined;
-  readonly agent: Pick<SidecarAgent, 'current' | 'onChange' | 'status' | 'close'>;
+  readonly agent: Pick<SidecarAgent, 'current' | 'onChange' | 'status' | 'identity' | 'close'>;
   readonly sidecar: Pick<Sidecar, 'applied' | 'problems' | 'draining' | 'open' | 'drain' | 'endInbound' | 'close'>;
   readonly metrics: Metrics;
   readonly clock: Clock;
@@ -49,7 +53,7 @@ export interface SidecarProcessParts {
 export class SidecarProcess implements ProxyProcess {
   readonly ended: Promise<void>;
   readonly #parts: SidecarProcessParts;
-  readonly #releases: (() => Promise<void>)[] = [];
+  readonly #releases: StoppingPart[] = [];
   readonly #letEnd: () => void;
   #exposure: Timer | undefined;
   #end: () => void = () => undefined;
@@ -107,6 +111,9 @@ export class SidecarProcess implements ProxyProcess {
     giveBackMemory();
     this.#listening = true;
     this.#watchExposure();
+    // The configuration may come first, by the token: until there is a certificate nobody can be called.
+    await this.#firstIdentity();
+    if (this.#stopping !== undefined) return;
     logger.info('the sidecar serves', {
       inbound: config.inbound.map(({ address, port }) => `${address}:${port}`),
       outbound: config.outbound.map(({ address, port }) => `${address}:${port}`),
@@ -122,7 +129,7 @@ export class SidecarProcess implements ProxyProcess {
       find: (id) => decisions.find(id),
       logger,
     });
-    await this.#keep(() => socket.close());
+    await this.#keep({ name: 'explain.sock', stop: () => socket.close() });
   }
 
   #firstConfig(): Promise<SidecarConfig> {
@@ -133,6 +140,17 @@ export class SidecarProcess implements ProxyProcess {
       const stop = agent.onChange((config) => {
         stop();
         resolve(config);
+      });
+    });
+  }
+
+  #firstIdentity(): Promise<void> {
+    const { identity } = this.#parts.agent;
+    if (identity.current() !== undefined) return Promise.resolve();
+    return new Promise((resolve) => {
+      const stop = identity.onChange(() => {
+        stop();
+        resolve();
       });
     });
   }
@@ -152,16 +170,16 @@ export class SidecarProcess implements ProxyProcess {
 
   async #serveAt(host: string, port: number, routes: StatusRoutes): Promise<number> {
     const lock = await lockPort(host, port);
-    await this.#keep(() => lock.release());
+    await this.#keep({ name: `lock of port ${port}`, stop: () => lock.release() });
     const server = await serveStatus({ host, port, routes, logger: this.#parts.logger });
-    await this.#keep(() => server.close());
+    await this.#keep({ name: `status pages on ${port}`, stop: () => server.close() });
     return server.port;
   }
 
   /** Something to be closed at the end: now where that has come while it was opened, or it would outlive us. */
-  async #keep(close: () => Promise<void>): Promise<void> {
-    if (this.#closed) await close();
-    else this.#releases.push(close);
+  async #keep(part: StoppingPart): Promise<void> {
+    if (this.#closed) await part.stop();
+    else this.#releases.push(part);
   }
 
   #reasonsNotReady(): string[] {
@@ -183,7 +201,7 @@ export class SidecarProcess implements ProxyProcess {
   async #stop(): Promise<void> {
     const { sidecar, logger, settings } = this.#parts;
     logger.info('ending: nothing new is taken from others', sidecar.open);
-    await sidecar.drain();
+    await this.#stopParts([{ name: 'inbound listeners', stop: () => sidecar.drain() }]);
     await this.#untilIdle(settings.terminationDrainDuration);
     const { inbound, outbound } = sidecar.open;
     if (inbound + outbound > 0) logger.warn('connections are broken off', { inbound, outbound });
@@ -192,16 +210,20 @@ export class SidecarProcess implements ProxyProcess {
   }
 
   async #closeAll(): Promise<void> {
-    const { agent, sidecar, logger } = this.#parts;
+    const { agent, sidecar } = this.#parts;
     this.#closed = true;
     this.#exposure?.cancel();
-    const releases = this.#releases.splice(0).toReversed();
-    for (const close of [() => sidecar.close(), ...releases, () => agent.close()]) {
-      await close().catch((error: unknown) => {
-        logger.error('a part did not stop cleanly', { reason: reasonOf(error) });
-      });
-    }
+    await this.#stopParts([
+      { name: 'connections', stop: () => sidecar.close() },
+      ...this.#releases.splice(0).toReversed(),
+      { name: 'agent', stop: () => agent.close() },
+    ]);
     this.#letEnd();
+  }
+
+  #stopParts(parts: readonly StoppingPart[]): Promise<void> {
+    const { clock, logger } = this.#parts;
+    return stopInOrder(parts, { clock, logger, patience: STOP_PATIENCE });
   }
 
   #watchExposure(): void {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { SealwrightError, reasonOf } from '../core/errors.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
@@ -40,12 +40,14 @@ export async function issueIdentity(call: {
   }
   // Before anything is issued, so that a forgotten password costs no certificate.
   const password = format === 'pkcs12' ? await readPassword(options, context) : '';
+  const folder = resolve(context.folder, typeof options['out'] === 'string' ? options['out'] : '.');
+  const stem = fileStem(identity);
+  const names = format === 'pkcs12' ? [`${stem}.p12`] : [`${stem}-key.pem`, `${stem}-cert.pem`, `${stem}-root.pem`];
+  if (options['force'] !== true) await refuseExisting(names.map((name) => join(folder, name)));
   const pair = await createKeyPair();
   const csr = createCsr({ keyPair: pair, identity });
   const answer = readAnswer(await operator.post('/v1/identities/issue', { identity: identity.toString(), csr, ttl }));
   const chain = answer.texts('chain');
-  const folder = resolve(context.folder, typeof options['out'] === 'string' ? options['out'] : '.');
-  const stem = fileStem(identity);
   await mkdir(folder, { recursive: true });
   const leafAndIntermediates = chain.slice(0, -1);
   const roots = chain.at(-1) ?? '';
@@ -68,6 +70,21 @@ export async function issueIdentity(call: {
   await write(`${stem}-key.pem`, encodePrivateKey(pair.privateKey), SECRET);
   await write(`${stem}-cert.pem`, leafAndIntermediates.join(''), 0o644);
   await write(`${stem}-root.pem`, roots, 0o644);
+}
+
+/**
+ * A key that something uses is not replaced by chance.
+ *
+ * @throws SealwrightError `file_exists`
+ */
+async function refuseExisting(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    const there = await access(path).then(
+      () => true,
+      () => false,
+    );
+    if (there) throw new SealwrightError('file_exists', { file: path });
+  }
 }
 
 /** Written beside its place and moved there: a reader never sees half a key, and the mode holds from the first byte. */

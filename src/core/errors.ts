@@ -876,6 +876,11 @@ export const ERRORS = {
     http: 503,
     exit: 1,
   },
+  file_exists: {
+    what: 'the file is there already',
+    remedy: 'choose another folder, or replace it with --force: nothing was issued',
+    ...invalid,
+  },
   operator_answer_invalid: {
     what: 'the CA answered something that this command does not understand',
     remedy: 'use a command line of the same version as the CA',

@@ -117,6 +117,26 @@ describe('the command line', () => {
       assert.equal((JSON.parse(piped.stdout) as Record<string, unknown>[])[0]?.['ca'], true);
     });
 
+    it('replaces no file unless it is told to, and then issues nothing', async () => {
+      const issue = (...more: string[]) => run('identity', 'issue', 'ops/phone', '--out', 'kept', ...more);
+      const key = join(ca.folder, 'kept/ops-phone-key.pem');
+      assert.equal((await issue()).code, 0);
+      const before = readFileSync(key, 'utf8');
+      const entries = (await run('audit', 'export')).stdout;
+      const again = await issue();
+      assert.equal(again.code, 2);
+      assert.match(again.stderr, /^sealwright: the file is there already \(file: ".*ops-phone-key\.pem"\); .*--force/);
+      assert.equal(readFileSync(key, 'utf8'), before);
+      assert.equal((await run('audit', 'export')).stdout, entries);
+      assert.equal((await issue('--force')).code, 0);
+      assert.notEqual(readFileSync(key, 'utf8'), before);
+      const password = join(ca.folder, 'kept/password');
+      writeFileSync(password, 'changeit');
+      const keystore = ['--format', 'pkcs12', '--password-file', password];
+      assert.equal((await issue(...keystore)).code, 0);
+      assert.equal((await issue(...keystore)).code, 2);
+    });
+
     it('issues no keystore without a password, and no identity of another trust domain', async () => {
       const entries = async (): Promise<number> => (await run('audit', 'export')).stdout.split('\n').length;
       const before = await entries();

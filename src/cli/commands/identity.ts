@@ -70,6 +70,7 @@ export function configure(command: Command, context: CommandContext): void {
     .option('--ttl <duration>', 'how long it is to be valid (the default of the CA)')
     .option('--format <format>', 'pem or pkcs12 (pem)')
     .option('--out <folder>', 'where the files are written (this folder)')
+    .option('--force', 'replace files that are there already')
     .option('--password-file <file>', 'the password of the PKCS#12 file, on its first line');
   addStateOptions(issue);
   issue.action(async (text: string, options: Record<string, unknown>) => {
