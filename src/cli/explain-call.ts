@@ -2,7 +2,8 @@ import type { Settings } from '../config/settings-table.ts';
 import { SealwrightError } from '../core/errors.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { parseTrustDomain } from '../identity/trust-domain.ts';
-import { compilePolicies } from '../policy/compile-policies.ts';
+import type { AuthorizationPolicy } from '../policy/authorization-policy.ts';
+import { compilePolicies, type CompiledPolicies } from '../policy/compile-policies.ts';
 import { effectiveMtlsMode, type EffectiveMtlsMode } from '../policy/effective-mtls-mode.ts';
 import type { Explanation } from '../policy/explain.ts';
 import type { RequestFacts } from '../policy/facts.ts';
@@ -21,6 +22,8 @@ import { listenersOfWorkload, type WorkloadListener } from './workload-listeners
 /** What would become of a call, and why. Plain values, to be shown. */
 export interface ExplainedCall {
   readonly allowed: boolean;
+  /** The providers that decide, where all else allows: nobody is asked here. */
+  readonly asks: readonly string[];
   /** Why the handshake already ends it, before any policy is asked. */
   readonly refusedByMtls: string | undefined;
   readonly call: Readonly<Record<string, string | number | undefined>>;
@@ -50,15 +53,13 @@ export function explainCall(question: CallQuestion, mesh: Mesh): ExplainedCall {
   const listener = listenerOf(question.port, target, mesh);
   const protocol = protocolAsked(question, listener.protocol);
   const resources = snapshot.list('AuthorizationPolicy');
-  const { trustDomainAliases, pathNormalization, trustedProxies } = meshOf(snapshot, rootNamespace);
+  const { trustDomainAliases, pathNormalization, trustedProxies, extensionProviders } = meshOf(snapshot, rootNamespace);
   const trustDomains = { trustDomain: parseTrustDomain(settings.trustDomain), aliases: trustDomainAliases };
-  const compiled = compilePolicies({
-    policies: resources.flatMap((resource) => readAuthorizationPolicy(resource).policy ?? []),
-    trustDomains,
-    workload,
-    rootNamespace,
-    protocol,
-  });
+  const policies = resources.flatMap((resource) => readAuthorizationPolicy(resource).policy ?? []);
+  const providers = extensionProviders.flatMap(({ kind, name }) => (kind === 'other' ? [] : [name]));
+  const askable = policies.filter(({ provider }) => provider !== undefined && providers.includes(provider));
+  const compile = (some: readonly AuthorizationPolicy[]): CompiledPolicies =>
+    compilePolicies({ policies: some, trustDomains, workload, rootNamespace, protocol });
   const sourceIp = question.sourceIp ?? addressOfCaller(question.from, snapshot) ?? LOOPBACK;
   const path = normalizePath(splitTarget(question.path ?? '/').path, pathNormalization);
   if (typeof path !== 'string') throw invalid('--path', question.path, 'a path that a sidecar does not refuse (400)');
@@ -76,20 +77,23 @@ export function explainCall(question: CallQuestion, mesh: Mesh): ExplainedCall {
     : undefined;
   const remoteIp = question.remoteIp ?? (protocol === 'http' ? forwarded : undefined) ?? sourceIp;
   const request = protocol === 'http' ? requestOf(question, path) : undefined;
-  const explanation = compiled.explain(
-    {
-      identity,
-      sourceIp,
-      remoteIp,
-      destinationIp: parseIpAddress(workload.addresses[0] ?? '') ?? LOOPBACK,
-      destinationPort: listener.port,
-      sni: question.sni,
-    },
-    request,
-  );
+  const connection = {
+    identity,
+    sourceIp,
+    remoteIp,
+    destinationIp: parseIpAddress(workload.addresses[0] ?? '') ?? LOOPBACK,
+    destinationPort: listener.port,
+    sni: question.sni,
+  };
+  const told = compile(policies).explain(connection, request);
+  // What is answered where every provider that can be asked agrees; a refusal stands whatever they say.
+  const { verdict } = compile(policies.filter((policy) => !askable.includes(policy))).explain(connection, request);
+  const explanation = { ...told, verdict };
+  const asks = verdict.allow ? providersOf(told, askable) : [];
   const refusedByMtls = refusalOf(question.from, mtls, trustDomains);
   return {
-    allowed: explanation.verdict.allow && refusedByMtls === undefined,
+    allowed: verdict.allow && asks.length === 0 && refusedByMtls === undefined,
+    asks,
     refusedByMtls,
     call: {
       from: question.from?.toString() ?? 'nobody (plaintext)',
@@ -118,6 +122,14 @@ export function explainCall(question: CallQuestion, mesh: Mesh): ExplainedCall {
       }),
     ),
   };
+}
+
+function providersOf({ policies }: Explanation, askable: readonly AuthorizationPolicy[]): string[] {
+  const matched = policies.filter((policy) => policy.matched && !policy.dryRun).map(({ policy }) => policy);
+  const asked = askable.filter(({ namespace, name }) => {
+    return matched.some((policy) => policy.namespace === namespace && policy.name === name);
+  });
+  return [...new Set(asked.flatMap(({ provider }) => provider ?? []))].toSorted();
 }
 
 /** A port that is declared as TCP is judged as TCP, whatever is asked; one that says nothing, as what is asked. */

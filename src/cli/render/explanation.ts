@@ -4,12 +4,15 @@ import type { ExplainedCall } from '../explain-call.ts';
 import type { FoundDecision } from '../find-decisions.ts';
 
 /** The answer for a person: what it is, what decided, and for every other policy the first thing that did not fit. */
-export function renderCall({ allowed, refusedByMtls, call, mtls, explanation, notes, places }: ExplainedCall): string {
+export function renderCall(explained: ExplainedCall): string {
+  const { allowed, asks, refusedByMtls, call, mtls, explanation, notes, places } = explained;
   const { verdict, policies } = explanation;
   const lines: string[] = [];
   const request = call['method'] === undefined ? '' : ` ${call['method']} ${call['path']}`;
   lines.push(`${call['from']} -> ${call['to']} port ${call['port']} (${call['protocol']})${request}`);
-  lines.push(`${allowed ? 'ALLOWED' : 'DENIED'}: ${refusedByMtls ?? verdict.reason}`);
+  if (refusedByMtls === undefined && asks.length > 0) {
+    lines.push(`ASKED: ${asks.join(' and ')} (CUSTOM) would be asked and decide, but for which: ${verdict.reason}`);
+  } else lines.push(`${allowed ? 'ALLOWED' : 'DENIED'}: ${refusedByMtls ?? verdict.reason}`);
   if (refusedByMtls === undefined && verdict.matched !== undefined)
     lines.push(...decision(verdict.matched, policies, places));
   const source = mtls.policy === undefined ? '' : ` by ${mtls.policy.namespace}/${mtls.policy.name}`;
