@@ -37,7 +37,9 @@ export interface SidecarProcessParts {
   readonly folder: string;
   readonly onCluster: boolean;
   readonly decisions: DecisionLog | undefined;
-  readonly agent: Pick<SidecarAgent, 'current' | 'onChange' | 'status' | 'identity' | 'close'>;
+  readonly agent: Pick<SidecarAgent, 'current' | 'onChange' | 'status' | 'close'> & {
+    readonly identity: { current(): object | undefined; onChange(listener: () => void): () => void };
+  };
   readonly sidecar: Pick<Sidecar, 'applied' | 'problems' | 'draining' | 'open' | 'drain' | 'endInbound' | 'close'>;
   readonly metrics: Metrics;
   readonly clock: Clock;

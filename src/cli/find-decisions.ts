@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { request } from 'node:http';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { SealwrightError, reasonOf } from '../core/errors.ts';
 import type { DecisionReport } from '../../proxy/decisions/decision-log.ts';
 
@@ -25,30 +25,35 @@ const TIMEOUT = 5_000;
 const LARGEST_ANSWER = 64 * 1024 * 1024;
 
 /**
- * Asks the sidecars of this folder (`workloads/<namespace>/<name>/explain.sock`) about one request id.
+ * Asks the sidecars of these folders (`workloads/<namespace>/<name>/explain.sock`) about one request id.
  *
  * @param workload `namespace/name` of the only one to ask
  */
 export async function findDecisions(
   id: string,
-  { folder, workload }: { readonly folder: string; readonly workload?: string | undefined },
+  { folders, workload }: { readonly folders: readonly string[]; readonly workload?: string | undefined },
 ): Promise<DecisionSearch> {
-  const workloads = join(folder, 'workloads');
-  const names = workload === undefined ? await namesIn(workloads) : [workload];
   const found: FoundDecision[] = [];
   const silent: string[] = [];
   let asked = 0;
-  for (const name of names) {
-    try {
-      const decisions = await ask(join(workloads, name, 'explain.sock'), id);
-      asked += 1;
-      found.push(...decisions.map((decision) => ({ workload: name, decision })));
-    } catch (error) {
-      silent.push(`${name}: ${reasonOf(error)}`);
+  for (const workloads of new Set(folders.map((folder) => resolve(folder, 'workloads')))) {
+    for (const name of workload === undefined ? await namesIn(workloads) : [workload]) {
+      try {
+        const decisions = await ask(join(workloads, name, 'explain.sock'), id);
+        asked += 1;
+        found.push(...decisions.map((decision) => ({ workload: name, decision })));
+      } catch (error) {
+        silent.push(`${name}: ${isAbsent(error) ? `no sidecar of it runs in ${dirname(workloads)}` : reasonOf(error)}`);
+      }
     }
   }
   found.sort((a, b) => (a.decision.time < b.decision.time ? 1 : -1));
   return { found, asked, silent };
+}
+
+/** No socket, or one that was left behind. */
+function isAbsent(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ECONNREFUSED');
 }
 
 async function namesIn(folder: string): Promise<string[]> {

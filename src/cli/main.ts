@@ -23,10 +23,14 @@ export function main(args: readonly string[]): Promise<number> {
 /** Runs one command line in a given surrounding and answers its exit code. */
 export async function run(args: readonly string[], context: CommandContext): Promise<number> {
   const program = new Command('sealwright')
-    .description('A certificate authority for service accounts: SPIFFE identities, and a ledger of each.')
+    .description(
+      'A certificate authority for service accounts, with a ledger, and the sidecars that enforce who may call whom.',
+    )
     .version(packageVersion(), '-V, --version', 'print the version')
     .exitOverride()
     .configureOutput({ writeOut: context.stdout, writeErr: context.stderr, outputError: () => undefined })
+    // The longest option leaves less than commander's 40 columns of 80, and would turn wrapping off.
+    .configureHelp({ minWidthToWrap: 24 })
     .helpCommand(false);
   // Only the command that was named is loaded: `--help` and every command start without the others' modules.
   for (const { name, summary, load } of COMMANDS) {

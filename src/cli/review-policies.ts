@@ -17,7 +17,8 @@ export function reviewPolicies(
   settings: Pick<Settings, 'rootNamespace' | 'clusterId' | 'trustDomain'>,
 ): Issue[] {
   const { rootNamespace } = settings;
-  const { trustDomainAliases } = meshOf(snapshot, rootNamespace);
+  const { trustDomainAliases, extensionProviders } = meshOf(snapshot, rootNamespace);
+  const providers = extensionProviders.flatMap(({ kind, name }) => (kind === 'other' ? [] : [name]));
   const trustDomains = { trustDomain: parseTrustDomain(settings.trustDomain), aliases: trustDomainAliases };
   const { workloads } = modelOf(snapshot, settings);
   return snapshot.list('AuthorizationPolicy').flatMap((resource) => {
@@ -29,6 +30,6 @@ export function reviewPolicies(
       .map(({ port, protocol }): KnownListener => {
         return { port, protocol: isHttp(protocol) ? 'http' : isSniffed(protocol) ? 'auto' : 'tcp' };
       });
-    return doubtsOf(policy, { trustDomains, listeners }).map((issue) => placeIssue(issue, resource.origin));
+    return doubtsOf(policy, { trustDomains, listeners, providers }).map((issue) => placeIssue(issue, resource.origin));
   });
 }

@@ -17,8 +17,10 @@ export function addSettingsOptions(command: Command, process: SettingCommand): v
   addConfigOption(command);
   for (const { flag, setting } of SETTING_ROWS) {
     if (!setting.commands.includes(process)) continue;
+    // Types are written as the reference page has them: `json | text` for a choice.
+    const choice = setting.type.includes(' | ') ? ` One of ${setting.type.replaceAll(' | ', ', ')}.` : '';
     const initial = setting.default === undefined || setting.default === '' ? '' : ` (${setting.default})`;
-    command.option(`--${flag} <value>`, `${setting.purpose}${initial}`);
+    command.option(`--${flag} <value>`, `${setting.purpose}${choice}${initial}`);
   }
 }
 

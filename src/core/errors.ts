@@ -373,7 +373,7 @@ export const ERRORS = {
   // --- resources
   resource_kind_unknown: {
     what: 'not a kind of resource that is read here',
-    remedy: 'name one as kubectl does, such as authorizationpolicy, peerauthentication or workloadentry',
+    remedy: 'name one as kubectl does: ap, ra, pa, we, se, dr, sidecar, svc or cm, or in full: authorizationpolicy',
     ...invalid,
   },
   resource_not_found: {
@@ -731,7 +731,7 @@ export const ERRORS = {
   },
   operator_socket_unavailable: {
     what: 'the operator socket cannot be opened',
-    remedy: 'stop the other CA, or choose another (shorter, writable) state folder with --state',
+    remedy: 'stop the other CA, or choose another (shorter, writable) state folder with --ca-state',
     grpc: 'UNAVAILABLE',
     http: 503,
     exit: 3,
@@ -829,7 +829,7 @@ export const ERRORS = {
   },
   operator_unreachable: {
     what: 'the CA does not answer on its operator socket',
-    remedy: 'start it with "sealwright ca", or name its state folder with --ca-state',
+    remedy: 'start it with "sealwright ca", run this in its folder, or name its state folder with --ca-state',
     grpc: 'UNAVAILABLE',
     http: 503,
     exit: 3,
@@ -856,10 +856,16 @@ export const ERRORS = {
     remedy: 'see --help of the command',
     ...invalid,
   },
+  resources_with_errors: {
+    what: 'nothing is explained while resources have errors',
+    remedy: 'mend what the lines above name: an answer by half of the policies would be worse than none',
+    ...invalid,
+    exit: 1,
+  },
   decision_not_found: {
     what: 'no sidecar of this folder knows a request with this id',
     remedy:
-      'run it in the folder that holds workloads/, soon after the request: only the last ones are kept (proxy.decisionLog)',
+      'run it in the folder that holds workloads/, or name its settings with --config, and soon: a sidecar keeps its last 4096 decisions (proxy.decisionLog)',
     grpc: 'NOT_FOUND',
     http: 404,
     exit: 1,

@@ -15,6 +15,8 @@ export interface DoubtContext {
   readonly trustDomains: TrustDomains;
   /** The ports of all workloads that the policy selects; none where none is known. */
   readonly listeners: readonly KnownListener[];
+  /** The authorization providers of the mesh settings, by name. */
+  readonly providers: readonly string[];
 }
 
 /**
@@ -24,11 +26,27 @@ export interface DoubtContext {
 export function doubtsOf(policy: AuthorizationPolicy, context: DoubtContext): Issue[] {
   // A sidecar enforces none of these, which is said elsewhere.
   if (policy.targets.length > 0) return [];
-  return policy.rules.flatMap((rule) => [
+  const ofRules = policy.rules.flatMap((rule) => [
     ...foreignPrincipals(rule, context.trustDomains),
     ...unexposedPorts(rule, context.listeners),
     ...onTcp(policy, rule, context.listeners),
   ]);
+  return [...unknownProvider(policy, context.providers), ...ofRules];
+}
+
+/** Istio denies what such a policy matches (authz/builder), and so does a sidecar here. */
+function unknownProvider({ provider }: AuthorizationPolicy, providers: readonly string[]): Issue[] {
+  if (provider === undefined || providers.includes(provider)) return [];
+  const known = providers.length === 0 ? 'there is none yet' : `there is ${providers.join(', ')}`;
+  return [
+    Object.freeze({
+      severity: 'warning',
+      code: 'policy_provider_unknown',
+      path: 'spec.provider.name',
+      message: `no mesh settings read here have an authorization provider "${provider}"; without it, all that matches is denied`,
+      remedy: `write it under extensionProviders of the ConfigMap sealwright in the root namespace; ${known}`,
+    }),
+  ];
 }
 
 function warning(rule: Rule, field: string, words: Pick<Issue, 'code' | 'message' | 'remedy'>): Issue {

@@ -13,6 +13,8 @@ import { PROJECT } from '../structure/sources.ts';
 import { runCommand } from './command-run.ts';
 
 const SAMPLES = join(PROJECT, 'manifests/samples');
+/** For a user's own mesh, each whole by itself; the demo does not run them. */
+const EXAMPLES = join(PROJECT, 'manifests/examples');
 
 /** Processes that were started in a folder, or below it. */
 function processesIn(folder: string): string[] {
@@ -34,10 +36,17 @@ describe('the samples', () => {
       assert.ok(files.includes(`${policy}.yaml`), policy);
     }
     assert.ok(files.includes('allow-orders-stock.yaml') && files.includes('deny-delete.yaml'));
-    for (const file of files) {
-      const { code, stderr, stdout } = await runCommand(SAMPLES, ['policy', 'validate', file]);
-      assert.equal(code, 0, stdout);
-      assert.match(stderr, /^1 files, [1-9]\d* resources in order, 0 errors, 0 warnings$/m, `${file}: ${stdout}`);
+    const examples = readdirSync(EXAMPLES);
+    assert.deepEqual(examples.toSorted(), ['ext-authz.yaml', 'require-jwt.yaml']);
+    for (const [folder, names] of [
+      [SAMPLES, files],
+      [EXAMPLES, examples],
+    ] as const) {
+      for (const file of names) {
+        const { code, stderr, stdout } = await runCommand(folder, ['policy', 'validate', file]);
+        assert.equal(code, 0, stdout);
+        assert.match(stderr, /^1 file, [1-9]\d* resources? in order, 0 errors, 0 warnings$/m, `${file}: ${stdout}`);
+      }
     }
   });
 });

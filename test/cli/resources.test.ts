@@ -11,6 +11,7 @@ import { realClock } from '../fakes/real-clock.ts';
 import { policy } from '../policy/documents.ts';
 import { connection, request } from '../policy/facts.ts';
 import { headOf } from '../proxy/http1/head-of.ts';
+import { PROJECT } from '../structure/sources.ts';
 import { runCommand } from './command-run.ts';
 
 const POLICY = `# who may read
@@ -118,7 +119,7 @@ describe('resources on the command line', () => {
     it('are good, and it says how many were looked at', async () => {
       writeFileSync(join(folder, 'resources/a.yaml'), `${POLICY}---\n${WORKLOAD}`);
       const { code, stdout, stderr } = await sealwright('policy', 'validate');
-      assert.deepEqual([code, stdout, stderr], [0, '', '1 files, 2 resources in order, 0 errors, 0 warnings\n']);
+      assert.deepEqual([code, stdout, stderr], [0, '', '1 file, 2 resources in order, 0 errors, 0 warnings\n']);
     });
 
     it('are told with file, line and column, all of them at once', async () => {
@@ -136,6 +137,18 @@ describe('resources on the command line', () => {
       assert.match(stdout, /^resources\/c\.yaml:4:\d+: error: metadata\.name: .*b\.yaml too/m);
       const json = JSON.parse((await sealwright('policy', 'validate', 'resources', '-o', 'json')).stdout) as unknown[];
       assert.equal(json.length, 2);
+    });
+
+    it('are told in the order in which a file is read', async () => {
+      const wrong = POLICY.replace('  rules:', '  action: DENNY\n  rulez:');
+      writeFileSync(join(folder, 'resources/a.yaml'), wrong);
+      const { stdout } = await sealwright('policy', 'validate');
+      const lines = [...stdout.matchAll(/^resources\/a\.yaml:(\d+):/gm)].map(([, line]) => Number(line));
+      assert.ok(lines.length > 1, stdout);
+      assert.deepEqual(
+        lines,
+        lines.toSorted((a, b) => a - b),
+      );
     });
 
     it('are refused in istio-system without a selector, unless that is the root namespace', async () => {
@@ -416,12 +429,35 @@ describe('resources on the command line', () => {
           assert.match(stdout, /rule 0: to\[0\]\.operation\.methods: wanted "GET", got "POST"/);
           assert.equal(/not asked: shop\/stopped/.test(stderr), more.length === 0);
         }
+        const elsewhere = join(folder, 'elsewhere');
+        mkdirSync(elsewhere);
+        writeFileSync(join(folder, 'sealwright.yaml'), 'trustDomain: cluster.local\n');
+        const byConfig = ['--id', 'r-1', '--config', '../sealwright.yaml'];
+        assert.equal((await runCommand(elsewhere, ['policy', 'explain', ...byConfig])).code, 0, 'beside its settings');
         const { stdout } = await sealwright('policy', 'explain', '--id', 'r-1', '-o', 'json');
         const [found] = JSON.parse(stdout) as { workload: string; decision: { verdict: { allow: boolean } } }[];
         assert.deepEqual([found?.workload, found?.decision.verdict.allow], ['shop/catalog', false]);
       } finally {
         await socket.close();
       }
+    });
+
+    it('say that a provider decides, where it can be asked and nothing else refuses', async () => {
+      const example = readFileSync(join(PROJECT, 'manifests/examples/ext-authz.yaml'), 'utf8');
+      writeFileSync(join(folder, 'resources/ask.yaml'), example);
+      const ask = ['policy', 'explain', '--to', 'shop/catalog', '--path', '/admin/x', '--from'];
+      const allow = POLICY.replace('name: read', 'name: all').replace('methods: [GET]', 'ports: ["8080"]');
+      writeFileSync(join(folder, 'resources/allow-all.yaml'), allow);
+      const asked = await sealwright(...ask, 'shop/frontend');
+      assert.match(asked.stdout, /^ASKED: our-authorizer \(CUSTOM\) would be asked and decide/m);
+      for (const expected of ['allow', 'deny'])
+        assert.equal((await sealwright(...ask, 'shop/frontend', '--expect', expected)).code, 1);
+      const refused = await sealwright(...ask, 'shop/orders');
+      assert.match(refused.stdout, /^DENIED: rule 0 of DENY policy shop\/no-admin matched$/m, 'whatever it answers');
+      writeFileSync(join(folder, 'resources/ask.yaml'), example.replace('- name: our-authorizer', '- name: another'));
+      const unknown = await sealwright(...ask, 'shop/frontend');
+      assert.match(unknown.stdout, /^DENIED: .*its provider our-authorizer cannot be asked$/m);
+      assert.equal((await sealwright(...ask, 'shop/frontend', '--expect', 'deny')).code, 0);
     });
 
     it('answer nothing from a folder that holds an error', async () => {
@@ -432,6 +468,7 @@ describe('resources on the command line', () => {
       const { code, stdout, stderr } = await sealwright('policy', 'explain', '--to', 'shop/catalog');
       assert.deepEqual([code, stdout], [1, '']);
       assert.match(stderr, /bad\.yaml:\d+:\d+: error/);
+      assert.match(stderr, /^sealwright: nothing is explained while resources have errors .*errors: 1/m);
     });
   });
 });

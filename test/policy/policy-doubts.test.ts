@@ -7,7 +7,9 @@ const TCP: KnownListener = { port: 3306, protocol: 'tcp' };
 
 function doubts(spec: unknown, listeners: readonly KnownListener[] = [HTTP]): string[] {
   const trustDomains = { trustDomain: 'example.org', aliases: ['old.example'] };
-  return doubtsOf(policy(spec), { trustDomains, listeners }).map(({ code, path }) => `${code} ${path}`);
+  return doubtsOf(policy(spec), { trustDomains, listeners, providers: ['ask-us'] }).map(
+    ({ code, path }) => `${code} ${path}`,
+  );
 }
 const principals = (...values: string[]): unknown => ({ rules: [{ from: [{ source: { principals: values } }] }] });
 const operation = (given: unknown, action = 'ALLOW'): unknown => ({ action, rules: [{ to: [{ operation: given }] }] });
@@ -36,6 +38,12 @@ describe('doubts about a policy that is sound by itself', () => {
     ]);
     for (const fine of [{ ports: ['80', '8080'] }, { notPorts: ['80'] }]) assert.deepEqual(doubts(operation(fine)), []);
     assert.deepEqual(doubts(operation({ ports: ['80'] }), []), [], 'nothing is known of any workload');
+  });
+
+  it('name a provider that the mesh settings do not have', () => {
+    const custom = (name: string): unknown => ({ action: 'CUSTOM', provider: { name }, rules: [{}] });
+    assert.deepEqual(doubts(custom('ask-them')), ['policy_provider_unknown spec.provider.name']);
+    assert.deepEqual(doubts(custom('ask-us')), []);
   });
 
   it('name an ALLOW rule that never matches, being for TCP ports alone', () => {

@@ -47,6 +47,8 @@ describe('a sidecar as a process', () => {
           identity: undefined,
           problem: undefined,
         },
+        // There is a certificate from the first.
+        identity: { current: () => ({}), onChange: () => () => undefined },
         close: async () => {},
       },
       sidecar: Object.assign(sidecar, {

@@ -126,7 +126,7 @@ spec:
     await eventually(() =>
       JSON.stringify(proxy.access.filter((line) => JSON.stringify(line).includes(id))).includes(logged),
     );
-    const { found } = await findDecisions(id, { folder: ca.folder });
+    const { found } = await findDecisions(id, { folders: [ca.folder] });
     assert.deepEqual(
       found.map(({ decision: { verdict } }) => [verdict.allow, verdict.decidedBy, verdict.details]),
       [[false, 'token', 'jwt_authn_access_denied{Jwt_is_expired}']],

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { SealwrightError, reasonOf } from '../../core/errors.ts';
 import { formatIssue } from '../../core/issue.ts';
 import { CheckFailed, type CommandContext } from '../command.ts';
+import { count } from '../render/count.ts';
 import { openOperator } from '../open-operator.ts';
 import { addStateOptions } from '../settings-options.ts';
 
@@ -36,7 +37,7 @@ export function configure(command: Command, context: CommandContext): void {
     context.stdout(
       problems === 0
         ? `the ledger is good: ${entries} entries (${kinds.issuance} certificates), ${heads} signed tree heads\n`
-        : `the ledger is NOT good: ${problems} problems in ${entries} entries\n`,
+        : `the ledger is NOT good: ${count(problems, 'problem')} in ${entries} entries\n`,
     );
     context.stdout(`log        ${report.logId}\n`);
     if (lastHead !== undefined) context.stdout(`last head  size ${lastHead.size}, root hash ${lastHead.rootHash}\n`);

@@ -64,7 +64,7 @@ async function stayUp(demo: Demo, stopped: Promise<undefined>, context: CommandC
   try {
     const result = await Promise.race([demo.run(), stopped]);
     if (result === undefined) return;
-    showAround(demo.screen, result.mesh, context.folder);
+    showAround(demo.screen, result.mesh, { folder: context.folder, certificateLifetime: LIFETIME });
     await stopped;
     if (result.wrong.length > 0) throw new CheckFailed();
   } finally {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { parseDuration } from '../../core/duration.ts';
+import { SealwrightError } from '../../core/errors.ts';
 import type { RecordReader } from '../../core/record-reader.ts';
 import { readAnswer } from '../answer.ts';
 import type { CommandContext } from '../command.ts';
@@ -42,6 +43,7 @@ export function configure(command: Command, context: CommandContext): void {
   history.action(async (text: string, options: Record<string, unknown>) => {
     const identity = parseIdentityArgument(text, loadSettings(options, context).trustDomain).toString();
     const rows = await collect(openOperator(options, context).lines('/v1/identities/history', { identity }));
+    if (rows.length === 0) throw new SealwrightError('identity_unknown', { identity });
     context.stdout(renderListing(formatOf(options), columns, rows));
   });
 

@@ -1,14 +1,15 @@
-import { relative } from 'node:path';
+import { dirname, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { stringifyYaml } from '../../config/stringify-yaml.ts';
 import { SealwrightError } from '../../core/errors.ts';
 import { formatIssue, type Issue } from '../../core/issue.ts';
 import { CheckFailed, type CommandContext } from '../command.ts';
+import { count } from '../render/count.ts';
 import { addOutputOption, type ListingFormat } from '../render/listing.ts';
 import type { ExplainOptions } from '../explain-question.ts';
 import { terminalText } from '../render/terminal-text.ts';
+import { inReadingOrder } from '../reading-order.ts';
 import { readInput } from '../read-input.ts';
-import { sayIssues } from '../say-issues.ts';
 import { addResourcesOptions, loadSettings } from '../settings-options.ts';
 
 /** `sealwright policy validate|explain`. */
@@ -29,11 +30,11 @@ export function configure(command: Command, context: CommandContext): void {
     const { reviewPolicies } = await import('../review-policies.ts');
     const read = await readPaths(asked, { validators, base: context.folder });
     const { files, snapshot } = read;
-    const issues = [...read.issues, ...reviewPolicies(snapshot, settings)];
+    const issues = inReadingOrder([...read.issues, ...reviewPolicies(snapshot, settings)]);
     context.stdout(renderIssues(issues, options.output));
     const errors = issues.filter(({ severity }) => severity === 'error').length;
-    const counts = `${files} files, ${snapshot.all.length} resources in order`;
-    context.stderr(`${counts}, ${errors} errors, ${issues.length - errors} warnings\n`);
+    const counts = `${count(files, 'file')}, ${count(snapshot.all.length, 'resource')} in order`;
+    context.stderr(`${counts}, ${count(errors, 'error')}, ${count(issues.length - errors, 'warning')}\n`);
     if (errors > 0) throw new CheckFailed();
   });
 
@@ -43,6 +44,7 @@ export function configure(command: Command, context: CommandContext): void {
 interface ExplainArguments extends ExplainOptions {
   readonly id?: string;
   readonly workload?: string;
+  readonly config?: string;
   readonly expect?: string;
   readonly output: ListingFormat;
 }
@@ -64,7 +66,10 @@ function configureExplain(command: Command, context: CommandContext): void {
     .option('--sni <name>', 'the server name of the TLS connection')
     .option('--source-ip <address>', "the caller's address (that of its WorkloadEntry, else 127.0.0.1)")
     .option('--remote-ip <address>', 'the client behind trusted proxies (as X-Forwarded-For says, else the caller)')
-    .option('--id <request>', 'the x-request-id of a request that was made: asks the sidecars of this folder')
+    .option(
+      '--id <request>',
+      'the x-request-id of a request that was made: asks the sidecars of this folder, and of the one of --config',
+    )
     .option('--workload <name>', 'with --id: ask only the sidecar of this workload, as namespace/name')
     .option('--expect <verdict>', 'allow or deny: end with 1 where the answer is the other (0 for any answer)');
   addOutputOption(explain);
@@ -81,7 +86,7 @@ function configureExplain(command: Command, context: CommandContext): void {
 }
 
 /** What would be answered, by the resources of the folder. */
-async function explainAsked(options: ExplainArguments, context: CommandContext): Promise<boolean[]> {
+async function explainAsked(options: ExplainArguments, context: CommandContext): Promise<(boolean | undefined)[]> {
   const settings = loadSettings({ ...options }, context);
   const { readPaths } = await import('../../resources/read-folder.ts');
   const { policyValidators } = await import('../../resources/policy-resource.ts');
@@ -96,13 +101,18 @@ async function explainAsked(options: ExplainArguments, context: CommandContext):
   const validators = policyValidators({ rootNamespace, strayRoot: 'warning' });
   const { snapshot, issues } = await readPaths([shortPath(resources, context)], { validators, base: context.folder });
   // An answer from half of the policies would be worse than none.
-  sayIssues(
-    issues.filter(({ severity }) => severity === 'error'),
-    context,
-  );
+  const errors = issues.filter(({ severity }) => severity === 'error');
+  for (const issue of errors) context.stderr(`${formatIssue(issue)}\n`);
+  if (errors.length > 0) {
+    throw new SealwrightError('resources_with_errors', {
+      folder: shortPath(resources, context),
+      errors: errors.length,
+    });
+  }
   const explained = explainCall(question, { snapshot, settings });
   say(explained, options.output, context, renderCall);
-  return [explained.allowed];
+  // Where a provider decides it is neither.
+  return [explained.refusedByMtls === undefined && explained.asks.length > 0 ? undefined : explained.allowed];
 }
 
 /** What was answered, by the sidecars that did. */
@@ -110,7 +120,7 @@ async function explainMade(options: ExplainArguments, context: CommandContext): 
   const { isRequestId } = await import('../../../proxy/http1/request-ids.ts');
   const { findDecisions } = await import('../find-decisions.ts');
   const { renderDecisions } = await import('../render/explanation.ts');
-  const { id = '', workload, output } = options;
+  const { id = '', workload, config, output } = options;
   if (!isRequestId(id)) {
     throw new SealwrightError('argument_invalid', {
       argument: '--id',
@@ -124,7 +134,11 @@ async function explainMade(options: ExplainArguments, context: CommandContext): 
       expected: 'namespace/name',
     });
   }
-  const { found, asked, silent } = await findDecisions(id, { folder: context.folder, workload });
+  const { found, asked, silent } = await findDecisions(id, {
+    // A sidecar keeps its state beside the settings file, or where it was started.
+    folders: [context.folder, ...(config === undefined ? [] : [dirname(resolve(context.folder, config))])],
+    workload,
+  });
   for (const line of silent) context.stderr(`not asked: ${line}\n`);
   if (found.length === 0) throw new SealwrightError('decision_not_found', { id, asked });
   if (found.length > 1) context.stderr('ids are chosen by callers: several requests had this one\n');

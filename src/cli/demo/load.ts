@@ -34,6 +34,11 @@ export class Load {
     this.#lanes.push(this.#askOn(stock));
   }
 
+  /** Calls so far of the kind that was made least. */
+  get least(): number {
+    return Math.min(this.#http.sent, this.#stock.sent);
+  }
+
   async stop(): Promise<{ readonly http: LoadResult; readonly stock: LoadResult }> {
     this.#stopped = true;
     await Promise.all(this.#lanes);

@@ -19,9 +19,13 @@ export interface Rotation {
 /** Milliseconds between two looks at the certificates. */
 const LOOK = 250;
 
+/** Calls of each kind. Fewer would be no load, and what is dropped between them not seen. */
+export const ENOUGH = 100;
+
 /**
  * Calls without a break until every sidecar shows another certificate than at the start, and a moment longer: both what
- * was opened before and what is opened after has to work.
+ * was opened before and what is opened after has to work. A machine that is busy gets the time that enough calls take,
+ * but no more than a certificate's lifetime.
  */
 export async function rotateUnderLoad({ members, visitor }: Mesh, lifetime: number): Promise<Rotation> {
   const [frontend, catalog, orders, stock] = members;
@@ -38,7 +42,7 @@ export async function rotateUnderLoad({ members, visitor }: Mesh, lifetime: numb
   if (http.kind !== 'http' || asked.kind !== 'stock') throw new TypeError('the stock speaks TCP, the catalog HTTP');
   const load = new Load({ http, stock: asked });
   let after = before;
-  const isOver = (): boolean => after.every((serial, index) => serial !== before[index]);
+  const isOver = (): boolean => load.least >= ENOUGH && after.every((serial, index) => serial !== before[index]);
   while (!isOver() && performance.now() - start < lifetime) {
     await new Promise((resolve) => setTimeout(resolve, LOOK));
     after = await look();
