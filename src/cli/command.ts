@@ -6,7 +6,9 @@ export interface CommandContext {
   /** The folder that relative paths start from. */
   readonly folder: string;
   readonly stdin: NodeJS.ReadableStream;
-  readonly stdout: (text: string) => void;
+  /** Answers false where it took the text and asks for no more for now, until it calls `onStdoutDrain` back. */
+  readonly stdout: (text: string) => boolean;
+  readonly onStdoutDrain: (listener: () => void) => void;
   readonly stderr: (text: string) => void;
   /** Whether a person reads stdout at a terminal: colours and layout may be used. */
   readonly terminal: boolean;

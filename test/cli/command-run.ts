@@ -12,7 +12,11 @@ export async function runCommand(
     env: {},
     folder,
     stdin: Readable.from([Buffer.from(input)]),
-    stdout: (text) => (stdout += text),
+    stdout: (text) => {
+      stdout += text;
+      return true;
+    },
+    onStdoutDrain: () => {},
     stderr: (text) => (stderr += text),
     terminal: false,
     now: Date.now,

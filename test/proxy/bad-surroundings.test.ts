@@ -101,6 +101,25 @@ describe('a sidecar in bad surroundings', function () {
     });
   }
 
+  it('serves on where nobody reads its access log, and says how many lines were lost (memory is bounded)', async () => {
+    await mesh.sidecar('shop/catalog');
+    const front = await mesh.sidecar('shop/front', ['--access-log', 'all']);
+    front.stopReading();
+    const lost = async (): Promise<number> => {
+      const { body } = await httpCall(mesh.frontAddress, 15_020, { path: '/stats/prometheus' });
+      return Number(/^sealwright_access_log_dropped_total (\d+)$/m.exec(body)?.[1] ?? 0);
+    };
+    const path = `/books/${'x'.repeat(4_000)}`;
+    // A pipe and a socket hold some hundred KiB, and a MiB may wait: more than that is lost, and nothing is waited for.
+    let calls = 0;
+    while ((await lost()) === 0 && calls < 1_000) {
+      assert.deepEqual(new Set(await Promise.all(Array.from({ length: 50 }, () => call(path)))), new Set([200]));
+      calls += 50;
+    }
+    assert.ok(calls < 1_000, 'no line was lost: they are kept, and the memory with them');
+    assert.equal(await call(), 200);
+  });
+
   it('serves on where the disk is full, says so, and writes again when there is room', async () => {
     await mesh.sidecar('shop/front');
     const full = join(mesh.folder, 'full');

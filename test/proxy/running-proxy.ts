@@ -31,7 +31,8 @@ export class RunningProxy {
     const read = (stream: NodeJS.ReadableStream, records: LogRecord[]): void => {
       createInterface({ input: stream }).on('line', (line) => {
         this.said.push(line);
-        if (line.startsWith('{')) records.push(JSON.parse(line) as LogRecord);
+        // The last line of one that was killed may be cut short.
+        if (line.startsWith('{') && line.endsWith('}')) records.push(JSON.parse(line) as LogRecord);
         for (const watcher of this.#watchers) watcher();
       });
     };
@@ -89,6 +90,11 @@ export class RunningProxy {
     const { pid } = this.#child;
     if (pid === undefined) throw new Error('the sidecar is not running');
     return pid;
+  }
+
+  /** Reads no more of its access log, as a collector that hangs. */
+  stopReading(): void {
+    this.#child.stdout?.pause();
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -38,11 +38,8 @@ export function configure(command: Command, context: CommandContext): void {
         env: context.env,
         version: packageVersion(),
         log: context.stderr,
-        accessLog: (lines) => {
-          context.stdout(lines);
-          return true;
-        },
-        onAccessLogDrain: () => undefined,
+        accessLog: context.stdout,
+        onAccessLogDrain: context.onStdoutDrain,
       },
     );
     const log = context.stderr;

@@ -131,7 +131,13 @@ export class DemoChild {
   #take(line: string): void {
     this.#last = line;
     if (!this.#keeps || !line.startsWith('{')) return;
-    const parsed: unknown = JSON.parse(line);
+    let parsed: unknown;
+    try {
+      parsed = JSON.parse(line);
+    } catch {
+      // Cut short, as the last line of a process that was killed.
+      return;
+    }
     if (typeof parsed === 'object' && parsed !== null) this.#lines.push({ ...parsed });
     this.#changed();
   }
