@@ -63,7 +63,28 @@ export function isSameScope(scope: SidecarPolicyScope, { policies }: PolicyBase)
   return isDeepStrictEqual(scope, { workload, rootNamespace, trustDomains });
 }
 
+/**
+ * By which change a map was made of another: to find that out of ten thousand policies costs more than to compile it.
+ * The other is held weakly, else each would hold all that were before it.
+ */
+const origins = new WeakMap<PolicyMap, { readonly from: WeakRef<PolicyMap>; readonly change: PolicyChange }>();
+
+/** Remembers that two maps differ under these names at most. */
+export function rememberChange(from: PolicyMap, after: PolicyMap, names: Iterable<string>): void {
+  const removed: AuthorizationPolicy[] = [];
+  const added: AuthorizationPolicy[] = [];
+  for (const name of new Set(names)) {
+    const [was, is] = [from.get(name), after.get(name)];
+    if (was === is) continue;
+    if (was !== undefined) removed.push(was);
+    if (is !== undefined) added.push(is);
+  }
+  origins.set(after, { from: new WeakRef(from), change: { removed, added } });
+}
+
 function changeBetween(before: PolicyMap, after: PolicyMap): PolicyChange {
+  const origin = origins.get(after);
+  if (origin?.from.deref() === before) return origin.change;
   const removed: AuthorizationPolicy[] = [];
   const added: AuthorizationPolicy[] = [];
   for (const [name, policy] of after) {

@@ -7,6 +7,7 @@ import {
   compileSidecarPolicies,
   isSameScope,
   policiesToCompile,
+  rememberChange,
   type PolicyBase,
   type SidecarPolicyScope,
 } from './compile-sidecar-policies.ts';
@@ -131,7 +132,11 @@ export class PushedState implements SidecarConfigSource {
         return this.#readAddresses(update);
       case CONTROL_TYPES.authorizationPolicy: {
         const before = parts.authorizationPolicies;
-        return { parts: { authorizationPolicies: merged(before, update, readAuthorizationPolicy) } };
+        const after = merged(before, update, readAuthorizationPolicy);
+        if (before !== undefined && after !== before) {
+          rememberChange(before, after, [...update.removed, ...update.changed.map(({ name }) => name)]);
+        }
+        return { parts: { authorizationPolicies: after } };
       }
       case CONTROL_TYPES.peerAuthentication:
         return { parts: { peerAuthentications: merged(parts.peerAuthentications, update, readPeerAuthentication) } };

@@ -3,6 +3,7 @@ import { bindRule, type CompiledRule } from './compiled-rule.ts';
 import type { ConnectionFacts, RequestFacts } from './facts.ts';
 import { RuleIndex, type RuleShelf } from './rule-index.ts';
 import { byId, comesBefore } from './rule-list.ts';
+import { lowerCase } from './lower-case.ts';
 import { HASH_START, hashOn } from './text-map.ts';
 
 /** The rules of one action. Of several that match, the one is named that Envoy would name. */
@@ -101,7 +102,7 @@ export class BoundProgram {
       }
     }
     if (!hosts.isEmpty && request.host !== undefined) {
-      best = this.#firstOf(hosts.get(request.host.toLowerCase())?.rules, request, best);
+      best = this.#firstOf(hosts.get(lowerCase(request.host))?.rules, request, best);
     }
     return best;
   }

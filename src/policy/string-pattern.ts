@@ -1,3 +1,5 @@
+import { lowerCase } from './lower-case.ts';
+
 /**
  * Istio's string match: exact, `abc*`, `*abc`, or `*` for anything that is there. A star elsewhere is a star.
  * The order of the tests is Istio's (pilot/pkg/security/authz/matcher/string.go): `*abc*` is the suffix `abc*`.
@@ -30,7 +32,7 @@ export function compileStringPatterns(patterns: readonly string[], matching: Str
       patterns.map((pattern) => pattern.toLowerCase()),
       { present: matching.present },
     );
-    return (value) => test(value?.toLowerCase());
+    return (value) => test(value === undefined ? undefined : lowerCase(value));
   }
   const parsed = patterns.map(parseStringPattern);
   const exact = parsed.filter(({ kind }) => kind === 'exact').map(({ text }) => text);

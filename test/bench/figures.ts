@@ -52,6 +52,10 @@ export const FIGURES: Readonly<Record<string, RegisteredFigure>> = {
     what: '10,000 policies compiled for the first time',
     load: async () => (await import('./policy-figures.ts')).policyCompile,
   },
+  'policy-push': {
+    what: 'one changed policy of 10,000, from its push to the configuration in force',
+    load: async () => (await import('./policy-push.ts')).policyPush,
+  },
   'ledger-append': {
     what: 'CPU of one durable ledger entry, the writing thread included',
     load: async () => (await import('./ledger-append.ts')).ledgerAppend,

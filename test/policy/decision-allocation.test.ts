@@ -2,7 +2,12 @@ import { strict as assert } from 'node:assert';
 import { bytesOf, policyCase } from '../bench/policy-shapes.ts';
 
 describe('a decision that allows', () => {
-  for (const shape of ['one caller each', 'one namespace, exact paths', 'one namespace, path prefixes']) {
+  for (const shape of [
+    'one caller each',
+    'one namespace, exact paths',
+    'one namespace, path prefixes',
+    'one namespace, hosts',
+  ]) {
     it(`leaves nothing on the heap (${shape})`, () => {
       const { allow } = policyCase(shape, 50);
       const bytes = bytesOf(100_000, allow);

@@ -9,6 +9,7 @@ import { CONTROL_TYPES, ROOT_SECRET } from '../../../src/wire/control-types.ts';
 import { ApplicationProtocol } from '../../../src/wire/message-type.ts';
 import type { XdsResource } from '../../../src/wire/xds-message.ts';
 import { makeCertificate } from '../../fakes/certificates.ts';
+import { connection, request } from '../../policy/facts.ts';
 import { eventually } from '../../fakes/eventually.ts';
 import { RecordingLogger } from '../../fakes/logger.ts';
 import { pushedDocument, pushedRoots, pushedService, pushedWorkload, uidOf } from '../../fakes/pushed-resources.ts';
@@ -280,6 +281,39 @@ describe('what the control stream pushed', () => {
       assert.equal(names(), 0);
       assert.equal(config().policies, before.policies);
     });
+  });
+
+  it('judges by exactly what is in force after any changes, removals and refused pushes', () => {
+    complete();
+    const denied = new Map<string, string>();
+    const onPath = (name: string, path: string): XdsResource =>
+      deny(name, [{ to: [{ operation: { paths: [path] } }] }]);
+    for (let turn = 0; turn < 60; turn += 1) {
+      const [one, other, gone] = [turn % 7, (turn * 3) % 11, (turn * 5) % 13].map((index) => `p${index}`) as [
+        string,
+        string,
+        string,
+      ];
+      const changed = new Map(
+        [one, other].filter((name) => name !== gone).map((name) => [name, `/${name}/${turn % 4}`]),
+      );
+      const resources = [...changed].map(([name, path]) => onPath(name, path));
+      if (turn % 5 === 4) {
+        assert.ok(push(authorizationPolicy, [...resources, { ...deny('bad'), name: 'shop/other' }], [`shop/${gone}`]));
+      } else {
+        assert.equal(push(authorizationPolicy, resources, [`shop/${gone}`]), undefined);
+        denied.delete(gone);
+        for (const [name, path] of changed) denied.set(name, path);
+      }
+      const bound = config().policies.http.forConnection(connection());
+      const wanted = new Set(denied.values());
+      for (let index = 0; index < 13; index += 1) {
+        for (let part = 0; part < 4; part += 1) {
+          const path = `/p${index}/${part}`;
+          assert.equal(bound.decide(request({ path })).allow, !wanted.has(path), `${path} after ${turn}`);
+        }
+      }
+    }
   });
 
   it('takes the mesh settings, and trusts the roots for the names that the mesh had before', () => {
