@@ -455,7 +455,7 @@ describe('resources on the command line', () => {
       assert.match(refused.stdout, /^DENIED: rule 0 of DENY policy shop\/no-admin matched$/m, 'whatever it answers');
       writeFileSync(join(folder, 'resources/ask.yaml'), example.replace('- name: our-authorizer', '- name: another'));
       const unknown = await sealwright(...ask, 'shop/frontend');
-      assert.match(unknown.stdout, /^DENIED: .*its provider our-authorizer cannot be asked$/m);
+      assert.match(unknown.stdout, /^DENIED: .*our-authorizer is no authorization provider of the mesh settings$/m);
       assert.equal((await sealwright(...ask, 'shop/frontend', '--expect', 'deny')).code, 0);
     });
 
