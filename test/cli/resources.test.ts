@@ -451,6 +451,8 @@ describe('resources on the command line', () => {
       const asked = await sealwright(...ask, 'shop/frontend');
       assert.match(asked.stdout, /^ALLOWED if provider our-authorizer agrees: /m);
       assert.match(asked.stdout, /^asks: provider our-authorizer, by rule 0 of CUSTOM policy shop\/ask-for-admin$/m);
+      for (const expected of ['allow', 'deny'])
+        assert.equal((await sealwright(...ask, 'shop/frontend', '--expect', expected)).code, 1);
       const refused = await sealwright(...ask, 'shop/orders');
       assert.match(refused.stdout, /^DENIED: rule 0 of DENY policy shop\/no-admin matched$/m, 'whatever it answers');
       writeFileSync(join(folder, 'resources/ask.yaml'), example.replace('- name: our-authorizer', '- name: another'));

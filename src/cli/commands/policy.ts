@@ -112,7 +112,7 @@ async function explainAsked(options: ExplainArguments, context: CommandContext):
   const explained = explainCall(question, { snapshot, settings });
   say(explained, options.output, context, renderCall);
   // Where a provider decides it is neither.
-  return [explained.refusedByMtls === undefined && explained.asks.length > 0 ? undefined : explained.allowed];
+  return [explained.allowed && explained.asks.length > 0 ? undefined : explained.allowed];
 }
 
 /** What was answered, by the sidecars that did. */
