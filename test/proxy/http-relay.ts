@@ -10,6 +10,7 @@ import type { WaitingClient } from '../../proxy/http1/waiting-client.ts';
 import { Deadlines } from '../../proxy/tcp/deadlines.ts';
 import { UpstreamPool, type UpstreamLimits } from '../../proxy/upstream/pool.ts';
 import { plainTransport } from '../../proxy/upstream/transports.ts';
+import type { UpstreamTransport } from '../../proxy/upstream/upstream-connection.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import { RecordingLogger } from '../fakes/logger.ts';
 import { realClock } from '../fakes/real-clock.ts';
@@ -28,6 +29,8 @@ export interface Outcome {
 
 export interface RelayOptions {
   readonly upstreamPort: number;
+  /** How the upstream is reached; in plaintext unless said otherwise. */
+  readonly transport?: UpstreamTransport;
   readonly clock?: Clock;
   readonly limits?: Partial<HttpLimits>;
   readonly poolLimits?: Partial<UpstreamLimits>;
@@ -59,7 +62,7 @@ export class HttpRelay {
       limits: options.limits ?? {},
     });
     this.pool = new UpstreamPool({
-      transport: plainTransport({ host: '127.0.0.1', port: options.upstreamPort }),
+      transport: options.transport ?? plainTransport({ host: '127.0.0.1', port: options.upstreamPort }),
       deadlines: this.deadlines,
       limits: options.poolLimits ?? {},
     });
