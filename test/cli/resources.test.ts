@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DecisionLog } from '../../proxy/decisions/decision-log.ts';
 import { serveExplainSocket } from '../../proxy/status/explain-socket.ts';
@@ -394,7 +395,7 @@ describe('resources on the command line', () => {
       const path = join(folder, 'workloads/shop/catalog/explain.sock');
       mkdirSync(join(path, '..'), { recursive: true });
       mkdirSync(join(folder, 'workloads/shop/stopped'), { recursive: true });
-      const log = new DecisionLog({ clock: realClock, capacity: 8 });
+      const log = new DecisionLog({ clock: realClock, capacity: 8, randomBytes });
       const socket = await serveExplainSocket({ path, find: (id) => log.find(id), logger: new RecordingLogger() });
       try {
         const policies = compilePolicies({
@@ -437,6 +438,15 @@ describe('resources on the command line', () => {
         const { stdout } = await sealwright('policy', 'explain', '--id', 'r-1', '-o', 'json');
         const [found] = JSON.parse(stdout) as { workload: string; decision: { verdict: { allow: boolean } } }[];
         assert.deepEqual([found?.workload, found?.decision.verdict.allow], ['shop/catalog', false]);
+
+        const whose = {};
+        log.noteRefused(whose, { policies, connection: caller }, verdict);
+        const { id = '' } = log.refusalOf(whose) ?? {};
+        const refused = await sealwright('policy', 'explain', '--id', id, '--expect', 'deny');
+        assert.equal(refused.code, 0, refused.stderr);
+        assert.match(refused.stdout, new RegExp(`^connection ${id} at 20`));
+        assert.match(refused.stdout, /-> shop\/catalog port 8080 \(tcp\)$/m);
+        assert.match(refused.stdout, /^DENIED: an ALLOW policy applies and no ALLOW rule matched$/m);
       } finally {
         await socket.close();
       }
@@ -459,6 +469,36 @@ describe('resources on the command line', () => {
       const unknown = await sealwright(...ask, 'shop/frontend');
       assert.match(unknown.stdout, /^DENIED: .*our-authorizer is no authorization provider of the mesh settings$/m);
       assert.equal((await sealwright(...ask, 'shop/frontend', '--expect', 'deny')).code, 0);
+    });
+
+    it('say of an HTTP provider what a sidecar does where it is asked about TCP', async () => {
+      rmSync(join(folder, 'resources/deny.yaml'));
+      writeFileSync(
+        join(folder, 'resources/ask.yaml'),
+        `apiVersion: v1
+kind: ConfigMap
+metadata: { name: sealwright, namespace: sealwright-system }
+data:
+  mesh: |
+    extensionProviders: [{ name: over-http, envoyExtAuthzHttp: { service: a.example, port: 80 } }]
+---
+${POLICY.replace('name: read', 'name: ask').replace('  rules:', '  action: CUSTOM\n  provider: { name: over-http }\n  rules:')}`,
+      );
+      const all = POLICY.replace('to: [{ operation: { methods: [GET] } }]', 'to: [{ operation: { ports: ["8080"] } }]');
+      writeFileSync(join(folder, 'resources/read.yaml'), all);
+      const asTcp = async (protocol: string): Promise<string> => {
+        writeFileSync(join(folder, 'resources/workload.yaml'), WORKLOAD.replaceAll('http', protocol));
+        return explain('--from', 'shop/orders');
+      };
+      const guessed = await asTcp('unnamed');
+      assert.match(guessed, /\(tcp\)$/m);
+      assert.match(
+        guessed,
+        /^DENIED: rule 0 of CUSTOM policy shop\/ask matched, and over-http is asked about HTTP only, and the port is not/m,
+      );
+      const declared = await asTcp('tcp');
+      assert.match(declared, /^ALLOWED: rule 0 of ALLOW policy shop\/read matched$/m);
+      assert.doesNotMatch(declared, /^asks:/m);
     });
 
     it('answer nothing from a folder that holds an error', async () => {
