@@ -148,7 +148,7 @@ export function explainCall(question: CallQuestion, mesh: Mesh): ExplainedCall {
         const rules = resource.spec['rules'];
         const count = Array.isArray(rules) ? rules.length : 0;
         const places = Array.from({ length: count }, (_, index) => {
-          const { line, column } = resource.origin.locate(`spec.rules[${index}]`);
+          const { line = '', column = '' } = resource.origin.locate(`spec.rules[${index}]`) ?? {};
           return `${resource.origin.file ?? ''}:${line}:${column}`;
         });
         return [`${resource.namespace}/${resource.name}`, places];
