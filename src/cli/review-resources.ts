@@ -2,7 +2,7 @@ import type { Settings } from '../config/settings-table.ts';
 import { placeIssue } from '../config/yaml-document.ts';
 import type { Issue } from '../core/issue.ts';
 import { parseTrustDomain } from '../identity/trust-domain.ts';
-import { doubtsOfPeers, doubtsOfTokens } from '../policy/authentication-doubts.ts';
+import { doubtsOfAge, doubtsOfPeers, doubtsOfTokens } from '../policy/authentication-doubts.ts';
 import { doubtsOf, type KnownListener } from '../policy/policy-doubts.ts';
 import { selects, type WorkloadSelector } from '../policy/workload-selector.ts';
 import { meshOf } from '../resources/mesh.ts';
@@ -59,6 +59,10 @@ export function reviewResources(
       return policy === undefined || policy.rules.length === 0 ? [] : selectedBy(policy);
     }),
   );
+  const peers = new Map(
+    snapshot.list('PeerAuthentication').map((resource) => [resource, readPeerAuthentication(resource).policy] as const),
+  );
+  const allPeers = [...peers.values()].flatMap((policy) => policy ?? []);
   const review = (resource: Resource): Issue[] => {
     if (resource.kind === 'AuthorizationPolicy') {
       const { policy } = readAuthorizationPolicy(resource);
@@ -69,11 +73,16 @@ export function reviewResources(
       return [...nobody(policy, selected), ...doubtsOf(policy, { trustDomains, listeners, providers, tokensVerified })];
     }
     if (resource.kind === 'PeerAuthentication') {
-      const { policy } = readPeerAuthentication(resource);
+      const policy = peers.get(resource);
       // One with a selector in the root namespace is ignored, which is said where it is read.
       if (policy === undefined || (policy.selector.size > 0 && policy.namespace === rootNamespace)) return [];
       const selected = selectedBy(policy);
-      return [...nobody(policy, selected), ...doubtsOfPeers(policy, listenersOf(selected))];
+      const labels = selected.map(({ workload }) => workload.labels);
+      return [
+        ...nobody(policy, selected),
+        ...doubtsOfAge(policy, labels, allPeers),
+        ...doubtsOfPeers(policy, listenersOf(selected)),
+      ];
     }
     if (resource.kind !== 'RequestAuthentication') return [];
     const { policy } = readRequestAuthentication(resource);

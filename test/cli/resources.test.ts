@@ -260,6 +260,14 @@ describe('resources on the command line', () => {
     assert.deepEqual(await warnings(of('PeerAuthentication', `{ ${own}, portLevelMtls: { 80: {}, 8080: {} } }`)), [
       'policy_port_not_exposed 9 spec.portLevelMtls["80"]',
     ]);
+    const named = (name: string, created: string, spec: string): string =>
+      of('PeerAuthentication', spec).replace('name: a,', `name: ${name}, creationTimestamp: "${created}",`);
+    for (const spec of ['{ mtls: { mode: STRICT } }', `{ ${own} }`]) {
+      const two = `${named('old', '2026-01-01T00:00:00Z', spec)}---\n${named('new', '2026-02-01T00:00:00Z', spec)}`;
+      assert.deepEqual(await warnings(two), ['policy_older_counts 13 metadata.name'], spec);
+    }
+    const beside = `${named('old', '2026-01-01T00:00:00Z', `{ ${own} }`)}---\n${named('new', '2026-02-01T00:00:00Z', '{}')}`;
+    assert.deepEqual(await warnings(beside), [], 'each has its level');
     const tokens = of('RequestAuthentication', `{ ${own}, jwtRules: [{ issuer: "https://a" }] }`);
     assert.deepEqual(await warnings(tokens), ['policy_tokens_not_read 9 spec.jwtRules']);
     assert.deepEqual(await warnings(tokens, WORKLOAD), []);
