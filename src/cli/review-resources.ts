@@ -14,7 +14,7 @@ import {
 import type { Resource } from '../resources/resource.ts';
 import type { ResourceSnapshot } from '../resources/resource-store.ts';
 import { modelOf, type PlacedWorkload } from '../../ca/distribution/mesh-model.ts';
-import { isHttp, isSniffed } from '../../ca/distribution/protocol.ts';
+import { isHttp, isSniffed, isUnreadHttp, type PortProtocol } from '../../ca/distribution/protocol.ts';
 import { listenersOfWorkload } from './workload-listeners.ts';
 
 interface Selecting {
@@ -47,7 +47,7 @@ export function reviewResources(
     selected
       .flatMap((placed) => listenersOfWorkload(placed, { snapshot, rootNamespace }))
       .map(({ port, protocol }): KnownListener => {
-        return { port, protocol: isHttp(protocol) ? 'http' : isSniffed(protocol) ? 'auto' : 'tcp' };
+        return { port, protocol: kindOf(protocol) };
       });
   const nobody = (policy: Selecting, selected: readonly PlacedWorkload[]): Issue[] => {
     const known = workloads.length > 0 && policy.selector.size > 0 && (policy.targets ?? []).length === 0;
@@ -91,6 +91,11 @@ export function reviewResources(
     return [...nobody(policy, selected), ...doubtsOfTokens(policy, listenersOf(selected))];
   };
   return snapshot.all.flatMap((resource) => review(resource).map((issue) => placeIssue(issue, resource.origin)));
+}
+
+function kindOf(protocol: PortProtocol): KnownListener['protocol'] {
+  if (isUnreadHttp(protocol)) return 'http2';
+  return isHttp(protocol) ? 'http' : isSniffed(protocol) ? 'auto' : 'tcp';
 }
 
 const SELECTS_NOBODY: Issue = Object.freeze({

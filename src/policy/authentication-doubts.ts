@@ -59,6 +59,7 @@ export function doubtsOfTokens(
   listeners: readonly KnownListener[],
 ): Issue[] {
   if (targets.length > 0 || rules.length === 0 || listeners.length === 0) return [];
+  // Where it is HTTP/2, calls are refused for the tokens that nobody can read of them.
   if (listeners.some(({ protocol }) => protocol !== 'tcp')) return [];
   const ports = [...new Set(listeners.map(({ port }) => port))].slice(0, 8).join(', ');
   return [

@@ -470,6 +470,26 @@ describe('resources on the command line', () => {
       assert.match(text, /shop\/read ALLOW: did not match\n {4}rule 0: never matches here; .*methods cannot be told/);
     });
 
+    it('say of HTTP/2 that it is not read: what passes passes as TCP, and what has tokens does not', async () => {
+      rmSync(join(folder, 'resources/deny.yaml'));
+      writeFileSync(join(folder, 'resources/workload.yaml'), WORKLOAD.replaceAll('http', 'grpc'));
+      const text = await explain('--from', 'shop/orders', '--method', 'GET');
+      assert.match(text, /\(tcp\)$/m);
+      assert.match(text, /^DENIED: an ALLOW policy applies/m);
+      assert.match(text, /^note: the port is declared as HTTP\/2, which is not read yet and passes as TCP/m);
+      const all = POLICY.replace('to: [{ operation: { methods: [GET] } }]', 'to: [{ operation: { ports: ["8080"] } }]');
+      writeFileSync(join(folder, 'resources/read.yaml'), all);
+      assert.match(await explain('--from', 'shop/orders'), /^ALLOWED: rule 0 of ALLOW policy shop\/read matched$/m);
+      writeFileSync(
+        join(folder, 'resources/tokens.yaml'),
+        'apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: { name: a, namespace: shop }\nspec: { jwtRules: [{ issuer: "https://a" }] }\n',
+      );
+      assert.match(
+        await explain('--from', 'shop/orders'),
+        /^DENIED: HTTP\/2 is not read, and its tokens are to be verified$/m,
+      );
+    });
+
     it('end with 0 whatever the answer is, and with 1 where another was expected', async () => {
       const outcome = async (method: string, ...more: string[]): Promise<number> =>
         (await sealwright('policy', 'explain', '--to', 'shop/catalog:8080', '--method', method, ...more)).code;
