@@ -13,13 +13,8 @@ import { loopbackNet } from '../fakes/loopback-net.ts';
 import { policyDocument, policyOf } from '../policy/documents.ts';
 import { address } from '../policy/facts.ts';
 import { requireEnvoy } from '../fakes/running-envoy.ts';
-import {
-  EnvoyJudge,
-  type EnvoyAnswer,
-  type HttpListener,
-  type PeerConnection,
-  type PeerRequest,
-} from './envoy-judge.ts';
+import { EnvoyJudge, type EnvoyAnswer, type PeerConnection, type PeerRequest } from './envoy-judge.ts';
+import type { HttpListener } from './envoy-filters.ts';
 import { istioRbac, type PolicyDocument } from './istio-rbac.ts';
 import { calls, policySets, type Call, type Words } from './policy-scenarios.ts';
 import { ISSUERS, SPACE_DELIMITED, TOKENS, tokenVerifier } from './policy-tokens.ts';
