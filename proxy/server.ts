@@ -65,7 +65,8 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     random: Math.random,
     logger,
   });
-  const decisions = proxy.decisionLog === 0 ? undefined : new DecisionLog({ clock, capacity: proxy.decisionLog });
+  const decisions =
+    proxy.decisionLog === 0 ? undefined : new DecisionLog({ clock, capacity: proxy.decisionLog, randomBytes });
   const sidecar = new Sidecar({
     clock,
     logger,

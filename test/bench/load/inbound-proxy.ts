@@ -69,7 +69,7 @@ async function serve({ upstreamPort, identity, allowed, protocol, methods }: Ord
     }),
     lookup: async () => [],
     randomBytes,
-    decisions: new DecisionLog({ clock, capacity: 4_096 }),
+    decisions: new DecisionLog({ clock, capacity: 4_096, randomBytes }),
     proxy: { host: '127.0.0.1', port: 0 },
   });
   await sidecar.applied;
