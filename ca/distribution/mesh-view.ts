@@ -1,5 +1,6 @@
 import type { ResourceSnapshot } from '../../src/resources/resource-store.ts';
 import { serviceResource, workloadResource } from './address-resource.ts';
+import { ruleTargets, type LeadsSomewhere } from './destination-rules.ts';
 import { modelOf, type ModelOptions } from './mesh-model.ts';
 import { ResourceIndex } from './resource-index.ts';
 import type { MeshService } from './service.ts';
@@ -16,6 +17,7 @@ export interface MeshView {
   readonly version: string;
   /** Workloads and services as somebody of this namespace may see them. */
   addressesFor(namespace: string): ResourceIndex;
+  readonly leadsSomewhere: LeadsSomewhere;
 }
 
 export function viewOf(snapshot: ResourceSnapshot, options: ViewOptions & { readonly now: number }): MeshView {
@@ -32,6 +34,7 @@ export function viewOf(snapshot: ResourceSnapshot, options: ViewOptions & { read
   const perNamespace = new Map<string, ResourceIndex>();
   return {
     snapshot,
+    leadsSomewhere: ruleTargets(services),
     version: `${new Date(options.now).toISOString()}/${snapshot.revision}`,
     addressesFor: (namespace) => {
       // Most meshes hide nothing, and then there is one index for all.

@@ -11,6 +11,7 @@ import {
   sidecarFor,
   type Audience,
 } from './applicable.ts';
+import { destinationRulesFor } from './destination-rules.ts';
 import { keySetResource } from './key-set-resource.ts';
 import { envelopeOf } from './envelope.ts';
 import type { KeySets } from '../key-sets/key-sets.ts';
@@ -42,6 +43,8 @@ const SELECTORS: Readonly<Record<string, (state: SubscriberState) => readonly Re
   [CONTROL_TYPES.peerAuthentication]: (state) => peerAuthenticationsFor(state.view.snapshot, audienceOf(state)),
   [CONTROL_TYPES.requestAuthentication]: (state) => requestAuthenticationsFor(state.view.snapshot, audienceOf(state)),
   [CONTROL_TYPES.sidecar]: (state) => listOf(sidecarFor(state.view.snapshot, audienceOf(state))),
+  [CONTROL_TYPES.destinationRule]: (state) =>
+    destinationRulesFor(state.view.snapshot, audienceOf(state), state.view.leadsSomewhere),
   [CONTROL_TYPES.configMap]: ({ view, rootNamespace }) => listOf(meshSettingsIn(view.snapshot, rootNamespace)),
 };
 

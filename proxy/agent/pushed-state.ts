@@ -23,6 +23,7 @@ import {
 import type { HeldAddresses } from './held-addresses.ts';
 import {
   readAuthorizationPolicy,
+  readDestinationRule,
   readMesh,
   readKeySet,
   readPeerAuthentication,
@@ -151,6 +152,8 @@ export class PushedState implements SidecarConfigSource {
       }
       case CONTROL_TYPES.sidecar:
         return { parts: { sidecars: single(merged(parts.sidecars, update, readSidecar), 'Sidecar') } };
+      case CONTROL_TYPES.destinationRule:
+        return { parts: { destinationRules: merged(parts.destinationRules, update, readDestinationRule) } };
       case CONTROL_TYPES.configMap:
         return { parts: { meshes: single(merged(parts.meshes, update, readMesh), 'ConfigMap') } };
       case CONTROL_TYPES.secret:
@@ -314,6 +317,7 @@ const FIELDS = [
   'requestAuthentications',
   'keySets',
   'sidecars',
+  'destinationRules',
   'meshes',
   'rootsPem',
 ] as const satisfies readonly (keyof ConfigParts)[];

@@ -33,8 +33,24 @@ export async function policyPush(): Promise<Figure> {
   const { certificate } = await makeCertificate({ subject: 'O=one' });
   push(CONTROL_TYPES.address, pushedWorkload({ name: 'catalog', addresses: ['127.0.1.2'] }));
   push(CONTROL_TYPES.secret, pushedRoots(encodePem('CERTIFICATE', certificate)));
-  const { peerAuthentication, requestAuthentication, keySet, sidecar, configMap, authorizationPolicy } = CONTROL_TYPES;
-  for (const type of [peerAuthentication, requestAuthentication, keySet, sidecar, configMap, authorizationPolicy]) {
+  const {
+    peerAuthentication,
+    requestAuthentication,
+    keySet,
+    sidecar,
+    destinationRule,
+    configMap,
+    authorizationPolicy,
+  } = CONTROL_TYPES;
+  for (const type of [
+    peerAuthentication,
+    requestAuthentication,
+    keySet,
+    sidecar,
+    destinationRule,
+    configMap,
+    authorizationPolicy,
+  ]) {
     push(type);
   }
   const all = Array.from({ length: POLICIES }, (_, index) => onePath(index, 'a'));
