@@ -80,6 +80,7 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     decisions,
     limits: proxy,
     randomBytes,
+    random: Math.random,
     accessLog: new AccessLog({
       mode: proxy.accessLog,
       format: proxy.accessLogFormat,

@@ -1,4 +1,5 @@
 import { connect, type OnReadOpts } from 'node:net';
+import type { Random } from '../src/core/backoff.ts';
 import type { Clock } from '../src/core/clock.ts';
 import type { SealwrightError } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
@@ -26,9 +27,9 @@ import type { InboundPort, InboundServices } from './inbound/inbound-services.ts
 import type { IdentitySource } from './inbound/identity-source.ts';
 import { keyOf, ListenerSet, type Listening, type Place } from './listen/listener-set.ts';
 import { egressPort, proxyPort, type OutboundPort } from './outbound/outbound-port.ts';
+import type { Endpoint } from './outbound/endpoint.ts';
 import { OutboundListener } from './outbound/outbound-listener.ts';
 import { Router } from './outbound/router.ts';
-import { UpstreamPools } from './outbound/upstream-pools.ts';
 import type { Lookup } from './outbound/lookup-cache.ts';
 import type { AccessLog } from './report/access-log.ts';
 import { InboundReporter } from './report/inbound-reporter.ts';
@@ -38,6 +39,9 @@ import { createTlsMetrics } from './report/tls-metrics.ts';
 import { TcpTally } from './report/tcp-tally.ts';
 import { Deadlines } from './tcp/deadlines.ts';
 import { plainTransport } from './upstream/transports.ts';
+import { exposeClusters } from './upstream/cluster-metrics.ts';
+import { UpstreamClusters } from './upstream/upstream-clusters.ts';
+import { UpstreamPools } from './upstream/upstream-pools.ts';
 import type { UpstreamTransport } from './upstream/upstream-connection.ts';
 import { createPeerVerifier } from './verify-peer.ts';
 
@@ -62,6 +66,8 @@ export interface SidecarOptions {
   readonly decisions?: DecisionLog | undefined;
   readonly limits?: SidecarLimits | undefined;
   readonly randomBytes: (size: number) => Buffer;
+  /** Spreads calls over endpoints. */
+  readonly random: Random;
   /** Resolves names outside the mesh. */
   readonly lookup: Lookup;
   /** Where the HTTP proxy port is; without a host at the configuration's local address. */
@@ -82,7 +88,7 @@ export class Sidecar {
   readonly #engine: HttpEngine;
   readonly #tally: TcpTally;
   readonly #providers: ProviderStep;
-  readonly #pools: UpstreamPools;
+  readonly #clusters: UpstreamClusters<Endpoint>;
   readonly #applications: UpstreamPools;
   readonly #inbound: ListenerSet<InboundPlace>;
   readonly #outbound: ListenerSet<OutboundPlace>;
@@ -103,7 +109,9 @@ export class Sidecar {
     const times = limits === undefined ? {} : { headTimeout: limits.headTimeout, clientTimeout: limits.clientTimeout };
     this.#engine = createHttpEngine({ clock, logger, deadlines: this.#deadlines, limits: times });
     this.#tally = new TcpTally(clock);
-    this.#pools = new UpstreamPools(this.#deadlines);
+    const { random } = options;
+    this.#clusters = new UpstreamClusters({ clock, deadlines: this.#deadlines, random });
+    exposeClusters(metrics, this.#clusters);
     this.#applications = new UpstreamPools(this.#deadlines);
     const istio = createIstioMetrics({ metrics });
     const countSecured = createTlsMetrics(metrics);
@@ -113,7 +121,7 @@ export class Sidecar {
       config,
       identity,
       book,
-      pools: this.#pools,
+      clusters: this.#clusters,
       verifyPeer: peers.verify,
       lookup,
       istio,
@@ -225,7 +233,7 @@ export class Sidecar {
     await this.#inbound.close();
     await this.#outbound.close();
     this.#providers.close();
-    this.#pools.renew();
+    this.#clusters.close();
     this.#applications.renew();
     this.#tally.close();
     this.#deadlines.close();

@@ -5,6 +5,7 @@ import { rememberChange } from './compile-sidecar-policies.ts';
 import type { ConfigParts } from './create-config.ts';
 import {
   readAuthorizationPolicy,
+  readDestinationRule,
   readKeySet,
   readMesh,
   readPeerAuthentication,
@@ -47,6 +48,9 @@ const KINDS: Readonly<Record<string, PushedKind<unknown>>> = {
   }),
   [CONTROL_TYPES.sidecar]: kind(readSidecar, ({ sidecars }, push) => {
     return { sidecars: single(merged(sidecars, push), 'Sidecar') };
+  }),
+  [CONTROL_TYPES.destinationRule]: kind(readDestinationRule, ({ destinationRules }, push) => {
+    return { destinationRules: merged(destinationRules, push) };
   }),
   [CONTROL_TYPES.configMap]: kind(readMesh, ({ meshes }, push) => {
     return { meshes: single(merged(meshes, push), 'ConfigMap') };

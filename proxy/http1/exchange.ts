@@ -1,5 +1,6 @@
 import type { UpstreamFailure, UpstreamPool, UpstreamWaiter } from '../upstream/pool.ts';
 import type { UpstreamConnection, UpstreamUser } from '../upstream/upstream-connection.ts';
+import { Attempts } from './attempts.ts';
 import { ANSWERS, failureAnswer, type PreparedAnswer } from './answers.ts';
 import { BodyReader } from './body-reader.ts';
 import type { BodySink } from './chunked-reader.ts';
@@ -24,8 +25,8 @@ import { checkResponse } from './response-rules.ts';
 const JOINED_BODY = 16 * 1024;
 /** An upstream that sends nothing but interim responses must end. */
 const MAX_INTERIM = 32;
-/** Attempts on connections that turn out to have been closed while they were idle. */
-const MAX_RETRIES = 2;
+/** Why an exchange is given up for which the upstream took too long. */
+export const TIMEOUT = 'timeout';
 const NO_EDITS: HeadEdits = Object.freeze({ strip: FieldNameSet.none, add: undefined });
 /** RFC 9110 9.2.2: a request that may have been carried out is repeated only where that changes nothing. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
@@ -45,8 +46,9 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
   #responseStarted = false;
   #close = false;
   #interim = 0;
-  #failures = 0;
-  #retries = 0;
+  /** Whether the connection has been idle before. */
+  #reused = false;
+  readonly #attempts = new Attempts();
   #gathering = false;
   #poisoned = false;
   tunnelling = false;
@@ -72,8 +74,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     this.#responseStarted = false;
     this.#close = false;
     this.#interim = 0;
-    this.#failures = 0;
-    this.#retries = 0;
+    this.#attempts.begin(forward.retries);
     this.#poisoned = false;
     this.tunnelling = false;
     this.#acquire(forward.upstream);
@@ -117,6 +118,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
   /** Gives the exchange up; nothing is reported. */
   abandon(reason: string): void {
     this.#pool?.cancel(this);
+    if (reason === TIMEOUT) this.#connection?.pool.health?.onTimeout();
     this.#detach()?.discard(reason);
     this.#forget();
   }
@@ -130,8 +132,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     }
     this.#connection = connection;
     connection.user = this;
-    // A connection that was never idle cannot have been closed for idleness.
-    if (!reused) this.#retries = MAX_RETRIES;
+    this.#reused = reused;
     this.#record.upstream = connection.pool.destination;
     this.#record.attempts += 1;
     this.#responseReader.reset();
@@ -141,13 +142,8 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
   onUpstreamFailure(failure: UpstreamFailure, reason: string): void {
     this.#record.upstreamFailure = reason;
     this.#record.attempts += failure === 'UF' ? 1 : 0;
-    this.#failures += 1;
-    // Nothing was sent to anybody, so any request may go elsewhere.
-    const other = this.#forward?.alternative?.(this.#failures);
-    if (other !== undefined) {
-      this.#acquire(other);
-      return;
-    }
+    const pool = this.#pool;
+    if (pool !== undefined && this.#attempts.unreached(pool, failure, reason, this.#again)) return;
     const { answer, detail } = failureAnswer(failure, reason);
     this.#fail(answer, failure, detail);
   }
@@ -188,6 +184,8 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
   onUpstreamDrain(): void {
     this.#client.resume();
   }
+
+  readonly #again = (pool: UpstreamPool): void => this.#acquire(pool);
 
   #acquire(pool: UpstreamPool): void {
     this.#pool = pool;
@@ -251,6 +249,8 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     this.#record.status = head.status;
     this.#record.detail = 'via_upstream';
     this.#record.responseHeadBytes = head.end - head.start;
+    this.#connection?.pool.health?.onStatus(head.status);
+    this.#attempts.end(true);
     this.#client.onResponseHead(this.#responseReader);
     this.#responseBody.begin(head.framing, head.contentLength);
     // A body whose end the upstream did not wait for may be cut short by it: the connection cannot go on behind it.
@@ -330,29 +330,28 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     const connection = this.#detach();
     connection?.discard(reason);
     this.#record.upstreamFailure = reason;
+    const pool = this.#pool;
+    // The end of an idle connection that crosses a request is nobody's fault.
+    if (!this.#reused || this.#responseReader.begun) connection?.pool.health?.onReset();
     if (this.#responseStarted) {
       this.#truncate('UC', 'upstream_reset_after_response_started{connection_termination}');
-    } else if (this.#mayRetry()) {
-      this.#retries += 1;
-      if (this.#pool !== undefined) this.#acquire(this.#pool);
-    } else {
+    } else if (pool === undefined || !this.#mayRetry() || !this.#attempts.lost(pool, this.#reused, this.#again)) {
       this.#fail(ANSWERS.terminated, 'UC', 'upstream_reset_before_response_started{connection_termination}');
     }
   }
 
-  /** The race between a request and the upstream's closing of an idle connection, and nothing else. */
+  /** Whether the request may be sent again although it may have been carried out. */
   #mayRetry(): boolean {
     const head = this.#head;
-    if (head === undefined || this.#retries >= MAX_RETRIES || this.#responseReader.begun || this.#interim > 0) {
-      return false;
-    }
+    if (head === undefined || this.#responseReader.begun || this.#interim > 0) return false;
     return head.framing === 'none' && head.upgrade === undefined && IDEMPOTENT.has(head.method);
   }
 
   #fail(answer: PreparedAnswer, flags: string, detail: string): void {
     this.#detach()?.discard(detail);
+    const more = this.#attempts.flags;
     this.#forget();
-    this.#client.onExchangeFailed(answer, flags, detail);
+    this.#client.onExchangeFailed(answer, more === '' ? flags : `${flags},${more}`, detail);
   }
 
   #truncate(flags: string, detail: string): void {
@@ -371,6 +370,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
   }
 
   #forget(): void {
+    this.#attempts.end(false);
     this.#head = undefined;
     this.#forward = undefined;
     this.#pool = undefined;

@@ -69,6 +69,7 @@ async function serve({ upstreamPort, identity, allowed, protocol, methods }: Ord
     }),
     lookup: async () => [],
     randomBytes,
+    random: Math.random,
     decisions: new DecisionLog({ clock, capacity: 4_096, randomBytes }),
     proxy: { host: '127.0.0.1', port: 0 },
   });

@@ -15,10 +15,27 @@ import { eventually } from '../../fakes/eventually.ts';
 import { RecordingLogger } from '../../fakes/logger.ts';
 import { pushedDocument, pushedRoots, pushedService, pushedWorkload, uidOf } from '../../fakes/pushed-resources.ts';
 
-const { address, authorizationPolicy, peerAuthentication, requestAuthentication, keySet, sidecar, configMap, secret } =
-  CONTROL_TYPES;
+const {
+  address,
+  authorizationPolicy,
+  peerAuthentication,
+  requestAuthentication,
+  keySet,
+  sidecar,
+  destinationRule,
+  configMap,
+  secret,
+} = CONTROL_TYPES;
 /** What a complete configuration needs besides workload and roots, all of which may be empty. */
-const REST = [authorizationPolicy, peerAuthentication, requestAuthentication, keySet, sidecar, configMap];
+const REST = [
+  authorizationPolicy,
+  peerAuthentication,
+  requestAuthentication,
+  keySet,
+  sidecar,
+  destinationRule,
+  configMap,
+];
 
 const OWN = {
   name: 'catalog',
@@ -88,6 +105,7 @@ describe('what the control stream pushed', () => {
       [requestAuthentication, []],
       [keySet, []],
       [sidecar, []],
+      [destinationRule, []],
       [configMap, []],
       [secret, [pushedRoots(roots[0] ?? '')]],
     ];
@@ -342,6 +360,28 @@ describe('what the control stream pushed', () => {
         }
       }
     }
+  });
+
+  it('orders DestinationRules by their age, and keeps the list while none of them changes', () => {
+    complete();
+    const rule = (name: string, createdAt: number, spec: object = {}): XdsResource =>
+      pushedDocument({ kind: 'DestinationRule', name, createdAt, spec: { host: 'catalog', ...spec } });
+    good(destinationRule, rule('young', 2_000), rule('old', 1_000));
+    const { destinationRules } = config();
+    assert.deepEqual(
+      destinationRules.map(({ name, creationTimestamp, rule: { host } }) => [name, creationTimestamp, host]),
+      [
+        ['old', 1_000, 'catalog.shop.svc.cluster.local'],
+        ['young', 2_000, 'catalog.shop.svc.cluster.local'],
+      ],
+    );
+    good(authorizationPolicy, deny('d'));
+    assert.equal(config().destinationRules, destinationRules);
+    assert.match(
+      push(destinationRule, [rule('old', 1_000, { trafficPolicy: { tls: { mode: 'NONE' } } })]) ?? '',
+      /tls\.mode/,
+    );
+    assert.equal(config().destinationRules, destinationRules, 'a bad push changes nothing (invariant 5)');
   });
 
   it('takes the mesh settings, and trusts the roots for the names that the mesh had before', () => {
