@@ -1,11 +1,10 @@
-import { connect, type OnReadOpts } from 'node:net';
+import type { ListenOptions, OnReadOpts } from 'node:net';
 import type { Clock } from '../src/core/clock.ts';
 import type { SealwrightError } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
 import type { Metrics } from '../src/observe/metrics.ts';
 import type { AddressBook } from './agent/destination.ts';
 import type {
-  ApplicationEndpoint,
   InboundListenerConfig,
   OutboundListenerConfig,
   SidecarConfig,
@@ -17,6 +16,8 @@ import { createTokenStep } from './authorize/tokens/token-step.ts';
 import { createCheckMetrics } from './authorize/custom/check-metrics.ts';
 import { createProviderStep, type ProviderStep } from './authorize/custom/custom-step.ts';
 import { createPolicyAuthorizer } from './authorize/policy-authorizer.ts';
+import { CapturedInbound } from './captured-inbound.ts';
+import { captureOutbound } from './captured-outbound.ts';
 import type { DecisionLog } from './decisions/decision-log.ts';
 import { createHttpEngine, type HttpEngine } from './http1/http-engine.ts';
 import { RequestIds } from './http1/request-ids.ts';
@@ -24,8 +25,9 @@ import { Allowance } from './inbound/allowance.ts';
 import { InboundListener } from './inbound/inbound-listener.ts';
 import type { InboundPort, InboundServices } from './inbound/inbound-services.ts';
 import type { IdentitySource } from './inbound/identity-source.ts';
+import type { Interception } from './intercept/interception.ts';
 import { keyOf, ListenerSet, type Listening, type Place } from './listen/listener-set.ts';
-import { egressPort, proxyPort, type OutboundPort } from './outbound/outbound-port.ts';
+import { egressPort, proxyPort, type Lead, type OutboundPort } from './outbound/outbound-port.ts';
 import { OutboundListener } from './outbound/outbound-listener.ts';
 import { Router } from './outbound/router.ts';
 import { UpstreamPools } from './outbound/upstream-pools.ts';
@@ -37,8 +39,7 @@ import { OutboundReporter } from './report/outbound-reporter.ts';
 import { createTlsMetrics } from './report/tls-metrics.ts';
 import { TcpTally } from './report/tcp-tally.ts';
 import { Deadlines } from './tcp/deadlines.ts';
-import { plainTransport } from './upstream/transports.ts';
-import type { UpstreamTransport } from './upstream/upstream-connection.ts';
+import { applicationTransport } from './upstream/application-transport.ts';
 import { createPeerVerifier } from './verify-peer.ts';
 
 /** What others may take at a time, and how long; see the settings of the same names. Defaults where nothing is said. */
@@ -66,11 +67,14 @@ export interface SidecarOptions {
   readonly lookup: Lookup;
   /** Where the HTTP proxy port is; without a host at the configuration's local address. */
   readonly proxy: { readonly host: string | undefined; readonly port: number };
+  /** Where connections are intercepted; then there is no HTTP proxy port, and only what is bound has listeners. */
+  readonly interception?: Interception | undefined;
 }
 
-type InboundPlace = InboundListenerConfig;
-/** An egress listener, or the HTTP proxy port. */
-type OutboundPlace = Place & { readonly leads: OutboundPort };
+/** A listener of the configuration, or where all connections are brought to. */
+type InboundPlace = InboundListenerConfig | (Place & { readonly captures: true });
+/** An egress listener, or the HTTP proxy port; without `leads` where all connections are brought to. */
+type OutboundPlace = Place & { readonly leads?: OutboundPort };
 
 /**
  * The data plane of one workload: listeners for others and for the application, kept as the configuration asks for.
@@ -84,6 +88,7 @@ export class Sidecar {
   readonly #providers: ProviderStep;
   readonly #pools: UpstreamPools;
   readonly #applications: UpstreamPools;
+  readonly #captured: CapturedInbound | undefined;
   readonly #inbound: ListenerSet<InboundPlace>;
   readonly #outbound: ListenerSet<OutboundPlace>;
   readonly #inboundListeners = new Set<InboundListener>();
@@ -156,6 +161,10 @@ export class Sidecar {
         countSecured,
       }),
     };
+    const { interception } = options;
+    if (interception !== undefined) {
+      this.#captured = new CapturedInbound({ interception, config, applications: this.#applications });
+    }
     this.#inbound = new ListenerSet({
       name: 'inbound',
       clock,
@@ -167,10 +176,15 @@ export class Sidecar {
       name: 'outbound',
       clock,
       logger,
-      create: (key, { address, port }) => {
-        const leads = (): OutboundPort | undefined => this.#outbound.wanted(key)?.leads;
+      create: (key, { address, port, leads }) => {
+        const named: Lead = { port: () => this.#outbound.wanted(key)?.leads };
+        const captured =
+          leads === undefined && interception !== undefined
+            ? captureOutbound({ destinations: interception.destinations, config, book })
+            : undefined;
         const engine = this.#engine;
-        const listener = new OutboundListener({ clock, engine, router, reporter, requestIds, port: leads });
+        const lead = captured ?? (() => named);
+        const listener = new OutboundListener({ clock, engine, router, reporter, requestIds, lead });
         return listeningOutbound(listener, address, port);
       },
     });
@@ -233,7 +247,12 @@ export class Sidecar {
   }
 
   async #apply(config: SidecarConfig): Promise<void> {
-    await Promise.all([this.#inbound.apply(config.inbound), this.#outbound.apply(this.#outboundPlaces(config))]);
+    const { interception } = this.#options;
+    const inbound: readonly InboundPlace[] =
+      interception === undefined
+        ? config.inbound
+        : [...interception.inbound.map(captures), ...config.inbound.filter(({ bound }) => bound === true)];
+    await Promise.all([this.#inbound.apply(inbound), this.#outbound.apply(this.#outboundPlaces(config))]);
     // After the new configuration is in force, so that nothing slips in between by the old one.
     for (const listener of this.#inboundListeners) listener.recheck();
   }
@@ -243,7 +262,9 @@ export class Sidecar {
     if (this.#proxyPort?.hosts !== outboundHosts) {
       this.#proxyPort = { hosts: outboundHosts, leads: proxyPort(outboundHosts) };
     }
-    const egress = outbound.map((listener): OutboundPlace => {
+    const { interception } = this.#options;
+    const own = interception === undefined ? outbound : outbound.filter(({ bound }) => bound === true);
+    const egress = own.map((listener): OutboundPlace => {
       let leads = this.#egress.get(listener);
       if (leads === undefined) {
         leads = egressPort(listener);
@@ -251,24 +272,23 @@ export class Sidecar {
       }
       return { address: listener.address, port: listener.port, leads };
     });
+    if (interception !== undefined) return [...egress, ...interception.outbound];
     return [...egress, { address: host, port, leads: this.#proxyPort.leads }];
   }
 
   #createInbound(key: string, place: InboundPlace, services: Omit<InboundServices, 'route'>): Listening {
-    const { clock } = this.#options;
-    let last = place;
-    const route = (): InboundPort | undefined => {
-      const wanted = this.#inbound.wanted(key);
-      // One that is retired serves what is open as it did, unless the mode has changed; it accepts nothing new.
-      const mode = wanted?.mode ?? this.#options.config.current()?.mtlsMode(last.port) ?? 'STRICT';
-      if (wanted !== undefined) last = wanted;
-      else if (mode !== last.mode) last = Object.freeze({ ...last, mode });
-      return this.#inboundPort(last);
-    };
+    const { clock, interception } = this.#options;
+    const route = this.#routeAt(key, place);
     const listener = new InboundListener({ clock, engine: this.#engine, services: { ...services, route } });
     this.#inboundListeners.add(listener);
+    const { address: host, port } = place;
+    const where = (): ListenOptions | { fd: number } => {
+      if (!('captures' in place)) return { host, port };
+      const fd = interception?.openListener?.(place);
+      return fd === undefined ? { host, port, ipv6Only: host.includes(':') } : { fd };
+    };
     return {
-      listen: async () => (await listener.listen({ host: place.address, port: place.port })).port,
+      listen: async () => (await listener.listen(where())).port,
       retire: () => {
         void listener.drain().then(() => this.#inboundListeners.delete(listener));
       },
@@ -276,6 +296,20 @@ export class Sidecar {
       get open() {
         return listener.open;
       },
+    };
+  }
+
+  #routeAt(key: string, place: InboundPlace): InboundServices['route'] {
+    if ('captures' in place) return this.#captured?.route ?? (() => undefined);
+    let last = place;
+    return () => {
+      const wanted = this.#inbound.wanted(key);
+      const known = wanted === undefined || 'captures' in wanted ? undefined : wanted;
+      // One that is retired serves what is open as it did, unless the mode has changed; it accepts nothing new.
+      const mode = known?.mode ?? this.#options.config.current()?.mtlsMode(last.port) ?? 'STRICT';
+      if (known !== undefined) last = known;
+      else if (mode !== last.mode) last = Object.freeze({ ...last, mode });
+      return this.#inboundPort(last);
     };
   }
 
@@ -302,15 +336,8 @@ export class Sidecar {
   }
 }
 
-/** How the application is reached. */
-function applicationTransport(endpoint: ApplicationEndpoint): UpstreamTransport {
-  if (endpoint.kind === 'tcp') return plainTransport({ host: endpoint.host, port: endpoint.port });
-  const path = endpoint.path.startsWith('@') ? `\0${endpoint.path.slice(1)}` : endpoint.path;
-  return {
-    destination: endpoint.path,
-    readyEvent: 'connect',
-    connect: (onread) => connect({ path, allowHalfOpen: true, ...(onread === undefined ? {} : { onread }) }),
-  };
+function captures(place: Place): InboundPlace {
+  return { ...place, captures: true };
 }
 
 function listeningOutbound(listener: OutboundListener, address: string, port: number): Listening {
