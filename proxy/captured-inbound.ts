@@ -4,13 +4,14 @@ import type { InboundPort } from './inbound/inbound-services.ts';
 import type { Interception } from './intercept/interception.ts';
 import type { Place } from './intercept/original-destination.ts';
 import type { UpstreamPools } from './outbound/upstream-pools.ts';
-import { applicationTransport } from './upstream/application-transport.ts';
 
 export interface CapturedInboundOptions {
   readonly interception: Interception;
   readonly config: Pick<SidecarConfigSource, 'current'>;
   /** Connections to the application. */
   readonly applications: UpstreamPools;
+  /** Whether a place is a listener of this sidecar: leading others there would let them speak with its identity. */
+  readonly isOwn: (address: string, port: number) => boolean;
 }
 
 /** Ports of one configuration that are kept: whoever tries all of them must not fill the memory. */
@@ -42,36 +43,32 @@ export class CapturedInbound {
     return current === undefined ? undefined : this.#portOf(current, destination, socket.remoteAddress ?? '');
   };
 
-  #portOf(config: SidecarConfig, destination: Place, from: string): InboundPort {
+  #portOf(config: SidecarConfig, destination: Place, from: string): InboundPort | undefined {
     if (this.#ports?.config !== config || this.#ports.byPlace.size >= MAX_PORTS) {
       this.#ports = { config, byPlace: new Map() };
     }
     const { byPlace } = this.#ports;
-    // Where the application is to see who calls, each caller has connections of its own.
-    const source = this.#options.interception.openListener === undefined ? '' : from;
-    const key = `${destination.address} ${destination.port} ${source}`;
-    let port = byPlace.get(key);
-    if (port === undefined) {
-      port = this.#makePort(config, destination, source);
-      byPlace.set(key, port);
-    }
-    return port;
-  }
-
-  #makePort(config: SidecarConfig, destination: Place, source: string): InboundPort {
     const { interception, applications } = this.#options;
+    // Where the application is to see who calls, each caller has connections of its own.
+    const source = interception.openListener === undefined ? '' : from;
+    const key = `${destination.address} ${destination.port} ${source}`;
+    const known = byPlace.get(key);
+    if (known !== undefined) return known;
     const listener = listenerFor(config, destination);
-    const transport =
-      listener === undefined || listener.endpointAssumed === true
-        ? interception.toApplication(destination, source)
-        : applicationTransport(listener.endpoint);
-    return Object.freeze({
+    const given = listener?.endpointAssumed === true ? undefined : listener?.endpoint;
+    const { address: host, port: at } = destination;
+    const endpoint = given ?? { kind: 'tcp', host, port: at };
+    if (endpoint.kind === 'tcp' && this.#options.isOwn(endpoint.host, endpoint.port)) return undefined;
+    const transport = interception.toApplication(endpoint, source);
+    const port = Object.freeze({
       mode: listener?.mode ?? config.mtlsMode(destination.port),
       protocol: listener?.protocol ?? 'auto',
       ...destination,
       upstream: applications.get(`${source} ${transport.destination}`, transport),
       connect: (onread?: OnReadOpts) => transport.connect(onread),
     });
+    byPlace.set(key, port);
+    return port;
   }
 }
 

@@ -81,6 +81,7 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
           interfaceAddresses: () =>
             Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address)),
           clock,
+          logger,
         });
   const decisions = proxy.decisionLog === 0 ? undefined : new DecisionLog({ clock, capacity: proxy.decisionLog });
   const sidecar = new Sidecar({

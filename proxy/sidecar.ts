@@ -163,7 +163,12 @@ export class Sidecar {
     };
     const { interception } = options;
     if (interception !== undefined) {
-      this.#captured = new CapturedInbound({ interception, config, applications: this.#applications });
+      this.#captured = new CapturedInbound({
+        interception,
+        config,
+        applications: this.#applications,
+        isOwn: (address, port) => this.#isOwn(address, port),
+      });
     }
     this.#inbound = new ListenerSet({
       name: 'inbound',
@@ -236,6 +241,7 @@ export class Sidecar {
   /** Ends everything, inbound first. */
   async close(): Promise<void> {
     this.#stopListening();
+    this.#options.interception?.close();
     await this.#inbound.close();
     await this.#outbound.close();
     this.#providers.close();
@@ -248,6 +254,7 @@ export class Sidecar {
 
   async #apply(config: SidecarConfig): Promise<void> {
     const { interception } = this.#options;
+    await interception?.inForce;
     const inbound: readonly InboundPlace[] =
       interception === undefined
         ? config.inbound
@@ -313,15 +320,18 @@ export class Sidecar {
     };
   }
 
+  #isOwn(address: string, port: number): boolean {
+    return this.#inbound.has(address, port) || this.#outbound.has(address, port);
+  }
+
   #inboundPort(config: InboundListenerConfig): InboundPort | undefined {
     const { endpoint } = config;
     // An endpoint that leads back to where others come in would never end, and one where the application goes out
     // would let others speak with our identity.
-    const own = [this.#inbound, this.#outbound] as const;
-    if (endpoint.kind === 'tcp' && own.some((set) => set.has(endpoint.host, endpoint.port))) return undefined;
+    if (endpoint.kind === 'tcp' && this.#isOwn(endpoint.host, endpoint.port)) return undefined;
     let port = this.#ports.get(config);
     if (port === undefined) {
-      const transport = applicationTransport(endpoint);
+      const transport = this.#options.interception?.toApplication(endpoint, '') ?? applicationTransport(endpoint);
       port = Object.freeze({
         mode: config.mode,
         protocol: config.protocol,

@@ -1,3 +1,4 @@
+import type { ApplicationEndpoint } from '../agent/sidecar-config.ts';
 import type { UpstreamTransport } from '../upstream/upstream-connection.ts';
 import type { OriginalDestination, Place } from './original-destination.ts';
 
@@ -13,8 +14,17 @@ export interface Interception {
    * port of the sidecar's own.
    */
   readonly admits: (destination: Place) => boolean;
-  /** How the application is reached at the place where a connection from this address was going. */
-  readonly toApplication: (destination: Place, from: string) => UpstreamTransport;
+  /**
+   * How the application is reached for a call from this address. Never as any other place is: the rules would bring a call
+   * to our own address back to us.
+   *
+   * @param from empty where it does not matter
+   */
+  readonly toApplication: (endpoint: ApplicationEndpoint, from: string) => UpstreamTransport;
+  /** Resolves when the rules bring connections here; nothing is listened to before. */
+  readonly inForce: Promise<void>;
+  /** Ends the wait for them. */
+  readonly close: () => void;
   /** A bound descriptor for an inbound listener, where Node's own would not do. */
   readonly openListener: ((place: Place) => number) | undefined;
 }

@@ -33,10 +33,17 @@ export function transparentTransport({
     destination: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
     readyEvent: 'connect',
     connect: (onread?: OnReadOpts) => {
-      // What the application answers is brought back to us by this mark.
-      const fd = openTransparent(calls, { address: from, port: 0 }, () => {});
-      const options = { fd, allowHalfOpen: true, manualStart: true, ...(onread === undefined ? {} : { onread }) };
-      return new Socket(options).connect({ host, port });
+      try {
+        // What the application answers is brought back to us by this mark.
+        const fd = openTransparent(calls, { address: from, port: 0 }, (own) => {
+          calls.setOption(own, OPTIONS.mark, TPROXY_MARK);
+        });
+        const options = { fd, allowHalfOpen: true, manualStart: true, ...(onread === undefined ? {} : { onread }) };
+        return new Socket(options).connect({ host, port });
+      } catch (error) {
+        // As any other connection that cannot be made.
+        return new Socket().destroy(error instanceof Error ? error : new Error(String(error)));
+      }
     },
   };
 }
@@ -46,7 +53,6 @@ function openTransparent(calls: SocketCalls, place: Place, prepare: (fd: number,
   const fd = calls.openTcp(v6 ? 'IPv6' : 'IPv4');
   try {
     calls.setOption(fd, v6 ? OPTIONS.transparent6 : OPTIONS.transparent, 1);
-    calls.setOption(fd, OPTIONS.mark, TPROXY_MARK);
     prepare(fd, v6);
     calls.bind(fd, place);
     return fd;
