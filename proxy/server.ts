@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Settings } from '../src/config/settings-table.ts';
 import { createClock } from '../src/core/clock.ts';
@@ -10,6 +11,8 @@ import { createLogger } from '../src/observe/logger.ts';
 import { createMetrics } from '../src/observe/metrics.ts';
 import { SidecarAgent } from './agent/sidecar-agent.ts';
 import { DecisionLog } from './decisions/decision-log.ts';
+import { createInterception } from './intercept/create-interception.ts';
+import { openKoffiCalls } from './intercept/koffi-calls.ts';
 import { createMeshIdentity } from './mesh-identity.ts';
 import { AccessLog } from './report/access-log.ts';
 import { SidecarProcess, type ProxyProcess } from './sidecar-process.ts';
@@ -65,6 +68,21 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     random: Math.random,
     logger,
   });
+  const { interceptionMode: mode } = proxy;
+  const interception =
+    mode === 'NONE'
+      ? undefined
+      : createInterception({
+          mode,
+          calls: await openKoffiCalls(),
+          inbound: proxy.inbound,
+          outbound: proxy.outbound,
+          ownPorts: [proxy.status.port, proxy.ready.port],
+          interfaceAddresses: () =>
+            Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address)),
+          clock,
+          logger,
+        });
   const decisions =
     proxy.decisionLog === 0 ? undefined : new DecisionLog({ clock, capacity: proxy.decisionLog, randomBytes });
   const sidecar = new Sidecar({
@@ -77,6 +95,7 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     keySets: agent.keySets,
     lookup: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
     proxy: proxy.outbound,
+    interception,
     decisions,
     limits: proxy,
     randomBytes,
@@ -107,7 +126,8 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
       const timer = setInterval(() => undefined, 2 ** 30);
       return () => clearInterval(timer);
     },
-    listeningPrograms: process.platform === 'linux' ? listeningPrograms : undefined,
+    // Where connections are intercepted an application may listen anywhere.
+    listeningPrograms: process.platform === 'linux' && interception === undefined ? listeningPrograms : undefined,
   });
 }
 

@@ -128,6 +128,7 @@ describe('what the control stream pushed', () => {
         protocol: 'http',
         mode: 'PERMISSIVE',
         endpoint: { kind: 'tcp', host: '127.0.0.1', port: 8080 },
+        endpointAssumed: true,
       },
     ]);
     assert.deepEqual(outbound, []);
@@ -167,6 +168,11 @@ describe('what the control stream pushed', () => {
         { at: '127.0.1.3', port: 9082, protocol: 'http2', endpoint: { kind: 'tcp', host: '127.0.1.2', port: 7000 } },
       ],
     );
+    // What is bound keeps its listener where all else is intercepted.
+    assert.deepEqual(
+      inbound.map(({ bound }) => bound),
+      [false, false, true],
+    );
     const own = { namespace: 'shop', excluded: false };
     assert.deepEqual(outbound, [
       {
@@ -175,6 +181,7 @@ describe('what the control stream pushed', () => {
         name: 'out',
         protocol: 'http',
         hosts: [{ ...own, host: 'prices.shop.internal' }],
+        bound: false,
       },
       {
         address: '127.0.0.1',
@@ -182,6 +189,7 @@ describe('what the control stream pushed', () => {
         name: 'pg',
         protocol: 'tcp',
         hosts: [{ namespace: 'data', host: 'pg.internal.net', excluded: false }],
+        bound: true,
       },
     ]);
     assert.deepEqual(outboundHosts, [
