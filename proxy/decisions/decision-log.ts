@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/core/clock.ts';
 import { TokenBucket } from '../../src/core/token-bucket.ts';
-import { askedFields, type AskedFields } from '../../src/policy/asked-fields.ts';
+import type { AskedFields } from '../../src/policy/asked-fields.ts';
 import type { CompiledPolicies } from '../../src/policy/compile-policies.ts';
 import type { Explanation } from '../../src/policy/explain.ts';
 import type { ConnectionFacts, RequestFacts } from '../../src/policy/facts.ts';
@@ -164,7 +164,7 @@ export class DecisionLog {
   #hold(policies: CompiledPolicies): HeldSet {
     const known = this.#held.find((held) => held.policies === policies);
     if (known !== undefined) return (this.#current = known);
-    const asked = askedFields(policies.applied);
+    const asked = policies.asked;
     const generation = (this.#held.at(-1)?.generation ?? 0) + 1;
     const set = { generation, policies, asked, more: asked.headers.length > 0 || asked.claims.length > 0 };
     this.#held.push(set);

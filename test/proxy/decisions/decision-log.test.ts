@@ -147,6 +147,7 @@ describe('the log of decisions', () => {
       ...policies,
       scope: policies.scope,
       applied: policies.applied,
+      asked: policies.asked,
       forConnection: (facts) => policies.forConnection(facts),
       explain: (facts, asked) => {
         clock.advance(40);
