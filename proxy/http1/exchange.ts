@@ -1,5 +1,6 @@
 import type { UpstreamFailure, UpstreamPool, UpstreamWaiter } from '../upstream/pool.ts';
 import { FULL_RECORD, type UpstreamConnection, type UpstreamUser } from '../upstream/upstream-connection.ts';
+import { Attempts } from './attempts.ts';
 import { ANSWERS, failureAnswer, type PreparedAnswer } from './answers.ts';
 import type { BodyReader } from './body-reader.ts';
 import type { BodySink } from './chunked-reader.ts';
@@ -16,8 +17,8 @@ import { ResponseRelay, TAKEN } from './response-relay.ts';
 const JOINED_BODY = 16 * 1024;
 /** Bytes of a request's body that wait to be sent until no more of it is read: several batches of TLS records. */
 const MOST_UNSENT = 256 * 1024;
-/** Attempts on connections that turn out to have been closed while they were idle. */
-const MAX_RETRIES = 2;
+/** Why an exchange is given up for which the upstream took too long. */
+export const TIMEOUT = 'timeout';
 /** RFC 9110 9.2.2: a request that may have been carried out is repeated only where that changes nothing. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 
@@ -32,8 +33,9 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
   #forward: Forward | undefined;
   #pool: UpstreamPool | undefined;
   #connection: UpstreamConnection | undefined;
-  #failures = 0;
-  #retries = 0;
+  /** Whether the connection has been idle before. */
+  #reused = false;
+  readonly #attempts = new Attempts();
   #gathering = false;
   tunnelling = false;
 
@@ -58,8 +60,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     this.#head = head;
     this.#forward = forward;
     this.#response.begin(head, forward.response);
-    this.#failures = 0;
-    this.#retries = 0;
+    this.#attempts.begin(forward.retries);
     this.tunnelling = false;
     this.#acquire(forward.upstream);
   }
@@ -107,6 +108,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
   /** Gives the exchange up; nothing is reported. */
   abandon(reason: string): void {
     this.#pool?.cancel(this);
+    if (reason === TIMEOUT) this.#connection?.pool.health?.onTimeout();
     this.#detach()?.discard(reason);
     this.#forget();
   }
@@ -120,8 +122,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     }
     this.#connection = connection;
     connection.user = this;
-    // A connection that was never idle cannot have been closed for idleness.
-    if (!reused) this.#retries = MAX_RETRIES;
+    this.#reused = reused;
     this.#record.upstream = connection.pool.destination;
     this.#record.attempts += 1;
     this.#response.attempt(connection);
@@ -131,13 +132,8 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
   onUpstreamFailure(failure: UpstreamFailure, reason: string): void {
     this.#record.upstreamFailure = reason;
     this.#record.attempts += failure === 'UF' ? 1 : 0;
-    this.#failures += 1;
-    // Nothing was sent to anybody, so any request may go elsewhere.
-    const other = this.#forward?.alternative?.(this.#failures);
-    if (other !== undefined) {
-      this.#acquire(other);
-      return;
-    }
+    const pool = this.#pool;
+    if (pool !== undefined && this.#attempts.unreached(pool, failure, reason, this.#again)) return;
     const { answer, detail } = failureAnswer(failure, reason);
     this.#fail(answer, failure, detail);
   }
@@ -203,6 +199,8 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     connection.socket.resume();
   }
 
+  readonly #again = (pool: UpstreamPool): void => this.#acquire(pool);
+
   #acquire(pool: UpstreamPool): void {
     this.#pool = pool;
     pool.acquire(this);
@@ -227,6 +225,8 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
   }
 
   readonly #onHead = (reader: ResponseReader): void => {
+    this.#connection?.pool.health?.onStatus(reader.head.status);
+    this.#attempts.end(true);
     this.#client.onResponseHead(reader);
   };
 
@@ -251,29 +251,28 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     const connection = this.#detach();
     connection?.discard(reason);
     this.#record.upstreamFailure = reason;
+    const pool = this.#pool;
+    // The end of an idle connection that crosses a request is nobody's fault.
+    if (!this.#reused || this.#response.begun) connection?.pool.health?.onReset();
     if (this.responseStarted) {
       this.#truncate('UC', 'upstream_reset_after_response_started{connection_termination}');
-    } else if (this.#mayRetry()) {
-      this.#retries += 1;
-      if (this.#pool !== undefined) this.#acquire(this.#pool);
-    } else {
+    } else if (pool === undefined || !this.#mayRetry() || !this.#attempts.lost(pool, this.#reused, this.#again)) {
       this.#fail(ANSWERS.terminated, 'UC', 'upstream_reset_before_response_started{connection_termination}');
     }
   }
 
-  /** The race between a request and the upstream's closing of an idle connection, and nothing else. */
+  /** Whether the request may be sent again although it may have been carried out. */
   #mayRetry(): boolean {
     const head = this.#head;
-    if (head === undefined || this.#retries >= MAX_RETRIES || this.#response.begun) {
-      return false;
-    }
+    if (head === undefined || this.#response.begun) return false;
     return head.framing === 'none' && head.upgrade === undefined && IDEMPOTENT.has(head.method);
   }
 
   #fail(answer: PreparedAnswer, flags: string, detail: string): void {
     this.#detach()?.discard(detail);
+    const more = this.#attempts.flags;
     this.#forget();
-    this.#client.onExchangeFailed(answer, flags, detail);
+    this.#client.onExchangeFailed(answer, more === '' ? flags : `${flags},${more}`, detail);
   }
 
   #truncate(flags: string, detail: string): void {
@@ -292,6 +291,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
   }
 
   #forget(): void {
+    this.#attempts.end(false);
     this.#head = undefined;
     this.#forward = undefined;
     this.#pool = undefined;

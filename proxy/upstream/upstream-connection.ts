@@ -1,4 +1,5 @@
 import type { OnReadOpts, Socket } from 'node:net';
+import type { EndpointHealth } from './endpoint-health.ts';
 import { cancelDeadline, DeadlineEntry, type Expiring } from '../tcp/deadlines.ts';
 import { ReadBuffer } from './read-buffer.ts';
 
@@ -41,6 +42,7 @@ export interface UpstreamTransport {
 /** The pool, as its connections see it. */
 export interface ConnectionOwner {
   readonly destination: string;
+  readonly health: EndpointHealth | undefined;
   release(connection: UpstreamConnection, announced: number | undefined): void;
   /** Connected, and the peer is the one expected. */
   onReady(connection: UpstreamConnection): void;
@@ -56,6 +58,8 @@ export class UpstreamConnection implements Expiring {
   user: UpstreamUser | undefined;
   /** How many requests it was lent for. */
   uses = 0;
+  /** Milliseconds on the clock's `elapsed`, where somebody cares about its age. */
+  openedAt = 0;
   ready = false;
   closed = false;
   #reason = '';

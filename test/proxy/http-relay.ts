@@ -8,6 +8,7 @@ import type { RequestHead } from '../../proxy/http1/request-head.ts';
 import type { RequestRecord } from '../../proxy/http1/request-record.ts';
 import type { WaitingClient } from '../../proxy/http1/waiting-client.ts';
 import { Deadlines } from '../../proxy/tcp/deadlines.ts';
+import { Circuit, type CircuitLimits } from '../../proxy/upstream/circuit.ts';
 import { UpstreamPool, type UpstreamLimits } from '../../proxy/upstream/pool.ts';
 import { plainTransport } from '../../proxy/upstream/transports.ts';
 import type { UpstreamTransport } from '../../proxy/upstream/upstream-connection.ts';
@@ -33,7 +34,7 @@ export interface RelayOptions {
   readonly transport?: UpstreamTransport;
   readonly clock?: Clock;
   readonly limits?: Partial<HttpLimits>;
-  readonly poolLimits?: Partial<UpstreamLimits>;
+  readonly poolLimits?: Partial<UpstreamLimits & CircuitLimits>;
   /** Instead of passing everything on. */
   readonly decide?: (head: RequestHead, forward: Decision & { kind: 'forward' }, client: WaitingClient) => Decision;
   readonly strip?: readonly string[];
@@ -65,6 +66,7 @@ export class HttpRelay {
       transport: options.transport ?? plainTransport({ host: '127.0.0.1', port: options.upstreamPort }),
       deadlines: this.deadlines,
       limits: options.poolLimits ?? {},
+      circuit: new Circuit(options.poolLimits ?? {}),
     });
     const forward: Decision & { kind: 'forward' } = Object.freeze({
       kind: 'forward',

@@ -98,7 +98,8 @@ async function serve(order: Order): Promise<{ port: number; outboundPort: number
     }),
     lookup: async () => [],
     randomBytes,
-    decisions: new DecisionLog({ clock, capacity: 4_096 }),
+    random: Math.random,
+    decisions: new DecisionLog({ clock, capacity: 4_096, randomBytes }),
     proxy: { host: '127.0.0.1', port: 0 },
   });
   await sidecar.applied;
