@@ -1,4 +1,6 @@
 import { SealwrightError } from '../../src/core/errors.ts';
+import { askedByPolicy } from '../../src/policy/asked-fields.ts';
+import type { AuthorizationPolicy } from '../../src/policy/authorization-policy.ts';
 import { CONTROL_TYPES, ROOT_SECRET } from '../../src/wire/control-types.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
 import { rememberChange } from './compile-sidecar-policies.ts';
@@ -24,7 +26,7 @@ export interface PushedKind<T> {
 
 /** Everything that is pushed but addresses, which are more than a part of a configuration. */
 const KINDS: Readonly<Record<string, PushedKind<unknown>>> = {
-  [CONTROL_TYPES.authorizationPolicy]: kind(readAuthorizationPolicy, ({ authorizationPolicies: before }, push) => {
+  [CONTROL_TYPES.authorizationPolicy]: kind(readPolicy, ({ authorizationPolicies: before }, push) => {
     const after = merged(before, push);
     if (before !== undefined && after !== before) {
       rememberChange(before, after, [...push.removed, ...push.changed.keys()]);
@@ -71,6 +73,13 @@ export function pushedKindOf(typeUrl: string): PushedKind<unknown> {
   const found = Object.hasOwn(KINDS, typeUrl) ? KINDS[typeUrl] : undefined;
   if (found !== undefined) return found;
   throw new SealwrightError('sidecar_config_unusable', { reason: `a type that was not asked for: ${typeUrl}` });
+}
+
+/** With what the first request judged by it would ask of each policy: of ten thousand that is too much for one turn. */
+function readPolicy(resource: XdsResource): AuthorizationPolicy {
+  const policy = readAuthorizationPolicy(resource);
+  askedByPolicy(policy);
+  return policy;
 }
 
 function kind<T>(read: PushedKind<T>['read'], change: PushedKind<T>['change']): PushedKind<T> {
