@@ -1,5 +1,6 @@
 import type { ResourceSnapshot } from '../../src/resources/resource-store.ts';
 import { serviceResource, workloadResource } from './address-resource.ts';
+import { ruleTargets, type LeadsSomewhere } from './destination-rules.ts';
 import { modelOf, type ModelOptions } from './mesh-model.ts';
 import { ResourceIndex } from './resource-index.ts';
 import type { SnapshotChanges } from './snapshot-changes.ts';
@@ -20,6 +21,7 @@ export interface MeshView {
   readonly version: string;
   /** Workloads and services as somebody of this namespace may see them. */
   addressesFor(namespace: string): ResourceIndex;
+  readonly leadsSomewhere: LeadsSomewhere;
 }
 
 export function viewOf(snapshot: ResourceSnapshot, options: ViewOptions & { readonly now: number }): MeshView {
@@ -37,6 +39,7 @@ export function viewOf(snapshot: ResourceSnapshot, options: ViewOptions & { read
   return {
     snapshot,
     changes: options.changes,
+    leadsSomewhere: ruleTargets(services),
     version: `${new Date(options.now).toISOString()}/${snapshot.revision}`,
     addressesFor: (namespace) => {
       // Most meshes hide nothing, and then there is one index for all.

@@ -15,6 +15,7 @@ import {
   type Applies,
   type Audience,
 } from './applicable.ts';
+import { destinationRulesFor } from './destination-rules.ts';
 import { keySetResource } from './key-set-resource.ts';
 import { envelopeOf } from './envelope.ts';
 import type { KeySets } from '../key-sets/key-sets.ts';
@@ -57,6 +58,8 @@ const POLICIES: Readonly<Record<string, { readonly kind: string; readonly applie
 /** Those of which a workload has one at most. */
 const SELECTORS: Readonly<Record<string, (state: SubscriberState) => readonly Resource[]>> = {
   [CONTROL_TYPES.sidecar]: (state) => listOf(sidecarFor(state.view.snapshot, audienceOf(state))),
+  [CONTROL_TYPES.destinationRule]: (state) =>
+    destinationRulesFor(state.view.snapshot, audienceOf(state), state.view.leadsSomewhere),
   [CONTROL_TYPES.configMap]: ({ view, rootNamespace }) => listOf(meshSettingsIn(view.snapshot, rootNamespace)),
 };
 

@@ -1,12 +1,11 @@
 import { SealwrightError } from '../../src/core/errors.ts';
-import { askedByPolicy } from '../../src/policy/asked-fields.ts';
-import type { AuthorizationPolicy } from '../../src/policy/authorization-policy.ts';
 import { CONTROL_TYPES, ROOT_SECRET } from '../../src/wire/control-types.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
 import { rememberChange } from './compile-sidecar-policies.ts';
 import type { ConfigParts } from './create-config.ts';
 import {
   readAuthorizationPolicy,
+  readDestinationRule,
   readKeySet,
   readMesh,
   readPeerAuthentication,
@@ -26,7 +25,7 @@ export interface PushedKind<T> {
 
 /** Everything that is pushed but addresses, which are more than a part of a configuration. */
 const KINDS: Readonly<Record<string, PushedKind<unknown>>> = {
-  [CONTROL_TYPES.authorizationPolicy]: kind(readPolicy, ({ authorizationPolicies: before }, push) => {
+  [CONTROL_TYPES.authorizationPolicy]: kind(readAuthorizationPolicy, ({ authorizationPolicies: before }, push) => {
     const after = merged(before, push);
     if (before !== undefined && after !== before) {
       rememberChange(before, after, [...push.removed, ...push.changed.keys()]);
@@ -49,6 +48,9 @@ const KINDS: Readonly<Record<string, PushedKind<unknown>>> = {
   }),
   [CONTROL_TYPES.sidecar]: kind(readSidecar, ({ sidecars }, push) => {
     return { sidecars: single(merged(sidecars, push), 'Sidecar') };
+  }),
+  [CONTROL_TYPES.destinationRule]: kind(readDestinationRule, ({ destinationRules }, push) => {
+    return { destinationRules: merged(destinationRules, push) };
   }),
   [CONTROL_TYPES.configMap]: kind(readMesh, ({ meshes }, push) => {
     return { meshes: single(merged(meshes, push), 'ConfigMap') };
@@ -73,13 +75,6 @@ export function pushedKindOf(typeUrl: string): PushedKind<unknown> {
   const found = Object.hasOwn(KINDS, typeUrl) ? KINDS[typeUrl] : undefined;
   if (found !== undefined) return found;
   throw new SealwrightError('sidecar_config_unusable', { reason: `a type that was not asked for: ${typeUrl}` });
-}
-
-/** With what the first request judged by it would ask of each policy: of ten thousand that is too much for one turn. */
-function readPolicy(resource: XdsResource): AuthorizationPolicy {
-  const policy = readAuthorizationPolicy(resource);
-  askedByPolicy(policy);
-  return policy;
 }
 
 function kind<T>(read: PushedKind<T>['read'], change: PushedKind<T>['change']): PushedKind<T> {

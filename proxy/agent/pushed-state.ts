@@ -297,6 +297,7 @@ const FIELDS = [
   'requestAuthentications',
   'keySets',
   'sidecars',
+  'destinationRules',
   'meshes',
   'rootsPem',
 ] as const satisfies readonly (keyof ConfigParts)[];

@@ -62,6 +62,7 @@ const SUBSCRIPTIONS: readonly (readonly [typeUrl: string, name: string])[] = [
   [CONTROL_TYPES.requestAuthentication, WILDCARD],
   [CONTROL_TYPES.keySet, WILDCARD],
   [CONTROL_TYPES.sidecar, WILDCARD],
+  [CONTROL_TYPES.destinationRule, WILDCARD],
   [CONTROL_TYPES.configMap, WILDCARD],
   [CONTROL_TYPES.secret, ROOT_SECRET],
 ];

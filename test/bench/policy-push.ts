@@ -73,8 +73,9 @@ async function completeState(): Promise<{ wired: WiredState; state: PushedState 
   const push = (type: string, ...resources: XdsResource[]) => wired.take(messagesOf(type, resources));
   await push(address, pushedWorkload({ name: 'catalog', addresses: ['127.0.1.2'] }));
   await push(secret, pushedRoots(encodePem('CERTIFICATE', certificate)));
-  const { peerAuthentication, requestAuthentication, keySet, sidecar, configMap } = CONTROL_TYPES;
-  for (const type of [peerAuthentication, requestAuthentication, keySet, sidecar, configMap, authorizationPolicy]) {
+  const { peerAuthentication, requestAuthentication, keySet, sidecar, destinationRule, configMap } = CONTROL_TYPES;
+  const authentications = [peerAuthentication, requestAuthentication, keySet];
+  for (const type of [...authentications, sidecar, destinationRule, configMap, authorizationPolicy]) {
     await push(type);
   }
   return { wired, state };

@@ -15,10 +15,27 @@ import { eventually } from '../../fakes/eventually.ts';
 import { RecordingLogger } from '../../fakes/logger.ts';
 import { pushedDocument, pushedRoots, pushedService, pushedWorkload, uidOf } from '../../fakes/pushed-resources.ts';
 
-const { address, authorizationPolicy, peerAuthentication, requestAuthentication, keySet, sidecar, configMap, secret } =
-  CONTROL_TYPES;
+const {
+  address,
+  authorizationPolicy,
+  peerAuthentication,
+  requestAuthentication,
+  keySet,
+  sidecar,
+  destinationRule,
+  configMap,
+  secret,
+} = CONTROL_TYPES;
 /** What a complete configuration needs besides workload and roots, all of which may be empty. */
-const REST = [authorizationPolicy, peerAuthentication, requestAuthentication, keySet, sidecar, configMap];
+const REST = [
+  authorizationPolicy,
+  peerAuthentication,
+  requestAuthentication,
+  keySet,
+  sidecar,
+  destinationRule,
+  configMap,
+];
 
 const OWN = {
   name: 'catalog',
@@ -88,6 +105,7 @@ describe('what the control stream pushed', () => {
       [requestAuthentication, []],
       [keySet, []],
       [sidecar, []],
+      [destinationRule, []],
       [configMap, []],
       [secret, [pushedRoots(roots[0] ?? '')]],
     ];
@@ -110,6 +128,7 @@ describe('what the control stream pushed', () => {
         protocol: 'http',
         mode: 'PERMISSIVE',
         endpoint: { kind: 'tcp', host: '127.0.0.1', port: 8080 },
+        endpointAssumed: true,
       },
     ]);
     assert.deepEqual(outbound, []);
@@ -149,6 +168,11 @@ describe('what the control stream pushed', () => {
         { at: '127.0.1.3', port: 9082, protocol: 'http2', endpoint: { kind: 'tcp', host: '127.0.1.2', port: 7000 } },
       ],
     );
+    // What is bound keeps its listener where all else is intercepted.
+    assert.deepEqual(
+      inbound.map(({ bound }) => bound),
+      [false, false, true],
+    );
     const own = { namespace: 'shop', excluded: false };
     assert.deepEqual(outbound, [
       {
@@ -157,6 +181,7 @@ describe('what the control stream pushed', () => {
         name: 'out',
         protocol: 'http',
         hosts: [{ ...own, host: 'prices.shop.internal' }],
+        bound: false,
       },
       {
         address: '127.0.0.1',
@@ -164,6 +189,7 @@ describe('what the control stream pushed', () => {
         name: 'pg',
         protocol: 'tcp',
         hosts: [{ namespace: 'data', host: 'pg.internal.net', excluded: false }],
+        bound: true,
       },
     ]);
     assert.deepEqual(outboundHosts, [
@@ -342,6 +368,28 @@ describe('what the control stream pushed', () => {
         }
       }
     }
+  });
+
+  it('orders DestinationRules by their age, and keeps the list while none of them changes', () => {
+    complete();
+    const rule = (name: string, createdAt: number, spec: object = {}): XdsResource =>
+      pushedDocument({ kind: 'DestinationRule', name, createdAt, spec: { host: 'catalog', ...spec } });
+    good(destinationRule, rule('young', 2_000), rule('old', 1_000));
+    const { destinationRules } = config();
+    assert.deepEqual(
+      destinationRules.map(({ name, creationTimestamp, rule: { host } }) => [name, creationTimestamp, host]),
+      [
+        ['old', 1_000, 'catalog.shop.svc.cluster.local'],
+        ['young', 2_000, 'catalog.shop.svc.cluster.local'],
+      ],
+    );
+    good(authorizationPolicy, deny('d'));
+    assert.equal(config().destinationRules, destinationRules);
+    assert.match(
+      push(destinationRule, [rule('old', 1_000, { trafficPolicy: { tls: { mode: 'NONE' } } })]) ?? '',
+      /tls\.mode/,
+    );
+    assert.equal(config().destinationRules, destinationRules, 'a bad push changes nothing (invariant 5)');
   });
 
   it('takes the mesh settings, and trusts the roots for the names that the mesh had before', () => {
