@@ -5,6 +5,7 @@ import type { CompiledPolicies } from '../../src/policy/compile-policies.ts';
 import type { Explanation } from '../../src/policy/explain.ts';
 import type { ConnectionFacts, RequestFacts } from '../../src/policy/facts.ts';
 import { reasonInShort } from '../../src/policy/reason-in-short.ts';
+import { atOnce, type Slices } from '../../src/policy/slices.ts';
 import type { Verdict } from '../../src/policy/verdict.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import { redactTarget } from '../http1/redact-target.ts';
@@ -109,7 +110,14 @@ export class DecisionLog {
 
   /** Every decision with this request id that is still kept, newest first. */
   find(id: string): DecisionReport[] {
-    return this.#ring.find(id, MOST_TOLD).map((noted) => this.#report(noted));
+    return atOnce(this.findInSlices(id));
+  }
+
+  /** The same, pausing where others may have a turn: there may be a hundred thousand rules to be asked, for each of them. */
+  *findInSlices(id: string): Slices<DecisionReport[]> {
+    const reports: DecisionReport[] = [];
+    for (const noted of this.#ring.find(id, MOST_TOLD)) reports.push(yield* this.#report(noted));
+    return reports;
   }
 
   /** Why the newest request with this id was denied, in one line; nothing where that would cost too much now. */
@@ -120,10 +128,11 @@ export class DecisionLog {
     if (noted === undefined || noted.verdict.allow) return undefined;
     // Rules have no part in what a provider or a token decided.
     if (isOfStep(noted.verdict)) return noted.verdict.reason;
-    const { explanation } = this.#report(noted);
+    const { connection, verdict, generation } = noted;
+    const brief = this.#setOf(generation)?.policies.explainBriefly(verdict, connection, requestOf(noted));
     const ended = this.#clock.elapsed();
     this.#restUntil = ended + (ended - began) * REST_FOR_EACH;
-    return explanation === undefined ? undefined : reasonInShort(explanation);
+    return brief === undefined ? undefined : reasonInShort(brief);
   }
 
   #hold(policies: CompiledPolicies): HeldSet {
@@ -137,11 +146,15 @@ export class DecisionLog {
     return (this.#current = set);
   }
 
-  #report(noted: NotedDecision): DecisionReport {
+  #setOf(generation: number): HeldSet | undefined {
+    return this.#held.find((held) => held.generation === generation);
+  }
+
+  *#report(noted: NotedDecision): Slices<DecisionReport> {
     const { connection, verdict, generation } = noted;
-    const set = this.#held.find((held) => held.generation === generation);
+    const set = this.#setOf(generation);
     const request = requestOf(noted);
-    const explained = set?.policies.explain(connection, request);
+    const explained = set === undefined ? undefined : yield* set.policies.explainInSlices(connection, request);
     const explanation = explained === undefined ? undefined : asDecided(explained, verdict);
     return {
       time: new Date(noted.time).toISOString(),

@@ -1,8 +1,11 @@
 import type { CompiledRule } from './compiled-rule.ts';
+import type { RequestFacts } from './facts.ts';
 import { KeyMap, type Edit } from './key-map.ts';
 import type { ListEdit } from './list-edit.ts';
-import { WHOLE_HOST, WHOLE_PATH, type RequestAnchors } from './request-anchors.ts';
+import { lowerCase } from './lower-case.ts';
+import { HOST, PATH, PREFIX, WHOLE_HOST, WHOLE_PATH, type RequestAnchors } from './request-anchors.ts';
 import { rulesOf, type Found } from './rule-list.ts';
+import { hashOf, hashOfBeginning, keyOf } from './text-hash.ts';
 
 /**
  * The rules that can match one identity, by what of a request finds them. Nobody writes to it but the change that made
@@ -82,8 +85,14 @@ export class RuleShelf {
     items.length = 0;
   }
 
-  /** All of its rules, in no order; those that several texts find several times. */
-  *rules(): Generator<CompiledRule, void> {
+  /** All of its rules, first those that this request finds, the rest in no order; some several times. */
+  *near({ path, host }: Pick<RequestFacts, 'path' | 'host'>): Generator<CompiledRule, void> {
+    const keys = this.lengths.map((length) => keyOf(hashOfBeginning(path, Math.min(length, path.length)), PREFIX));
+    keys.push(keyOf(hashOf(path), PATH), keyOf(hashOf(lowerCase(host ?? '')), HOST));
+    for (const key of keys.toReversed()) {
+      const found = this.#found.get(key);
+      if (found !== undefined) yield* rulesOf(found);
+    }
     if (this.others !== undefined) yield* rulesOf(this.others);
     for (const found of this.#found.values()) yield* rulesOf(found);
   }

@@ -395,7 +395,12 @@ describe('resources on the command line', () => {
       mkdirSync(join(path, '..'), { recursive: true });
       mkdirSync(join(folder, 'workloads/shop/stopped'), { recursive: true });
       const log = new DecisionLog({ clock: realClock, capacity: 8 });
-      const socket = await serveExplainSocket({ path, find: (id) => log.find(id), logger: new RecordingLogger() });
+      const socket = await serveExplainSocket({
+        path,
+        find: (id) => log.findInSlices(id),
+        clock: realClock,
+        logger: new RecordingLogger(),
+      });
       try {
         const policies = compilePolicies({
           policies: [
