@@ -26,9 +26,11 @@ export interface DecisionReport {
   readonly call: {
     /** A SPIFFE ID; absent in plaintext. */
     readonly from?: string | undefined;
-    readonly method: string;
-    readonly path: string;
-    readonly host: string;
+    /** Of an opaque connection there is no method, path and host. */
+    readonly protocol: 'http' | 'tcp';
+    readonly method?: string | undefined;
+    readonly path?: string | undefined;
+    readonly host?: string | undefined;
     readonly port: number;
     readonly sourceIp: string;
     readonly remoteIp: string;
@@ -45,9 +47,18 @@ export interface DecisionLogOptions {
   readonly clock: Clock;
   /** How many decisions are kept. */
   readonly capacity: number;
+  readonly randomBytes: (size: number) => Buffer;
 }
 
-/** Sets of policies that are kept beside the ones in force. Large meshes have large ones. */
+/** A connection that was refused as a whole, as the access log tells of it. */
+export interface RefusedConnection {
+  /** What `policy explain --id` is asked with. */
+  readonly id: string;
+  /** As `denial` has it. */
+  readonly denial: string | undefined;
+}
+
+/** Sets of policies that are kept, those of HTTP and of TCP each by itself. Large meshes have large ones. */
 const HELD_SETS = 8;
 /** Decisions that are told for one id: it is the caller's word, and may be used often. */
 const MOST_TOLD = 20;
@@ -76,6 +87,10 @@ export class DecisionLog {
   readonly #clock: Clock;
   readonly #ring: DecisionRing;
   readonly #limit: TokenBucket;
+  /** Connections have no id of their own; these are the only ones that are named so. */
+  readonly #idStart: string;
+  #connections = 0;
+  readonly #refused = new WeakMap<object, string>();
   /** Elapsed milliseconds before which nothing is explained for the log. */
   #restUntil = 0;
   /** Oldest first; the last judged last. */
@@ -89,8 +104,9 @@ export class DecisionLog {
     generation: number;
   };
 
-  constructor({ clock, capacity }: DecisionLogOptions) {
+  constructor({ clock, capacity, randomBytes }: DecisionLogOptions) {
     this.#clock = clock;
+    this.#idStart = `tcp-${randomBytes(8).toString('hex')}-`;
     this.#ring = new DecisionRing(capacity);
     this.#limit = new TokenBucket({ burst: EXPLAINED_PER_SECOND, perSecond: EXPLAINED_PER_SECOND, clock });
     this.#parts = { connection: NOWHERE, verdict: UNDECIDED, client: undefined, generation: 0 };
@@ -98,14 +114,28 @@ export class DecisionLog {
 
   /** Takes note of a decision. On the path of every request: allocates nothing where no rule asks for header or claim. */
   note(head: RequestHead, request: RequestFacts, { policies, connection }: Judged, verdict: Verdict): void {
-    let set = this.#current;
-    if (set?.policies !== policies) set = this.#hold(policies);
+    const set = this.#setOf(policies);
     const parts = this.#parts;
     parts.connection = connection;
     parts.verdict = verdict;
     parts.client = connection.remoteIp === 'per-request' ? request.remoteIp : undefined;
     parts.generation = set.generation;
     this.#ring.note(this.#clock.now(), head, request.path, set.more ? moreOf(request, set.asked) : '', parts);
+  }
+
+  /** The same of an opaque connection that is refused. @param whose what it is known by to `refusalOf` */
+  noteRefused(whose: object, { policies, connection }: Judged, verdict: Verdict): void {
+    this.#connections += 1;
+    const id = `${this.#idStart}${this.#connections}`;
+    this.#refused.set(whose, id);
+    const { generation } = this.#setOf(policies);
+    this.#ring.noteConnection(this.#clock.now(), id, { connection, verdict, client: undefined, generation });
+  }
+
+  /** What is known of an opaque connection that was refused; nothing of any other. */
+  refusalOf(whose: object): RefusedConnection | undefined {
+    const id = this.#refused.get(whose);
+    return id === undefined ? undefined : { id, denial: this.denial(id) };
   }
 
   /** Every decision with this request id that is still kept, newest first. */
@@ -129,10 +159,15 @@ export class DecisionLog {
     // Rules have no part in what a provider or a token decided.
     if (isOfStep(noted.verdict)) return noted.verdict.reason;
     const { connection, verdict, generation } = noted;
-    const brief = this.#setOf(generation)?.policies.explainBriefly(verdict, connection, requestOf(noted));
+    const brief = this.#heldSet(generation)?.policies.explainBriefly(verdict, connection, requestOf(noted));
     const ended = this.#clock.elapsed();
     this.#restUntil = ended + (ended - began) * REST_FOR_EACH;
     return brief === undefined ? undefined : reasonInShort(brief);
+  }
+
+  #setOf(policies: CompiledPolicies): HeldSet {
+    const set = this.#current;
+    return set?.policies === policies ? set : this.#hold(policies);
   }
 
   #hold(policies: CompiledPolicies): HeldSet {
@@ -146,13 +181,13 @@ export class DecisionLog {
     return (this.#current = set);
   }
 
-  #setOf(generation: number): HeldSet | undefined {
+  #heldSet(generation: number): HeldSet | undefined {
     return this.#held.find((held) => held.generation === generation);
   }
 
   *#report(noted: NotedDecision): Slices<DecisionReport> {
     const { connection, verdict, generation } = noted;
-    const set = this.#setOf(generation);
+    const set = this.#heldSet(generation);
     const request = requestOf(noted);
     const explained = set === undefined ? undefined : yield* set.policies.explainInSlices(connection, request);
     const explanation = explained === undefined ? undefined : asDecided(explained, verdict);
@@ -161,9 +196,8 @@ export class DecisionLog {
       requestId: noted.id,
       call: {
         from: connection.identity?.toString(),
-        method: noted.method,
-        path: redactTarget(noted.path),
-        host: noted.host,
+        protocol: noted.protocol,
+        ...(request !== undefined ? { method: noted.method, path: redactTarget(noted.path), host: noted.host } : {}),
         port: connection.destinationPort,
         sourceIp: connection.sourceIp.text,
         remoteIp: remoteIpOf(noted),
@@ -176,8 +210,10 @@ export class DecisionLog {
   }
 }
 
+const OF_STEPS: ReadonlySet<string> = new Set(['provider', 'token', 'custom-unsupported', 'failure']);
+
 function isOfStep({ decidedBy }: Verdict): boolean {
-  return decidedBy === 'provider' || decidedBy === 'token' || decidedBy === 'custom-unsupported';
+  return typeof decidedBy === 'string' && OF_STEPS.has(decidedBy);
 }
 
 /** With the verdict of the same step: rules can tell whom they asked, not what was answered. */
@@ -189,7 +225,7 @@ function notesOf(noted: NotedDecision, set: HeldSet | undefined, explanation: Ex
   const notes: string[] = [];
   if (explanation === undefined) notes.push('the policies of that time are not kept any more: only the verdict is');
   if (noted.cut) notes.push('the request was longer than what is kept of it');
-  const secrets = set?.asked.secretHeaders ?? [];
+  const secrets = noted.protocol === 'http' ? (set?.asked.secretHeaders ?? []) : [];
   if (secrets.length > 0) notes.push(`not kept, for it may be a credential: ${secrets.join(', ')}`);
   if (explanation !== undefined && explanation.verdict.reason !== noted.verdict.reason) {
     notes.push(`judged again from what was kept it comes out otherwise: ${explanation.verdict.reason}`);
@@ -202,8 +238,9 @@ function remoteIpOf({ connection, client }: NotedDecision): string {
   return (remoteIp === 'per-request' ? (client ?? sourceIp) : remoteIp).text;
 }
 
-/** The request as policies see it, from what was kept. */
-function requestOf({ method, host, path, more, client }: NotedDecision): RequestFacts {
+/** The request as policies see it, from what was kept; nothing of an opaque connection. */
+function requestOf({ protocol, method, host, path, more, client }: NotedDecision): RequestFacts | undefined {
+  if (protocol !== 'http') return undefined;
   const { headers, claims, spaces } = readMore(more);
   return {
     method,

@@ -42,5 +42,5 @@ export interface CompiledPolicies {
   /** The same, pausing as `compileInSlices` does. */
   explainInSlices(connection: ConnectionFacts, request?: RequestFacts): Generator<undefined, Explanation>;
   /** What a log tells of a decision: a millisecond, however many rules there are. */
-  explainBriefly(verdict: Verdict, connection: ConnectionFacts, request: RequestFacts): BriefExplanation;
+  explainBriefly(verdict: Verdict, connection: ConnectionFacts, request?: RequestFacts): BriefExplanation;
 }

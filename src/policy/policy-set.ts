@@ -55,6 +55,8 @@ interface PolicySetParts {
   readonly compiled: WeakMap<AuthorizationPolicy, CompiledPolicy>;
 }
 
+/** On TCP. */
+const NO_REQUEST = { path: '', host: undefined };
 /** So many rules are all looked at, in the order of their policies. */
 const FEW = 256;
 /** So many rules are some tens of microseconds. */
@@ -137,7 +139,7 @@ export class PolicySet implements CompiledPolicies {
     return explainInSlices({ applied: this.applied, passed, connection: this.#known(connection), request });
   }
 
-  explainBriefly(verdict: Verdict, connection: ConnectionFacts, request: RequestFacts): BriefExplanation {
+  explainBriefly(verdict: Verdict, connection: ConnectionFacts, request?: RequestFacts): BriefExplanation {
     const { matched } = verdict;
     const rules = matched === undefined ? this.#nearest(connection, request) : this.#named(matched);
     return explainBriefly(verdict, rules, { connection: this.#known(connection), request });
@@ -177,12 +179,12 @@ export class PolicySet implements CompiledPolicies {
   }
 
   /** ALLOW rules, those first that were nearest to matching. */
-  *#nearest({ identity }: ConnectionFacts, request: RequestFacts): Generator<CompiledRule, void> {
+  *#nearest({ identity }: ConnectionFacts, request: RequestFacts | undefined): Generator<CompiledRule, void> {
     const { programs, policies } = this.#parts;
     if (programs.allow.rules > FEW) {
       const keys = identity === undefined ? [] : keysOfIdentity(identity);
       // What is for this caller by name before what is for anybody.
-      for (const shelf of programs.allow.index.shelvesFor(keys).toReversed()) yield* shelf.near(request);
+      for (const shelf of programs.allow.index.shelvesFor(keys).toReversed()) yield* shelf.near(request ?? NO_REQUEST);
     }
     for (const policy of policies) {
       if (programOf(policy) !== 'allow' || this.#reasonToPass(policy) !== undefined) continue;
