@@ -106,7 +106,7 @@ export class Sidecar {
     this.#pools = new UpstreamPools(this.#deadlines);
     this.#applications = new UpstreamPools(this.#deadlines);
     const istio = createIstioMetrics({ metrics });
-    const countSecured = createTlsMetrics(metrics);
+    const tls = createTlsMetrics(metrics);
     const peers = createPeerVerifier(config, clock);
     const router = new Router({
       clock,
@@ -118,7 +118,8 @@ export class Sidecar {
       lookup,
       istio,
       isOwn: (address, port) => this.#outbound.has(address, port),
-      onSecured: (secured) => countSecured('source', secured),
+      onSecured: (secured) => tls.secured('source', secured),
+      onRefused: (words) => tls.failed('source', words),
     });
     this.#providers = createProviderStep({ router, clock, logger, metrics: createCheckMetrics(metrics) });
     const tokens = createTokenStep({ keys: options.keySets, clock });
@@ -153,7 +154,7 @@ export class Sidecar {
         accessLog,
         decisions,
         metrics,
-        countSecured,
+        tls,
       }),
     };
     this.#inbound = new ListenerSet({

@@ -190,7 +190,8 @@ export class InboundListener {
 
   #onTerminated(raw: Socket, port: InboundPort, terminated: Terminated, serverName: string): void {
     const { socket } = terminated;
-    socket.on('error', () => {});
+    // Node tells of a record that is broken and goes on: what ends then has not ended in order.
+    socket.on('error', () => socket.destroy());
     this.#services.observer.onSecured?.({ version: socket.getProtocol() ?? 'unknown', resumed: terminated.resumed });
     const sni = typeof socket.servername === 'string' ? socket.servername : serverName;
     const facts: ConnectionFacts = Object.freeze({

@@ -38,6 +38,7 @@ export interface EndpointFactoryOptions {
   readonly isOwn: (address: string, port: number) => boolean;
   readonly istio: IstioMetrics;
   readonly onSecured?: ((secured: Secured) => void) | undefined;
+  readonly onRefused?: ((words: string) => void) | undefined;
 }
 
 export interface MeshEndpoint {
@@ -63,7 +64,7 @@ export class EndpointFactory {
 
   /** A workload whose sidecar must prove to be exactly it. */
   mtls({ workload, port, service, servicePort, next }: MeshEndpoint): Endpoint {
-    const { clientContext, verifyPeer, trust, metadata, ownIdentity, onSecured } = this.#options;
+    const { clientContext, verifyPeer, trust, metadata, ownIdentity, onSecured, onRefused } = this.#options;
     const host = hostOf(workload);
     const hostname = service?.hostname ?? host;
     const servername = `outbound_.${servicePort}_._.${hostname}`;
@@ -84,6 +85,7 @@ export class EndpointFactory {
           verifyPeer,
         ),
         onSecured,
+        onRefused,
       });
     const sans = service?.subjectAltNames.join(' ') ?? '';
     return this.#endpoint({

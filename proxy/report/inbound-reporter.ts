@@ -18,7 +18,7 @@ import type { HttpEdgeMetrics, IstioMetrics } from './istio-metrics.ts';
 import { METADATA_FIELD, METADATA_FIELDS, metadataLines } from './peer-metadata.ts';
 import { reportedWorkload, UNKNOWN_WORKLOAD } from './reported-workload.ts';
 import { hasFailed, hostPort, requestEntry } from './request-entry.ts';
-import type { CountSecured } from './tls-metrics.ts';
+import type { TlsMetrics } from './tls-metrics.ts';
 import type { TcpTally, Transfer } from './tcp-tally.ts';
 
 export interface InboundReporterOptions {
@@ -31,7 +31,7 @@ export interface InboundReporterOptions {
   /** Says why a request was denied. */
   readonly decisions?: Pick<DecisionLog, 'denial'> | undefined;
   readonly metrics: Metrics;
-  readonly countSecured: CountSecured;
+  readonly tls: TlsMetrics;
 }
 
 /** What is kept of one connection for its reports. */
@@ -142,6 +142,7 @@ export class InboundReporter implements InboundObserver {
   onRefused(facts: ConnectionFacts, reason: string): void {
     const kind = refusalKind(reason);
     this.#refusals.of(kind).add();
+    if (kind === 'tls' || kind === 'plaintext') this.#options.tls.failed('destination', reason);
     const { accessLog, clock, config, istio } = this.#options;
     if (kind === 'policy') {
       // As ztunnel counts what policy refuses: the edge is there, and marked.
@@ -155,7 +156,7 @@ export class InboundReporter implements InboundObserver {
   }
 
   onSecured(secured: Omit<Secured, 'group'>): void {
-    this.#options.countSecured('destination', secured);
+    this.#options.tls.secured('destination', secured);
   }
 
   onServerFirst(): void {

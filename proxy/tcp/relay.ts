@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { failureWords } from './failure-words.ts';
 import type { GrowingReader } from './growing-reader.ts';
 
 export interface TcpRelayResult {
@@ -75,8 +76,10 @@ export class TcpRelay {
     socket.setNoDelay(true);
     socket.on('drain', () => other.resume());
     socket.on('end', () => other.end());
-    socket.on('error', (error: Error & { code?: string }) => {
-      this.#reason ||= error.code ?? error.message;
+    socket.on('error', (error) => {
+      this.#reason ||= failureWords(error);
+      // Node tells of a broken record of TLS and goes on: the end that it tells of then would pass for an orderly one.
+      socket.destroy();
     });
     const closed = (): void => {
       this.#open -= 1;
