@@ -34,9 +34,11 @@ import type { AccessLog } from './report/access-log.ts';
 import { InboundReporter } from './report/inbound-reporter.ts';
 import { createIstioMetrics } from './report/istio-metrics.ts';
 import { OutboundReporter } from './report/outbound-reporter.ts';
+import { createDetectionMetrics } from './report/detection-metrics.ts';
 import { createTlsMetrics } from './report/tls-metrics.ts';
 import { TcpTally } from './report/tcp-tally.ts';
 import { Deadlines } from './tcp/deadlines.ts';
+import { idleLimit, type IdleLimit } from './tcp/idle-limit.ts';
 import { plainTransport } from './upstream/transports.ts';
 import type { UpstreamTransport } from './upstream/upstream-connection.ts';
 import { createPeerVerifier } from './verify-peer.ts';
@@ -46,7 +48,11 @@ export interface SidecarLimits {
   readonly maxConnections: number;
   readonly headTimeout: number;
   readonly clientTimeout: number;
+  readonly tcpIdleTimeout: number;
 }
+
+/** Envoy's, and so Istio's. */
+const TCP_IDLE_TIMEOUT = 3_600_000;
 
 export interface SidecarOptions {
   readonly clock: Clock;
@@ -81,6 +87,7 @@ export class Sidecar {
   readonly #deadlines: Deadlines;
   readonly #engine: HttpEngine;
   readonly #tally: TcpTally;
+  readonly #tcpIdle: IdleLimit | undefined;
   readonly #providers: ProviderStep;
   readonly #pools: UpstreamPools;
   readonly #applications: UpstreamPools;
@@ -107,6 +114,9 @@ export class Sidecar {
     this.#applications = new UpstreamPools(this.#deadlines);
     const istio = createIstioMetrics({ metrics });
     const tls = createTlsMetrics(metrics);
+    const found = createDetectionMetrics(metrics);
+    const tcpIdle = idleLimit(this.#deadlines, limits?.tcpIdleTimeout ?? TCP_IDLE_TIMEOUT);
+    this.#tcpIdle = tcpIdle;
     const peers = createPeerVerifier(config, clock);
     const router = new Router({
       clock,
@@ -155,6 +165,7 @@ export class Sidecar {
         decisions,
         metrics,
         tls,
+        found,
       }),
     };
     this.#inbound = new ListenerSet({
@@ -171,7 +182,16 @@ export class Sidecar {
       create: (key, { address, port }) => {
         const leads = (): OutboundPort | undefined => this.#outbound.wanted(key)?.leads;
         const engine = this.#engine;
-        const listener = new OutboundListener({ clock, engine, router, reporter, requestIds, port: leads });
+        const listener = new OutboundListener({
+          clock,
+          engine,
+          router,
+          reporter,
+          requestIds,
+          port: leads,
+          found: (finding) => found('outbound', finding),
+          tcpIdle,
+        });
         return listeningOutbound(listener, address, port);
       },
     });
@@ -266,7 +286,12 @@ export class Sidecar {
       else if (mode !== last.mode) last = Object.freeze({ ...last, mode });
       return this.#inboundPort(last);
     };
-    const listener = new InboundListener({ clock, engine: this.#engine, services: { ...services, route } });
+    const listener = new InboundListener({
+      clock,
+      engine: this.#engine,
+      services: { ...services, route },
+      tcpIdle: this.#tcpIdle,
+    });
     this.#inboundListeners.add(listener);
     return {
       listen: async () => (await listener.listen({ host: place.address, port: place.port })).port,

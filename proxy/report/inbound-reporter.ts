@@ -7,11 +7,13 @@ import type { HeadEdits } from '../http1/head-writer.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { RequestRecord } from '../http1/request-record.ts';
 import type { ConnectionFacts } from '../inbound/connection-facts.ts';
+import type { Finding } from '../inbound/finding.ts';
 import type { InboundObserver } from '../inbound/inbound-services.ts';
 import type { TcpRelayResult } from '../tcp/relay.ts';
 import type { Secured } from '../upstream/secured.ts';
 import { EMPTY_ENTRY, type AccessEntry } from './access-entry.ts';
 import type { AccessLog } from './access-log.ts';
+import type { CountFinding } from './detection-metrics.ts';
 import { reportedService, UNKNOWN_SERVICE, type Edge, type ReportedService } from './edge.ts';
 import { createWorkloadFinder, nameInboundPeer, type FindWorkload } from './inbound-peer.ts';
 import type { HttpEdgeMetrics, IstioMetrics } from './istio-metrics.ts';
@@ -19,6 +21,7 @@ import { METADATA_FIELD, METADATA_FIELDS, metadataLines } from './peer-metadata.
 import { reportedWorkload, UNKNOWN_WORKLOAD } from './reported-workload.ts';
 import { hasFailed, hostPort, requestEntry } from './request-entry.ts';
 import type { TlsMetrics } from './tls-metrics.ts';
+import { tcpEnd } from './tcp-end.ts';
 import type { TcpTally, Transfer } from './tcp-tally.ts';
 
 export interface InboundReporterOptions {
@@ -32,6 +35,7 @@ export interface InboundReporterOptions {
   readonly decisions?: Pick<DecisionLog, 'denial'> | undefined;
   readonly metrics: Metrics;
   readonly tls: TlsMetrics;
+  readonly found: CountFinding;
 }
 
 /** What is kept of one connection for its reports. */
@@ -121,7 +125,7 @@ export class InboundReporter implements InboundObserver {
 
   onTcpClosed(facts: ConnectionFacts, result: TcpRelayResult): void {
     const { since, closed } = this.#reportedOf(facts);
-    closed?.(result);
+    closed?.(result, result.flags);
     const { accessLog, clock } = this.#options;
     if (!accessLog.wants({ failed: result.reason !== '' })) return;
     accessLog.write(
@@ -132,7 +136,7 @@ export class InboundReporter implements InboundObserver {
           duration: clock.now() - since,
           bytesReceived: result.received,
           bytesSent: result.sent,
-          connectionTerminationDetails: result.reason,
+          ...tcpEnd(result),
         },
         facts,
       ),
@@ -151,12 +155,18 @@ export class InboundReporter implements InboundObserver {
       tcp.closed('DENY');
     }
     if (!accessLog.wants({ failed: true })) return;
-    const entry = { ...EMPTY_ENTRY, startTime: clock.now(), connectionTerminationDetails: reason };
+    // As Envoy flags what a provider refused (`UAEX`).
+    const responseFlags = reason.startsWith('ext_authz_') ? 'UAEX' : '-';
+    const entry = { ...EMPTY_ENTRY, startTime: clock.now(), responseFlags, connectionTerminationDetails: reason };
     accessLog.write(withConnection(entry, facts));
   }
 
   onSecured(secured: Omit<Secured, 'group'>): void {
     this.#options.tls.secured('destination', secured);
+  }
+
+  onFound(finding: Finding): void {
+    this.#options.found('inbound', finding);
   }
 
   onServerFirst(): void {

@@ -5,7 +5,7 @@ import type { SidecarConfig } from '../../proxy/agent/sidecar-config.ts';
 import type { IdentityMaterial } from '../../proxy/inbound/identity-source.ts';
 import type { Lookup } from '../../proxy/outbound/lookup-cache.ts';
 import { AccessLog } from '../../proxy/report/access-log.ts';
-import { Sidecar } from '../../proxy/sidecar.ts';
+import { Sidecar, type SidecarLimits } from '../../proxy/sidecar.ts';
 import { RecordingLogger } from '../fakes/logger.ts';
 import { realClock } from '../fakes/real-clock.ts';
 import { TestBook, TestConfig, TestIdentitySource } from './sidecar-world.ts';
@@ -16,7 +16,16 @@ export interface TestSidecarOptions {
   readonly book?: TestBook;
   readonly lookup?: Lookup;
   readonly accessLog?: 'off' | 'errors' | 'all';
+  readonly limits?: Partial<SidecarLimits>;
 }
+
+/** As by default, but for the number of connections. */
+const NO_LIMITS: SidecarLimits = {
+  maxConnections: 0,
+  headTimeout: 60_000,
+  clientTimeout: 300_000,
+  tcpIdleTimeout: 3_600_000,
+};
 
 /** A data plane with real sockets and everything around it given by a test. */
 export class TestSidecar {
@@ -30,7 +39,14 @@ export class TestSidecar {
   readonly #log: string[] = [];
   readonly #accessLog: AccessLog;
 
-  private constructor({ config, identity, book = new TestBook(), lookup, accessLog = 'all' }: TestSidecarOptions) {
+  private constructor({
+    config,
+    identity,
+    book = new TestBook(),
+    lookup,
+    accessLog = 'all',
+    limits,
+  }: TestSidecarOptions) {
     this.config = new TestConfig(config);
     this.identity = new TestIdentitySource(identity);
     this.book = book;
@@ -55,6 +71,7 @@ export class TestSidecar {
       keySets: { find: () => undefined, askAgain: () => undefined },
       accessLog: this.#accessLog,
       decisions: this.decisions,
+      ...(limits === undefined ? {} : { limits: { ...NO_LIMITS, ...limits } }),
       randomBytes,
       lookup: lookup ?? (async () => []),
       proxy: { host: '127.0.0.2', port: 0 },
