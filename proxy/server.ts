@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Settings } from '../src/config/settings-table.ts';
 import { createClock, type Clock } from '../src/core/clock.ts';
@@ -12,6 +13,8 @@ import { createMetrics } from '../src/observe/metrics.ts';
 import { SidecarAgent } from './agent/sidecar-agent.ts';
 import { DecisionLog } from './decisions/decision-log.ts';
 import { giveBackMemory } from './give-back-memory.ts';
+import { createInterception } from './intercept/create-interception.ts';
+import { openKoffiCalls } from './intercept/koffi-calls.ts';
 import { createMeshIdentity } from './mesh-identity.ts';
 import { AccessLog } from './report/access-log.ts';
 import { SidecarProcess, type ProxyProcess } from './sidecar-process.ts';
@@ -69,7 +72,23 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     random: Math.random,
     logger,
   });
-  const decisions = proxy.decisionLog === 0 ? undefined : new DecisionLog({ clock, capacity: proxy.decisionLog });
+  const { interceptionMode: mode } = proxy;
+  const interception =
+    mode === 'NONE'
+      ? undefined
+      : createInterception({
+          mode,
+          calls: await openKoffiCalls(),
+          inbound: proxy.inbound,
+          outbound: proxy.outbound,
+          ownPorts: [proxy.status.port, proxy.ready.port],
+          interfaceAddresses: () =>
+            Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address)),
+          clock,
+          logger,
+        });
+  const decisions =
+    proxy.decisionLog === 0 ? undefined : new DecisionLog({ clock, capacity: proxy.decisionLog, randomBytes });
   const sidecar = new Sidecar({
     clock,
     logger,
@@ -80,9 +99,11 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     keySets: agent.keySets,
     lookup: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
     proxy: proxy.outbound,
+    interception,
     decisions,
     limits: proxy,
     randomBytes,
+    random: Math.random,
     accessLog: new AccessLog({
       mode: proxy.accessLog,
       format: proxy.accessLogFormat,
@@ -110,7 +131,8 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
       return () => clearInterval(timer);
     },
     keepMemorySmall: () => keepMemorySmall(clock),
-    listeningPrograms: process.platform === 'linux' ? listeningPrograms : undefined,
+    // Where connections are intercepted an application may listen anywhere.
+    listeningPrograms: process.platform === 'linux' && interception === undefined ? listeningPrograms : undefined,
   });
 }
 

@@ -1,9 +1,13 @@
 import type { Socket } from 'node:net';
 import { breakSocket } from './break-socket.ts';
+import { BufferGarbage } from './buffer-garbage.ts';
 import { cancelDeadline, DeadlineEntry, type Expiring } from './deadlines.ts';
 import { failureWords } from './failure-words.ts';
 import type { GrowingReader } from './growing-reader.ts';
 import type { IdleLimit } from './idle-limit.ts';
+
+/** Of all relays of this thread. */
+const GARBAGE = new BufferGarbage();
 
 export interface TcpRelayResult {
   /** Bytes from the client to the upstream. */
@@ -61,6 +65,7 @@ export class TcpRelay implements Expiring {
     if (!this.#reached) upstream.once('connect', () => (this.#reached = true));
     downstream.on('data', (bytes: Buffer) => {
       this.#received += bytes.length;
+      GARBAGE.note(bytes.length);
       if (!upstream.write(bytes)) downstream.pause();
     });
     if (reader === undefined) {
