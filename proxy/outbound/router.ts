@@ -114,10 +114,8 @@ export class Router {
     const before = this.#generation;
     if (config === undefined || before?.config === config) return before;
     const own = config.workload;
-    if (before !== undefined && !sameTrust(before.config, config)) {
-      this.#trust += 1;
-      clusters.renew();
-    }
+    const renewed = before !== undefined && !sameTrust(before.config, config);
+    if (renewed) this.#trust += 1;
     this.#generation = {
       config,
       clusters: new WeakMap(),
@@ -134,13 +132,15 @@ export class Router {
         onSecured,
       }),
     };
+    if (renewed) clusters.renew();
     return this.#generation;
   }
 
   #serviceRoute(
     { config, factory }: Generation,
-    { service, workloads, port }: { service: Service; workloads: readonly Workload[]; port: number },
+    parts: { service: Service; workloads: readonly Workload[]; port: number },
   ): Route {
+    const { service, workloads, port } = parts;
     const reached = workloads.flatMap((workload) => {
       const own = workload.healthy ? workload.services.get(service.key)?.get(port) : undefined;
       return own === undefined ? [] : [{ workload, port: own }];
@@ -149,6 +149,7 @@ export class Router {
     const caller = { namespace: workload.namespace, labels: workload.labels, rootNamespace };
     const policy = destinationPolicyOf(chooseTrafficPolicy(destinationRules, caller, service), port);
     const cluster = this.#options.clusters.open(`${service.key}|${port}`, `outbound|${port}||${service.hostname}`);
+    this.#refreshBy(cluster, (generation) => this.#serviceRoute(generation, parts));
     return this.#routeVia(cluster, policy, reached, { factory, service, servicePort: port });
   }
 
@@ -157,7 +158,14 @@ export class Router {
     const name = `outbound|${port}||${workload.addresses[0] ?? workload.hostname}`;
     const cluster = this.#options.clusters.open(`${workload.uid}|${port}`, name);
     const policy = DEFAULT_DESTINATION_POLICY;
+    this.#refreshBy(cluster, (generation) => this.#workloadRoute(generation, workload, port));
     return this.#routeVia(cluster, policy, [{ workload, port }], { factory, service: undefined, servicePort: port });
+  }
+
+  #refreshBy(cluster: Cluster, route: (generation: Generation) => void): void {
+    cluster.refresh = () => {
+      if (this.#generation !== undefined) route(this.#generation);
+    };
   }
 
   #routeVia(
