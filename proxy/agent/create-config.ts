@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { TrustBundle } from '../../src/identity/trust-bundle.ts';
 import { parseTrustDomain, type TrustDomain } from '../../src/identity/trust-domain.ts';
 import type { AuthorizationPolicy } from '../../src/policy/authorization-policy.ts';
-import { atOnce } from '../../src/policy/compile-policies.ts';
+import { atOnce } from '../../src/policy/slices.ts';
 import { effectiveMtlsMode } from '../../src/policy/effective-mtls-mode.ts';
 import type { PeerAuthentication } from '../../src/policy/peer-authentication.ts';
 import { tokenRulesFor, type RequestAuthentication } from '../../src/policy/request-authentication.ts';

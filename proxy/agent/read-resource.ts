@@ -43,15 +43,14 @@ export interface PushedKeySet {
   readonly set: JwkSet;
 }
 
-/** @param before what is held of this name: it stays the same object where its keys do, and so do tokens verified by them */
-export function readKeySet({ name, body }: XdsResource, before: PushedKeySet | undefined): PushedKeySet {
+export function readKeySet({ name, body }: XdsResource): PushedKeySet {
   const envelope = MCP_RESOURCE.decode(body);
   const document = decodeObject(anyOf(envelope.body));
   if (document['kind'] !== 'KeySet' || envelope.metadata?.name !== name) unusable(name, 'it is no KeySet of this name');
   const spec = document['spec'];
   const text = isObject(spec) ? spec['keySet'] : undefined;
   if (typeof text !== 'string') return unusable(name, 'it holds no keys');
-  return before?.text === text ? before : Object.freeze({ text, set: readJwkSet(Buffer.from(text)) });
+  return Object.freeze({ text, set: readJwkSet(Buffer.from(text)) });
 }
 
 /** A Sidecar and the namespace that `.` means in it. */

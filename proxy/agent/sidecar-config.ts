@@ -25,6 +25,10 @@ export interface InboundListenerConfig {
   readonly protocol: PortProtocol;
   readonly mode: MtlsMode;
   readonly endpoint: ApplicationEndpoint;
+  /** Whether nobody said where the application is: where connections are intercepted, it is where they were going. */
+  readonly endpointAssumed?: boolean;
+  /** Whether it is listened for at its address also where all others are intercepted. */
+  readonly bound?: boolean;
 }
 
 /** One port at which the application reaches others through the sidecar. */
@@ -37,6 +41,8 @@ export interface OutboundListenerConfig {
   readonly protocol: PortProtocol;
   /** `.` is already the own namespace. With `tcp` exactly one host without a wildcard. */
   readonly hosts: readonly SidecarHost[];
+  /** Whether it is listened for at its address also where all others are intercepted. */
+  readonly bound?: boolean;
 }
 
 /** The policies of the workload, compiled once for each way of speaking. */

@@ -1,5 +1,5 @@
 import type { UpstreamFailure, UpstreamPool, UpstreamWaiter } from '../upstream/pool.ts';
-import type { UpstreamConnection, UpstreamUser } from '../upstream/upstream-connection.ts';
+import { FULL_RECORD, type UpstreamConnection, type UpstreamUser } from '../upstream/upstream-connection.ts';
 import { Attempts } from './attempts.ts';
 import { ANSWERS, failureAnswer, type PreparedAnswer } from './answers.ts';
 import { BodyReader } from './body-reader.ts';
@@ -9,6 +9,7 @@ import { FieldNameSet } from './field-names.ts';
 import type { ExchangeClient } from './exchange-client.ts';
 import { Gather } from './gather.ts';
 import { READ } from './head-reader.ts';
+import { Lender } from './lender.ts';
 import {
   requestHeadRoom,
   responseHeadRoom,
@@ -23,6 +24,8 @@ import { checkResponse } from './response-rules.ts';
 
 /** A body that came with its head is copied behind it up to this size; above, two buffers are written at once. */
 const JOINED_BODY = 16 * 1024;
+/** Bytes of a request's body that wait to be sent until no more of it is read: several batches of TLS records. */
+const MOST_UNSENT = 256 * 1024;
 /** An upstream that sends nothing but interim responses must end. */
 const MAX_INTERIM = 32;
 /** Why an exchange is given up for which the upstream took too long. */
@@ -37,6 +40,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
   readonly #record: RequestRecord;
   readonly #requestBody: BodyReader;
   readonly #gather = new Gather();
+  readonly #lender: Lender;
   readonly #responseReader = new ResponseReader();
   readonly #responseBody = new BodyReader();
   #head: RequestHead | undefined;
@@ -57,11 +61,13 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     this.#client = client;
     this.#record = record;
     this.#requestBody = requestBody;
+    this.#lender = new Lender(client);
   }
 
   /** Whether the upstream takes no more for now. */
   get full(): boolean {
-    return this.#connection?.socket.writableNeedDrain === true;
+    const socket = this.#connection?.socket;
+    return socket?.writableNeedDrain === true && socket.writableLength >= MOST_UNSENT;
   }
 
   get responseStarted(): boolean {
@@ -95,7 +101,13 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
       this.#flush();
     }
     const part = from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to);
-    if (this.#connection?.socket.write(part) === false) this.#client.pause();
+    // More records are on their way, and each by itself would be a write of its own.
+    if (to - from === FULL_RECORD) this.#connection?.batch();
+    this.#write(part);
+  }
+
+  #write(bytes: Buffer): void {
+    if (this.#connection?.socket.write(bytes) === false && this.full) this.#client.pause();
   }
 
   /** All bytes from the client, once the protocol has changed. */
@@ -111,8 +123,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
 
   /** The client can take more. */
   clientDrained(): void {
-    const socket = this.#connection?.socket;
-    if (socket?.isPaused() === true) socket.resume();
+    this.#readOn();
   }
 
   /** Gives the exchange up; nothing is reported. */
@@ -153,8 +164,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
       this.#record.responseBodyBytes += length;
       this.#sendToClient(Buffer.from(bytes.subarray(0, length)));
     } else if (this.#responseStarted) {
-      this.#gather.begin(length);
-      this.#relayResponse(bytes, 0, length);
+      this.#relayBody(bytes, length);
     } else {
       this.#readResponse(bytes, length);
     }
@@ -185,6 +195,16 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     this.#client.resume();
   }
 
+  onUpstreamReturned(): void {
+    this.#readOn();
+  }
+
+  #readOn(): void {
+    const connection = this.#connection;
+    if (connection?.socket.isPaused() !== true || connection.lent || this.#client.socket.writableNeedDrain) return;
+    connection.socket.resume();
+  }
+
   readonly #again = (pool: UpstreamPool): void => this.#acquire(pool);
 
   #acquire(pool: UpstreamPool): void {
@@ -207,7 +227,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     if (!this.#gathering) return;
     this.#gathering = false;
     const gathered = this.#gather.take();
-    if (gathered !== undefined && this.#connection?.socket.write(gathered) === false) this.#client.pause();
+    if (gathered !== undefined) this.#write(gathered);
   }
 
   #readResponse(bytes: Buffer, length: number): void {
@@ -259,9 +279,26 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     this.#relayResponse(bytes, index, length);
   }
 
+  #relayBody(bytes: Buffer, length: number): void {
+    const connection = this.#connection;
+    const own = connection?.ownBuffer(bytes);
+    if (connection === undefined || own === undefined || length < FULL_RECORD) {
+      if (length >= FULL_RECORD) connection?.widen();
+      this.#gather.begin(length);
+      this.#relayResponse(bytes, 0, length);
+      return;
+    }
+    this.#relayResponse(bytes, 0, length, this.#lender.of(own));
+    // What the kernel took at once is not waited for, though Node calls back only later.
+    const { writableLength, writableNeedDrain } = this.#client.socket;
+    if (this.#connection !== connection || !(writableNeedDrain || (own.lent && writableLength > 0))) return;
+    connection.socket.pause();
+    if (writableNeedDrain) this.#client.onClientFull();
+  }
+
   /** Passes body on behind what was gathered before, and ends the exchange where the body ends. */
-  #relayResponse(bytes: Buffer, from: number, length: number): void {
-    const consumed = this.#responseBody.consume(bytes, from, length, this.#gather);
+  #relayResponse(bytes: Buffer, from: number, length: number, sink: BodySink = this.#gather): void {
+    const consumed = this.#responseBody.consume(bytes, from, length, sink);
     if (consumed < 0) {
       this.#record.upstreamFailure = this.#responseBody.problem?.detail ?? '';
       if (this.#responseStarted) this.#truncate('UPE', 'upstream_reset_after_response_started{protocol_error}');

@@ -407,6 +407,7 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
       else this.#refuse(problem);
       return;
     }
+    this.#engine.garbage.note(bytes.length);
     if (end < bytes.length) this.#hold(bytes, end);
     else this.onActivity();
     if (this.#stall !== undefined) this.#watchClient();

@@ -74,6 +74,7 @@ export class Router {
   #routeTo(destination: Destination, target: Target): Route | Promise<Route> {
     const generation = this.#current();
     if (generation === undefined) return REFUSED.unconfigured;
+    if (target.otherwise !== undefined && !isMeant(destination, target)) return this.route(target.otherwise);
     switch (destination.kind) {
       case 'service': {
         const { service, workloads } = destination;
@@ -282,6 +283,14 @@ function cached<K extends object>(cache: RouteCache<K>, key: K, port: number, ma
   // A certificate that is missing comes without the configuration changing.
   if (route !== REFUSED.noCertificate) routes.set(port, route);
   return route;
+}
+
+/** Whether a name says more than the address that was called. What is not known may be such a name: it is refused. */
+function isMeant(destination: Destination, target: Target): boolean {
+  if (destination.kind === 'unknown') return true;
+  if (destination.kind !== 'service' || portOf(destination.service, target) === undefined) return false;
+  // Nobody is behind a ServiceEntry with resolution NONE: calls to it go where their callers say.
+  return destination.workloads.length > 0 || !target.visible.has(destination.service);
 }
 
 function routeTo(cluster: Cluster): Route {

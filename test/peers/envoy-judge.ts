@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { TestMesh, type TestIdentity } from '../fakes/mesh-certificates.ts';
 import { RunningEnvoy } from '../fakes/running-envoy.ts';
+import { manager, routeTable, SET_HEADER, tcpFilters, type, type HttpListener } from './envoy-filters.ts';
 import type { Rbac } from './istio-rbac.ts';
+import { TOKENS } from './policy-tokens.ts';
 
 /** How a call reaches Envoy. */
 export interface PeerConnection {
@@ -23,6 +25,8 @@ export interface PeerRequest {
   readonly target: string;
   readonly host: string;
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
+  /** Which of the tokens it has, if any. */
+  readonly token?: number | undefined;
 }
 
 export interface EnvoyAnswer {
@@ -33,6 +37,10 @@ export interface EnvoyAnswer {
   readonly allowedBy: string | undefined;
   /** Whether an AUDIT rule matched. */
   readonly audited: boolean;
+  /** The rules by which a provider would be asked, and those that a dry run of DENY and of ALLOW would have decided by. */
+  readonly asked: string | undefined;
+  readonly dryDeny: string | undefined;
+  readonly dryAllow: string | undefined;
 }
 
 interface JudgeOptions {
@@ -40,15 +48,10 @@ interface JudgeOptions {
   readonly folder: string;
   /** One for each policy set: its filters. A request names its set in a header that no policy asks for. */
   readonly http: readonly (readonly Rbac[])[];
-  readonly httpAt: readonly PeerConnection['destination'][];
+  readonly httpAt: readonly HttpListener[];
   /** One for each policy set; network filters know no routes, so each has a listener. */
   readonly tcp: readonly { readonly rbac: readonly Rbac[]; readonly at: PeerConnection['destination'] }[];
 }
-
-const type = (name: string): string => `type.googleapis.com/envoy.${name}`;
-const HTTP_RBAC = type('extensions.filters.http.rbac.v3.RBAC');
-const FILTERS = ['LOG', 'DENY', 'ALLOW'] as const;
-const SET_HEADER = 'x-policy-set';
 
 /** One Envoy that judges by many policy sets at once: it starts once, and takes thousands of calls. */
 export class EnvoyJudge {
@@ -110,7 +113,7 @@ export class EnvoyJudge {
       },
       static_resources: {
         listeners: [
-          ...httpAt.map((at) => listener(at, [manager(routes)])),
+          ...httpAt.map((at) => listener(at, [manager(routes, at)])),
           ...tcp.map(({ rbac, at }) => listener(at, tcpFilters(rbac))),
         ],
       },
@@ -129,7 +132,13 @@ export class EnvoyJudge {
       method: request.method,
       path: request.target,
       setHost: false,
-      headers: { host: request.host, 'content-length': '0', [SET_HEADER]: `${set}`, ...mutable(request.headers) },
+      headers: {
+        host: request.host,
+        'content-length': '0',
+        [SET_HEADER]: `${set}`,
+        ...mutable(request.headers),
+        ...(request.token === undefined ? {} : { authorization: `Bearer ${TOKENS[request.token]?.text}` }),
+      },
     };
     const sent = agent instanceof HttpsAgent ? httpsRequest(options) : httpRequest(options);
     const { promise, resolve, reject } = Promise.withResolvers<EnvoyAnswer>();
@@ -138,12 +147,16 @@ export class EnvoyJudge {
       let body = '';
       response.setEncoding('utf8').on('data', (text: string) => (body += text));
       response.on('end', () => {
-        const [details = '', allowedBy = '-', audited = '-'] = body.trim().split(' ');
+        const [details = '', allowedBy, audited, asked, dryDeny, dryAllow] = body.trim().split(' ');
+        const named = (id: string | undefined): string | undefined => (id === '-' ? undefined : id);
         resolve({
           status: response.statusCode ?? 0,
           details,
-          allowedBy: allowedBy === '-' ? undefined : allowedBy,
+          allowedBy: named(allowedBy),
           audited: audited === 'true',
+          asked: named(asked),
+          dryDeny: named(dryDeny),
+          dryAllow: named(dryAllow),
         });
       });
     });
@@ -213,71 +226,4 @@ function mutable(headers: PeerRequest['headers']): Record<string, string | strin
   return Object.fromEntries(
     Object.entries(headers).map(([name, value]) => [name, typeof value === 'string' ? value : [...value]]),
   );
-}
-
-/** One route for each set, with the filters of its policies; every route answers by itself. */
-function routeTable(sets: JudgeOptions['http']): object {
-  const perRoute = type('extensions.filters.http.rbac.v3.RBACPerRoute');
-  return {
-    '@type': type('config.route.v3.RouteConfiguration'),
-    name: 'sets',
-    virtual_hosts: [
-      {
-        name: 'all',
-        domains: ['*'],
-        routes: sets.map((filters, index) => ({
-          match: { prefix: '/', headers: [{ name: SET_HEADER, string_match: { exact: `${index}` } }] },
-          direct_response: { status: 200 },
-          typed_per_filter_config: Object.fromEntries(
-            filters.map((rules) => [rules.action, { '@type': perRoute, rbac: httpRules(rules) }]),
-          ),
-        })),
-      },
-    ],
-  };
-}
-
-/** The ALLOW rules as shadow rules too: these tell which one matched. */
-function httpRules(rules: Rbac): object {
-  return rules.action === 'ALLOW' ? { rules, shadow_rules: rules, shadow_rules_stat_prefix: 'allow_' } : { rules };
-}
-
-function manager(routes: string): object {
-  return {
-    name: 'envoy.filters.network.http_connection_manager',
-    typed_config: {
-      '@type': type('extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'),
-      stat_prefix: 'judge',
-      normalize_path: true,
-      // X-Forwarded-For names the client, as behind a proxy that is trusted.
-      use_remote_address: false,
-      rds: { route_config_name: 'sets', config_source: { path_config_source: { path: routes } } },
-      http_filters: [
-        ...FILTERS.map((name) => ({ name, typed_config: { '@type': HTTP_RBAC } })),
-        {
-          name: 'envoy.filters.http.router',
-          typed_config: { '@type': type('extensions.filters.http.router.v3.Router') },
-        },
-      ],
-      local_reply_config: {
-        body_format: {
-          text_format_source: {
-            inline_string:
-              '%RESPONSE_CODE_DETAILS% %DYNAMIC_METADATA(envoy.filters.http.rbac:allow_shadow_effective_policy_id)% ' +
-              '%DYNAMIC_METADATA(envoy.common:access_log_hint)%',
-          },
-        },
-      },
-    },
-  };
-}
-
-function tcpFilters(filters: readonly Rbac[]): object[] {
-  return [
-    ...filters.map((rules) => ({
-      name: rules.action,
-      typed_config: { '@type': type('extensions.filters.network.rbac.v3.RBAC'), stat_prefix: 'tcp', rules },
-    })),
-    { name: 'envoy.filters.network.echo', typed_config: { '@type': type('extensions.filters.network.echo.v3.Echo') } },
-  ];
 }

@@ -11,6 +11,7 @@ import { Deadlines } from '../../proxy/tcp/deadlines.ts';
 import { Circuit, type CircuitLimits } from '../../proxy/upstream/circuit.ts';
 import { UpstreamPool, type UpstreamLimits } from '../../proxy/upstream/pool.ts';
 import { plainTransport } from '../../proxy/upstream/transports.ts';
+import type { UpstreamTransport } from '../../proxy/upstream/upstream-connection.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import { RecordingLogger } from '../fakes/logger.ts';
 import { realClock } from '../fakes/real-clock.ts';
@@ -29,6 +30,8 @@ export interface Outcome {
 
 export interface RelayOptions {
   readonly upstreamPort: number;
+  /** How the upstream is reached; in plaintext unless said otherwise. */
+  readonly transport?: UpstreamTransport;
   readonly clock?: Clock;
   readonly limits?: Partial<HttpLimits>;
   readonly poolLimits?: Partial<UpstreamLimits & CircuitLimits>;
@@ -60,7 +63,7 @@ export class HttpRelay {
       limits: options.limits ?? {},
     });
     this.pool = new UpstreamPool({
-      transport: plainTransport({ host: '127.0.0.1', port: options.upstreamPort }),
+      transport: options.transport ?? plainTransport({ host: '127.0.0.1', port: options.upstreamPort }),
       deadlines: this.deadlines,
       limits: options.poolLimits ?? {},
       circuit: new Circuit(options.poolLimits ?? {}),

@@ -23,7 +23,7 @@ export interface TestSidecarOptions {
 
 /** A data plane with real sockets and everything around it given by a test. */
 export class TestSidecar {
-  readonly decisions = new DecisionLog({ clock: realClock, capacity: 64 });
+  readonly decisions = new DecisionLog({ clock: realClock, capacity: 64, randomBytes });
   readonly config: TestConfig;
   readonly identity: TestIdentitySource;
   readonly book: TestBook;

@@ -102,6 +102,8 @@ export class HttpExchange implements UpstreamWaiter, UpstreamUser, BodySink {
     this.#broken(reason === '' ? 'the connection ended before the answer' : reason);
   }
 
+  onUpstreamReturned(): void {}
+
   onUpstreamDrain(): void {
     // The request is one write, and nothing waits behind it.
   }

@@ -51,6 +51,7 @@ class Borrower implements UpstreamWaiter, UpstreamUser {
     this.#close(reason);
   }
   onUpstreamDrain(): void {}
+  onUpstreamReturned(): void {}
 }
 
 describe('the upstream pool', () => {
