@@ -5,7 +5,7 @@ import {
   destinationPolicyOf,
   type DestinationPolicy,
 } from '../../src/resources/destination-policy.ts';
-import type { AddressBook, Destination, Service, Workload } from '../agent/destination.ts';
+import type { AddressBook, Destination, DestinationName, Service, Workload } from '../agent/destination.ts';
 import type { SidecarConfig, SidecarConfigSource } from '../agent/sidecar-config.ts';
 import type { IdentitySource, VerifyPeer } from '../inbound/identity-source.ts';
 import { reportedService, UNKNOWN_SERVICE, type ReportedService } from '../report/edge.ts';
@@ -59,6 +59,10 @@ export class Router {
     this.#options = options;
     this.#clientContext = createClientContext(options.identity);
     this.#lookups = new LookupCache(options);
+    // Routes are made anew when somebody asks. Who waits for an endpoint asks no more, and may wait for one that is gone.
+    options.book.onChange(() => {
+      for (const cluster of options.clusters.all) if (cluster.circuit.pending > 0) cluster.refresh?.();
+    });
   }
 
   /**
@@ -83,7 +87,7 @@ export class Router {
         if (port === undefined) return REFUSED.noPort;
         if (service.passthrough) return this.#passthroughRoute(generation, destination, { ...target, ports: [port] });
         return cached(generation.clusters, destination, port, () =>
-          this.#serviceRoute(generation, { service, workloads, port }),
+          this.#serviceRoute(generation, { service, workloads, port, name: target.name }),
         );
       }
       case 'workload': {
@@ -140,16 +144,21 @@ export class Router {
 
   #serviceRoute(
     { config, factory }: Generation,
-    parts: { service: Service; workloads: readonly Workload[]; port: number },
+    parts: { service: Service; workloads: readonly Workload[]; port: number; name: DestinationName },
   ): Route {
-    const { service, workloads, port } = parts;
+    const { service, workloads, port, name } = parts;
     const reached = workloads.flatMap((workload) => {
       const own = workload.healthy ? workload.services.get(service.key)?.get(port) : undefined;
       return own === undefined ? [] : [{ workload, port: own }];
     });
     const policy = policyFor(config, service, port);
     const cluster = this.#options.clusters.open(`${service.key}|${port}`, `outbound|${port}||${service.hostname}`);
-    this.#refreshBy(cluster, (generation) => this.#serviceRoute(generation, parts));
+    this.#refreshBy(cluster, (generation) => {
+      const now = this.#options.book.peek(name);
+      if (now === undefined || now.kind === 'unknown') this.#serviceRoute(generation, parts);
+      else if (now.kind === 'service') this.#serviceRoute(generation, { ...now, port, name });
+      else this.#serviceRoute(generation, { service, workloads: [], port, name });
+    });
     return this.#routeVia(cluster, policy, reached, { factory, service, servicePort: port });
   }
 

@@ -65,13 +65,20 @@ describe('calls to endpoints that fail', () => {
       return { sent, failed };
     };
   };
-  const good = ({ sent, failed }: Tally, world: DestinationWorld): void => {
+  const good = async ({ sent, failed }: Tally, world: DestinationWorld, opened: readonly Place[]): Promise<void> => {
     const said = world.front
       .log()
       .filter((entry) => entry['response_code'] !== 200)
       .slice(0, 5);
     assert.deepEqual(failed, [], JSON.stringify(said));
     assert.ok(sent > 20, `only ${sent} requests`);
+    // Whatever came and went, what is counted is what is there.
+    await eventually(async () => {
+      const { upstream_cx_active: open } = await world.stats();
+      return open === opened.reduce((sum, place) => sum + place.open, 0);
+    });
+    const stats = await world.stats();
+    assert.deepEqual([stats['upstream_rq_active'], stats['upstream_rq_pending_active']], [0, 0]);
   };
   const seenMore = async (place: Place, count: number): Promise<void> => {
     const before = place.seen.length;
@@ -89,7 +96,7 @@ describe('calls to endpoints that fail', () => {
       await seenMore(second, 20);
       await first.listen();
     }
-    good(await stop(), world);
+    await good(await stop(), world, [first, second]);
     assert.ok((await world.stats())['upstream_rq_retry_success']);
   });
 
@@ -116,7 +123,7 @@ describe('calls to endpoints that fail', () => {
     const world = await start([first, second]);
     const stop = load(world, 4);
     await eventually(() => count > 200);
-    good(await stop(), world);
+    await good(await stop(), world, [first, second]);
   });
 
   it('repeat nothing that may have been carried out', async () => {
@@ -215,7 +222,7 @@ describe('calls to endpoints that fail', () => {
       await eventually(() => gone?.open === 0);
       await world.rule(round % 2 === 0 ? { outlierDetection: {} } : {});
     }
-    good(await stop(), world);
+    await good(await stop(), world, three);
   });
 
   it('wait at an endpoint that is taken away no longer than that', async () => {
@@ -228,7 +235,9 @@ describe('calls to endpoints that fail', () => {
     const waiting = call(world);
     await mute.connection(0);
     world.place([fine]);
-    assert.equal((await call(world)).status, 200);
     assert.equal((await waiting).status, 200);
+    const stats = await world.stats();
+    assert.equal(stats['upstream_rq_pending_active'], 0);
+    assert.equal(stats['membership_total'], 1);
   });
 });
