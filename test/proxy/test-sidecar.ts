@@ -3,6 +3,7 @@ import { createMetrics } from '../../src/observe/metrics.ts';
 import { DecisionLog } from '../../proxy/decisions/decision-log.ts';
 import type { SidecarConfig } from '../../proxy/agent/sidecar-config.ts';
 import type { IdentityMaterial } from '../../proxy/inbound/identity-source.ts';
+import type { Interception } from '../../proxy/intercept/interception.ts';
 import type { Lookup } from '../../proxy/outbound/lookup-cache.ts';
 import { AccessLog } from '../../proxy/report/access-log.ts';
 import { Sidecar } from '../../proxy/sidecar.ts';
@@ -16,6 +17,7 @@ export interface TestSidecarOptions {
   readonly book?: TestBook;
   readonly lookup?: Lookup;
   readonly accessLog?: 'off' | 'errors' | 'all';
+  readonly interception?: Interception;
 }
 
 /** A data plane with real sockets and everything around it given by a test. */
@@ -30,7 +32,8 @@ export class TestSidecar {
   readonly #log: string[] = [];
   readonly #accessLog: AccessLog;
 
-  private constructor({ config, identity, book = new TestBook(), lookup, accessLog = 'all' }: TestSidecarOptions) {
+  private constructor(options: TestSidecarOptions) {
+    const { config, identity, book = new TestBook(), lookup, accessLog = 'all', interception } = options;
     this.config = new TestConfig(config);
     this.identity = new TestIdentitySource(identity);
     this.book = book;
@@ -58,6 +61,7 @@ export class TestSidecar {
       randomBytes,
       lookup: lookup ?? (async () => []),
       proxy: { host: '127.0.0.2', port: 0 },
+      interception,
     });
   }
 
