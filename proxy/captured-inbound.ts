@@ -3,7 +3,7 @@ import type { InboundListenerConfig, SidecarConfig, SidecarConfigSource } from '
 import type { InboundPort } from './inbound/inbound-services.ts';
 import type { Interception } from './intercept/interception.ts';
 import type { Place } from './intercept/original-destination.ts';
-import type { UpstreamPools } from './outbound/upstream-pools.ts';
+import type { UpstreamPools } from './upstream/upstream-pools.ts';
 
 export interface CapturedInboundOptions {
   readonly interception: Interception;

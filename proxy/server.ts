@@ -1,16 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Settings } from '../src/config/settings-table.ts';
-import { createClock } from '../src/core/clock.ts';
+import { createClock, type Clock } from '../src/core/clock.ts';
 import { SealwrightError } from '../src/core/errors.ts';
 import { parseTrustDomain } from '../src/identity/trust-domain.ts';
 import { createLogger } from '../src/observe/logger.ts';
 import { createMetrics } from '../src/observe/metrics.ts';
 import { SidecarAgent } from './agent/sidecar-agent.ts';
 import { DecisionLog } from './decisions/decision-log.ts';
+import { giveBackMemory } from './give-back-memory.ts';
 import { createInterception } from './intercept/create-interception.ts';
 import { openKoffiCalls } from './intercept/koffi-calls.ts';
 import { createMeshIdentity } from './mesh-identity.ts';
@@ -18,6 +20,8 @@ import { AccessLog } from './report/access-log.ts';
 import { SidecarProcess, type ProxyProcess } from './sidecar-process.ts';
 import { Sidecar } from './sidecar.ts';
 import { exposeSidecar } from './status/sidecar-metrics.ts';
+import { openSystemMemory } from './system-memory.ts';
+import { trimWhenQuiet } from './trim-when-quiet.ts';
 
 export interface ProxySurroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -83,7 +87,8 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
           clock,
           logger,
         });
-  const decisions = proxy.decisionLog === 0 ? undefined : new DecisionLog({ clock, capacity: proxy.decisionLog });
+  const decisions =
+    proxy.decisionLog === 0 ? undefined : new DecisionLog({ clock, capacity: proxy.decisionLog, randomBytes });
   const sidecar = new Sidecar({
     clock,
     logger,
@@ -98,6 +103,7 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     decisions,
     limits: proxy,
     randomBytes,
+    random: Math.random,
     accessLog: new AccessLog({
       mode: proxy.accessLog,
       format: proxy.accessLogFormat,
@@ -124,6 +130,7 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
       const timer = setInterval(() => undefined, 2 ** 30);
       return () => clearInterval(timer);
     },
+    keepMemorySmall: () => keepMemorySmall(clock),
     // Where connections are intercepted an application may listen anywhere.
     listeningPrograms: process.platform === 'linux' && interception === undefined ? listeningPrograms : undefined,
   });
@@ -138,6 +145,24 @@ function workloadOf({ proxy }: Settings): { namespace: string; name: string } {
 
 function isOnCluster(env: ProxySurroundings['env']): boolean {
   return env['KUBERNETES_SERVICE_HOST'] !== undefined;
+}
+
+/** Whatever of it cannot be done is not: then the memory is kept, and nothing else is different. */
+function keepMemorySmall(clock: Clock): () => void {
+  giveBackMemory();
+  const memory = openSystemMemory();
+  if (memory === undefined) return () => {};
+  memory.trim();
+  try {
+    memory.dropProgram(readFileSync('/proc/self/smaps', 'utf8'), process.execPath);
+  } catch {
+    // There is no such file where /proc is hidden.
+  }
+  const cpuTime = (): number => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1_000;
+  };
+  return trimWhenQuiet({ clock, cpuTime, trim: () => memory.trim() });
 }
 
 /** What the kernel says of the sockets of this network namespace; a machine without IPv6 has one table less. */

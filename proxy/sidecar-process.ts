@@ -10,7 +10,6 @@ import { serveStatus, type StatusRoutes } from '../src/observe/status-server.ts'
 import type { SidecarAgent } from './agent/sidecar-agent.ts';
 import type { SidecarConfig } from './agent/sidecar-config.ts';
 import type { DecisionLog } from './decisions/decision-log.ts';
-import { giveBackMemory } from './give-back-memory.ts';
 import { watchExposure } from './inbound/exposure-watch.ts';
 import { lockPort } from './listen/port-lock.ts';
 import type { Sidecar } from './sidecar.ts';
@@ -47,6 +46,8 @@ export interface SidecarProcessParts {
   readonly version: string;
   /** Keeps the process from ending for want of anything to wait for, until the function returned is called. */
   readonly stayAlive: () => () => void;
+  /** Gives back what only the start needed, and from then on what bursts leave, until the function returned is called. */
+  readonly keepMemorySmall: () => () => void;
   /** Linux' tables of who listens where; undefined on other systems. */
   readonly listeningPrograms: (() => Promise<string>) | undefined;
 }
@@ -110,7 +111,7 @@ export class SidecarProcess implements ProxyProcess {
     if (problem !== undefined) throw problem;
     if (!known) await this.#serve(statusAddress(config));
     if (this.#stopping !== undefined) return;
-    giveBackMemory();
+    await this.#keep({ name: 'memory', stop: this.#parts.keepMemorySmall() });
     this.#listening = true;
     this.#watchExposure();
     // The configuration may come first, by the token: until there is a certificate nobody can be called.

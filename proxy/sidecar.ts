@@ -1,4 +1,5 @@
 import type { ListenOptions, OnReadOpts } from 'node:net';
+import type { Random } from '../src/core/backoff.ts';
 import type { Clock } from '../src/core/clock.ts';
 import type { SealwrightError } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
@@ -28,9 +29,9 @@ import type { IdentitySource } from './inbound/identity-source.ts';
 import type { Interception } from './intercept/interception.ts';
 import { keyOf, ListenerSet, type Listening, type Place } from './listen/listener-set.ts';
 import { egressPort, proxyPort, type Lead, type OutboundPort } from './outbound/outbound-port.ts';
+import type { Endpoint } from './outbound/endpoint.ts';
 import { OutboundListener } from './outbound/outbound-listener.ts';
 import { Router } from './outbound/router.ts';
-import { UpstreamPools } from './outbound/upstream-pools.ts';
 import type { Lookup } from './outbound/lookup-cache.ts';
 import type { AccessLog } from './report/access-log.ts';
 import { InboundReporter } from './report/inbound-reporter.ts';
@@ -39,6 +40,9 @@ import { OutboundReporter } from './report/outbound-reporter.ts';
 import { createTlsMetrics } from './report/tls-metrics.ts';
 import { TcpTally } from './report/tcp-tally.ts';
 import { Deadlines } from './tcp/deadlines.ts';
+import { exposeClusters } from './upstream/cluster-metrics.ts';
+import { UpstreamClusters } from './upstream/upstream-clusters.ts';
+import { UpstreamPools } from './upstream/upstream-pools.ts';
 import { applicationTransport } from './upstream/application-transport.ts';
 import { createPeerVerifier } from './verify-peer.ts';
 
@@ -63,6 +67,8 @@ export interface SidecarOptions {
   readonly decisions?: DecisionLog | undefined;
   readonly limits?: SidecarLimits | undefined;
   readonly randomBytes: (size: number) => Buffer;
+  /** Spreads calls over endpoints. */
+  readonly random: Random;
   /** Resolves names outside the mesh. */
   readonly lookup: Lookup;
   /** Where the HTTP proxy port is; without a host at the configuration's local address. */
@@ -86,7 +92,7 @@ export class Sidecar {
   readonly #engine: HttpEngine;
   readonly #tally: TcpTally;
   readonly #providers: ProviderStep;
-  readonly #pools: UpstreamPools;
+  readonly #clusters: UpstreamClusters<Endpoint>;
   readonly #applications: UpstreamPools;
   readonly #captured: CapturedInbound | undefined;
   readonly #inbound: ListenerSet<InboundPlace>;
@@ -108,7 +114,9 @@ export class Sidecar {
     const times = limits === undefined ? {} : { headTimeout: limits.headTimeout, clientTimeout: limits.clientTimeout };
     this.#engine = createHttpEngine({ clock, logger, deadlines: this.#deadlines, limits: times });
     this.#tally = new TcpTally(clock);
-    this.#pools = new UpstreamPools(this.#deadlines);
+    const { random } = options;
+    this.#clusters = new UpstreamClusters({ clock, deadlines: this.#deadlines, random });
+    exposeClusters(metrics, this.#clusters);
     this.#applications = new UpstreamPools(this.#deadlines);
     const istio = createIstioMetrics({ metrics });
     const countSecured = createTlsMetrics(metrics);
@@ -118,7 +126,7 @@ export class Sidecar {
       config,
       identity,
       book,
-      pools: this.#pools,
+      clusters: this.#clusters,
       verifyPeer: peers.verify,
       lookup,
       istio,
@@ -245,7 +253,7 @@ export class Sidecar {
     await this.#inbound.close();
     await this.#outbound.close();
     this.#providers.close();
-    this.#pools.renew();
+    this.#clusters.close();
     this.#applications.renew();
     this.#tally.close();
     this.#deadlines.close();

@@ -5,6 +5,7 @@ import type { CompiledPolicies } from '../../src/policy/compile-policies.ts';
 import type { AppliedTokenRule } from '../../src/policy/request-authentication.ts';
 import type { TrustDomains } from '../../src/policy/trust-domain-aliases.ts';
 import type { JwkSet } from '../../src/token/jwks.ts';
+import type { PlacedRule } from '../../src/resources/choose-destination-rule.ts';
 import type { MeshConfig } from '../../src/resources/mesh.ts';
 import type { SidecarHost } from '../../src/resources/sidecar-host.ts';
 import type { MtlsMode, PortProtocol, Workload } from './destination.ts';
@@ -65,6 +66,9 @@ export interface SidecarConfig {
   readonly outbound: readonly OutboundListenerConfig[];
   /** What any other port, and the HTTP proxy port, may reach. */
   readonly outboundHosts: readonly SidecarHost[];
+  /** How services are called, as `inOrder` puts them; the same object until one changes. */
+  readonly destinationRules: readonly PlacedRule[];
+  readonly rootNamespace: string;
   readonly outboundTrafficPolicy: 'REGISTRY_ONLY' | 'ALLOW_ANY';
   readonly policies: SidecarPolicies;
   /** The rules of all RequestAuthentications that apply; the same object until one changes. */

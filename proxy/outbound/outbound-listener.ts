@@ -13,6 +13,7 @@ import { breakSocket, TcpRelay } from '../tcp/relay.ts';
 import type { Cluster } from './cluster.ts';
 import { connectOpaque } from './connect-opaque.ts';
 import type { Endpoint } from './endpoint.ts';
+import { limitRelay } from './relay-limits.ts';
 import { createOutboundHttp } from './outbound-http.ts';
 import type { Lead, OutboundPort } from './outbound-port.ts';
 import { REFUSED, type Refused, type Target } from './route.ts';
@@ -155,11 +156,11 @@ export class OutboundListener {
     const route = await this.#options.router.route(target);
     if (socket.destroyed) return;
     if (route.kind === 'refused') this.#refuse(socket, caller, route);
-    else this.#connect(socket, caller, route.cluster, MAX_ATTEMPTS);
+    else this.#connect(socket, caller, route.cluster, []);
   }
 
-  #connect(socket: Socket, caller: Caller, cluster: Cluster, attempts: number): void {
-    const endpoint = cluster.pick();
+  #connect(socket: Socket, caller: Caller, cluster: Cluster, tried: readonly Endpoint[]): void {
+    const endpoint = tried.length === 0 ? cluster.pick() : cluster.next(tried);
     if (endpoint === undefined) {
       this.#refuse(socket, caller, REFUSED.unhealthy);
       return;
@@ -168,22 +169,34 @@ export class OutboundListener {
     const { clock, reporter } = this.#options;
     const onGone = (): void => attempt.cancel();
     const reader = new GrowingReader();
-    const attempt = connectOpaque(endpoint.tcp, {
+    const attempt = connectOpaque(endpoint, {
       clock,
       onread: reader.onread,
       onReady: (upstream) => {
         socket.off('close', onGone);
         let closed: ReturnType<OutboundReporter['tcpOpened']> | undefined;
-        const relay = new TcpRelay({ downstream: socket, upstream, reader, onClose: (result) => closed?.(result) });
+        const relay = new TcpRelay({
+          downstream: socket,
+          upstream,
+          reader,
+          onClose: (result) => {
+            unlimit();
+            closed?.(result);
+          },
+        });
+        const unlimit = limitRelay(relay, cluster.policy.connections, clock);
         closed = reporter.tcpOpened(caller, called, relay);
       },
-      onFailed: (reason) => {
+      onFailed: (reason, failure) => {
         socket.off('close', onGone);
-        if (attempts > 1 && cluster.endpoints.length > 1) {
-          this.#connect(socket, caller, cluster, attempts - 1);
+        const places = [...tried, endpoint];
+        const again = failure === 'UF' && places.length < MAX_ATTEMPTS && cluster.members.length > 1;
+        if (again) {
+          this.#connect(socket, caller, cluster, places);
           return;
         }
-        reporter.tcpRefused(caller, { flags: 'UF', reason, called, service: called.edge.service });
+        const flags = failure === 'UF' ? 'UF,URX' : failure;
+        reporter.tcpRefused(caller, { flags, reason, called, service: called.edge.service });
         breakSocket(socket);
       },
     });

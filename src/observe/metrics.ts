@@ -1,4 +1,5 @@
 import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+import { ReadCounter, ReadGauge, type ReadSeries } from './read-series.ts';
 import { HeldCounter, HeldHistogram, type Count, type Distribution } from './held-series.ts';
 
 export type { Count, Distribution } from './held-series.ts';
@@ -22,6 +23,9 @@ export interface Metrics {
   histogram(name: string, help: string, buckets: readonly number[], labels?: readonly string[]): HistogramFamily;
   /** A gauge that is read when somebody scrapes. Answer nothing to leave the series out. */
   gauge(name: string, help: string, read: () => number | undefined): void;
+  /** Series of which somebody else holds the numbers: read when somebody scrapes. */
+  readCounter(name: string, help: string, labels: readonly string[], read: () => Iterable<ReadSeries>): void;
+  readGauge(name: string, help: string, labels: readonly string[], read: () => Iterable<ReadSeries>): void;
   /** A gauge that is always 1 and says what is in its labels, such as a version. */
   info(name: string, help: string, labels: Readonly<Record<string, string>>): void;
   /** The text exposition format. */
@@ -52,6 +56,8 @@ export function createMetrics(options: { readonly processMetrics: boolean }): Me
         },
       });
     },
+    readCounter: (name, help, labels, read) => void new ReadCounter({ name, help, labels, registry, read }),
+    readGauge: (name, help, labels, read) => void new ReadGauge({ name, help, labels, registry, read }),
     info: (name, help, labels) => {
       new Gauge({ name, help, labelNames: Object.keys(labels), registers: [registry] }).set({ ...labels }, 1);
     },
