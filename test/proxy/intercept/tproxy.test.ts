@@ -1,6 +1,9 @@
 import { strict as assert } from 'node:assert';
+import { readdirSync } from 'node:fs';
+import { eventually } from '../../fakes/eventually.ts';
 import { temporaryFolder } from '../../fakes/folder.ts';
 import { needNetworkNamespaces, runOn, type Machine } from '../../fakes/network-namespaces.ts';
+import type { RunningProxy } from '../running-proxy.ts';
 import { InterceptedMesh } from './intercepted-mesh.ts';
 import { RESOURCES } from './intercepted-resources.ts';
 
@@ -15,6 +18,7 @@ describe('connections intercepted by TPROXY', function () {
   let prices: Machine;
   let six: Machine;
   let outside: Machine;
+  const proxies = new Map<Machine, RunningProxy>();
 
   before(async function () {
     needNetworkNamespaces(this);
@@ -36,7 +40,10 @@ describe('connections intercepted by TPROXY', function () {
       const { code, stderr } = await mesh.intercept(machine, 'install', '--mode', mode);
       assert.equal(code, 0, stderr);
       const capabilities = mode === 'TPROXY' ? ['net_admin'] : [];
-      await mesh.sidecar(machine, workload, { flags: ['--interception-mode', mode], capabilities });
+      proxies.set(
+        machine,
+        await mesh.sidecar(machine, workload, { flags: ['--interception-mode', mode], capabilities }),
+      );
     }
   });
 
@@ -99,6 +106,25 @@ describe('connections intercepted by TPROXY', function () {
       assert.deepEqual([status, exit === 0], [0, false], `${target}: ${exit}`);
     }
     assert.equal((await mesh.call(outside, 'http://10.77.0.13:15021/healthz/ready')).status, 200);
+  });
+
+  it('leave no socket behind where nobody listens, and where the caller goes at once', async () => {
+    const descriptors = (): number => readdirSync(`/proc/${proxies.get(prices)?.pid}/fd`).length;
+    const before = descriptors();
+    const { code, stderr } = await runOn(
+      outside,
+      'bash',
+      '-c',
+      // A port that nobody has, a request; the echo, and gone without a word; HTTP, gone in the middle of a request.
+      `for i in {1..40}; do
+         curl -s -m 5 -o /dev/null http://10.77.0.13:9999/
+         exec 3<>/dev/tcp/10.77.0.13/9000; exec 3>&-
+         exec 3<>/dev/tcp/10.77.0.13/8080; printf 'GET / HTTP/1.1\\r\\nhost' >&3; exec 3>&-
+       done; true`,
+    );
+    assert.equal(code, 0, stderr);
+    // Some connections to the application are kept for later: one for each caller, not one for each call.
+    await eventually(() => descriptors() <= before + 4);
   });
 
   it('need a capability, and the sidecar says which', async () => {
