@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { reasonOf } from '../../src/core/errors.ts';
 import { cancelDeadline, DeadlineEntry, type Expiring } from '../tcp/deadlines.ts';
-import { breakSocket } from '../tcp/relay.ts';
+import { breakSocket } from '../tcp/break-socket.ts';
 import { ANSWERS, answerFor, renderAnswer, type PreparedAnswer } from './answers.ts';
 import { BodyReader } from './body-reader.ts';
 import type { BodySink } from './chunked-reader.ts';
