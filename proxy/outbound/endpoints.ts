@@ -35,6 +35,7 @@ export interface EndpointFactoryOptions {
   readonly isOwn: (address: string, port: number) => boolean;
   readonly istio: IstioMetrics;
   readonly onSecured?: ((secured: Secured) => void) | undefined;
+  readonly onRefused?: ((words: string) => void) | undefined;
 }
 
 export interface MeshEndpoint {
@@ -68,7 +69,7 @@ export class EndpointFactory {
 
   /** A workload whose sidecar must prove to be exactly it. */
   mtls({ workload, port, service, servicePort, cluster }: MeshEndpoint): Endpoint {
-    const { clientContext, verifyPeer, trust, metadata, ownIdentity, onSecured } = this.#options;
+    const { clientContext, verifyPeer, trust, metadata, ownIdentity, onSecured, onRefused } = this.#options;
     const host = hostOf(workload);
     const hostname = service?.hostname ?? host;
     const servername = cluster.sni ?? `outbound_.${servicePort}_._.${hostname}`;
@@ -89,6 +90,7 @@ export class EndpointFactory {
           verifyPeer,
         ),
         onSecured,
+        onRefused,
       });
     const sans = service?.subjectAltNames.join(' ') ?? '';
     return this.#endpoint({

@@ -30,6 +30,8 @@ export interface RouterOptions {
   readonly istio: IstioMetrics;
   /** Hears of each new mTLS connection. */
   readonly onSecured?: ((secured: Secured) => void) | undefined;
+  /** Hears why TLS to a peer came to nothing. */
+  readonly onRefused?: ((words: string) => void) | undefined;
 }
 
 /** What was made from one configuration, and is made anew from the next. */
@@ -111,7 +113,7 @@ export class Router {
 
   /** The parts of the configuration in force. Peers are judged anew when the roots, or who we are, have changed. */
   #current(): Generation | undefined {
-    const { config: source, clusters, verifyPeer, isOwn, istio, onSecured } = this.#options;
+    const { config: source, clusters, verifyPeer, isOwn, istio, onSecured, onRefused } = this.#options;
     const config = source.current();
     const before = this.#generation;
     if (config === undefined || before?.config === config) return before;
@@ -132,6 +134,7 @@ export class Router {
         isOwn,
         istio,
         onSecured,
+        onRefused,
       }),
     };
     if (renewed) clusters.renew();
