@@ -4,7 +4,7 @@ import type { Service, Workload } from '../agent/destination.ts';
 import type { Forward } from '../http1/decision.ts';
 import type { HeadEdits } from '../http1/head-writer.ts';
 import type { VerifyPeer } from '../inbound/identity-source.ts';
-import { UNKNOWN_SERVICE, type Edge, type ReportedService } from '../report/edge.ts';
+import { reportedService, UNKNOWN_SERVICE, type Edge, type ReportedService } from '../report/edge.ts';
 import type { IstioMetrics } from '../report/istio-metrics.ts';
 import { METADATA_FIELDS } from '../report/peer-metadata.ts';
 import { reportedWorkload, UNKNOWN_WORKLOAD } from '../report/reported-workload.ts';
@@ -195,8 +195,7 @@ export class EndpointFactory {
   }
 
   #serviceOf(service: Service | undefined): ReportedService {
-    if (service === undefined) return UNKNOWN_SERVICE;
-    return { host: service.hostname, name: service.name, namespace: service.namespace };
+    return service === undefined ? UNKNOWN_SERVICE : reportedService(service.namespace, service.hostname);
   }
 
   /**

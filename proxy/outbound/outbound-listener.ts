@@ -218,7 +218,8 @@ export class OutboundListener {
 
   #refuse(socket: Socket, caller: Caller, { flags, detail, service }: Refused): void {
     this.#options.reporter.tcpRefused(caller, {
-      flags,
+      // Envoy's cluster for what nothing may reach is one without endpoints.
+      flags: flags === '-' ? 'UH' : flags,
       reason: detail,
       called: undefined,
       service,

@@ -116,6 +116,7 @@ export class OutboundReporter {
       startTime: clock.now(),
       responseFlags: flags,
       upstreamTransportFailureReason: reason,
+      upstreamCluster: service.name === UNKNOWN ? '' : service.name,
     };
     accessLog.write(withPlaces(entry, caller, called));
   }

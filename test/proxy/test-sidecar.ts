@@ -4,6 +4,7 @@ import { createMetrics } from '../../src/observe/metrics.ts';
 import { DecisionLog } from '../../proxy/decisions/decision-log.ts';
 import type { SidecarConfig } from '../../proxy/agent/sidecar-config.ts';
 import type { IdentityMaterial } from '../../proxy/inbound/identity-source.ts';
+import type { Interception } from '../../proxy/intercept/interception.ts';
 import type { Lookup } from '../../proxy/outbound/lookup-cache.ts';
 import { AccessLog } from '../../proxy/report/access-log.ts';
 import { Sidecar, type SidecarLimits } from '../../proxy/sidecar.ts';
@@ -18,6 +19,7 @@ export interface TestSidecarOptions {
   readonly lookup?: Lookup;
   readonly accessLog?: 'off' | 'errors' | 'all';
   readonly limits?: Partial<SidecarLimits>;
+  readonly interception?: Interception;
   /** Of everything but the access log. */
   readonly clock?: Clock;
 }
@@ -42,15 +44,9 @@ export class TestSidecar {
   readonly #log: string[] = [];
   readonly #accessLog: AccessLog;
 
-  private constructor({
-    config,
-    identity,
-    book = new TestBook(),
-    lookup,
-    accessLog = 'all',
-    limits,
-    clock = realClock,
-  }: TestSidecarOptions) {
+  private constructor(options: TestSidecarOptions) {
+    const { config, identity, book = new TestBook(), lookup, accessLog = 'all', clock = realClock } = options;
+    const { interception, limits } = options;
     this.config = new TestConfig(config);
     this.identity = new TestIdentitySource(identity);
     this.book = book;
@@ -80,6 +76,7 @@ export class TestSidecar {
       random: Math.random,
       lookup: lookup ?? (async () => []),
       proxy: { host: '127.0.0.2', port: 0 },
+      interception,
     });
   }
 
