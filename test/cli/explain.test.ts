@@ -229,7 +229,12 @@ describe('policy explain', () => {
     mkdirSync(join(path, '..'), { recursive: true });
     mkdirSync(join(folder, 'workloads/shop/stopped'), { recursive: true });
     const log = new DecisionLog({ clock: realClock, capacity: 8, randomBytes });
-    const socket = await serveExplainSocket({ path, find: (id) => log.find(id), logger: new RecordingLogger() });
+    const socket = await serveExplainSocket({
+      path,
+      find: (id) => log.findInSlices(id),
+      clock: realClock,
+      logger: new RecordingLogger(),
+    });
     try {
       const policies = compilePolicies({
         policies: [
