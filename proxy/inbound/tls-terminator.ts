@@ -181,6 +181,12 @@ export function createTlsTerminator(options: TlsTerminatorOptions): TlsTerminato
         failed('there is no certificate yet');
         return;
       }
+      // The addresses of whoever has reset its connection are not known any more: all of these would be one.
+      if (socket.remoteAddress === undefined) {
+        socket.destroy();
+        failed('the peer left before the handshake');
+        return;
+      }
       if (clock.elapsed() - since > TICKET_KEYS_LIVE) renewContext();
       const key = addressKey(socket);
       const entry: Waiting = {

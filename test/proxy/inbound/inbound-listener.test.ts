@@ -276,6 +276,14 @@ describe('the inbound listener', () => {
     });
   });
 
+  it('lets peers go at once that reset their connections before it could look who they are', async () => {
+    const peers = await Promise.all([plain(), plain(), plain()]);
+    // Until here nothing but the kernel has accepted them.
+    for (const { socket } of peers) socket.resetAndDestroy();
+    await until(() => refused.length === peers.length);
+    while (listener.open > 0) await new Promise((resolve) => setImmediate(resolve));
+  });
+
   it('serves nobody what is gone when the handshake is over', async () => {
     const { socket } = await plain();
     while (listener.open === 0) await new Promise((resolve) => setImmediate(resolve));
