@@ -231,9 +231,14 @@ describe('resources on the command line', () => {
       const other = 'selector: { matchLabels: { app: else } }';
       assert.deepEqual(await warnings(of(kind, `{ ${other} }`)), ['policy_selects_nobody 9 spec.selector'], kind);
     }
-    assert.deepEqual(await warnings(of('PeerAuthentication', `{ ${own}, portLevelMtls: { 80: {}, 8080: {} } }`)), [
-      'policy_port_not_exposed 9 spec.portLevelMtls["80"]',
-    ]);
+    for (const mode of ['UNSET', 'STRICT', 'PERMISSIVE', 'DISABLE']) {
+      const ports = `portLevelMtls: { 80: { mode: ${mode} }, 8080: { mode: ${mode} } }`;
+      assert.deepEqual(
+        await warnings(of('PeerAuthentication', `{ ${own}, mtls: { mode: STRICT }, ${ports} }`)),
+        ['policy_port_not_exposed 9 spec.portLevelMtls["80"]'],
+        mode,
+      );
+    }
     const named = (name: string, created: string, spec: string): string =>
       of('PeerAuthentication', spec).replace('name: a,', `name: ${name}, creationTimestamp: "${created}",`);
     for (const spec of ['{ mtls: { mode: STRICT } }', `{ ${own} }`]) {

@@ -124,6 +124,24 @@ describe('the agent of a sidecar, with a real CA', function () {
     }
   });
 
+  it('opens no port for a policy that names one: what the application has for itself alone stays its own', async () => {
+    const agent = await open();
+    await ready(agent);
+    write(
+      'peers',
+      'apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: { name: peers, namespace: shop }\n' +
+        'spec: { selector: { matchLabels: { app: catalog } }, mtls: { mode: STRICT }, portLevelMtls: { 9999: { mode: DISABLE } } }\n',
+    );
+    // Workloads and policies are pushed each by itself.
+    await eventually(
+      () => config(agent).mtlsMode(8080) === 'STRICT' && config(agent).workload.mtlsMode(9999) === 'DISABLE',
+    );
+    assert.deepEqual(
+      config(agent).inbound.map(({ port: at, mode }) => [at, mode]),
+      [[8080, 'STRICT']],
+    );
+  });
+
   it('follows the mesh: policies that come, change and go', async () => {
     const agent = await open();
     await ready(agent);
