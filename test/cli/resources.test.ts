@@ -260,6 +260,15 @@ describe('resources on the command line', () => {
     assert.deepEqual(await warnings(`${asking}---\n${tokens}`, WORKLOAD), []);
   });
 
+  it('are younger than what is stored when they are applied first, and as old as they were when applied again', async () => {
+    const peers = (name: string, mode = 'STRICT'): string =>
+      `apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: { name: ${name}, namespace: shop }\nspec: { mtls: { mode: ${mode} } }\n`;
+    const said = async (text: string) => (await runCommand(folder, ['apply', '-f', '-'], text)).stderr;
+    assert.equal(await said(peers('old')), '');
+    assert.match(await said(peers('a-new')), /^-:3:\d+: warning: metadata\.name: never counts: .*, here old; .*\n$/);
+    assert.equal(await said(peers('old', 'PERMISSIVE')), '', 'it counts still');
+  });
+
   it('of a root namespace are warned of where a selector makes them nothing', async () => {
     writeFileSync(
       join(folder, 'resources/peer.yaml'),
