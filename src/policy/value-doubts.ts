@@ -18,7 +18,29 @@ export function warnOfValues(findings: Findings, action: Action, rule: Rule): vo
         remedy: why.remedy,
       });
     }
+    warnOfStars(findings, condition, path);
     warnOfHostPorts(findings, { action, condition, path });
+  }
+}
+
+/** What has no star in it by its nature, or next to never. */
+const STARLESS: ReadonlySet<string> = new Set(['source.principal', 'request.path', 'request.host', 'connection.sni']);
+
+/** As in Istio a star means anything at one end alone; who writes one elsewhere means something else. */
+function warnOfStars(findings: Findings, { attribute, values }: Condition, path: string): void {
+  if (!STARLESS.has(attribute.name)) return;
+  const ofPath = attribute.name === 'request.path';
+  for (const [index, value] of values.entries()) {
+    if (!parseStringPattern(value).text.includes('*') || (ofPath && isPathTemplate(value))) continue;
+    const ends = 'at the beginning or at the end';
+    findings.warning({
+      code: 'policy_star_inside',
+      path: fieldPath(path, index),
+      message: `${JSON.stringify(value.slice(0, 100))} is compared with a star in it: one means anything only ${ends}, not at both`,
+      remedy: ofPath
+        ? 'write {*} for one segment of a path, or {**} for all that is left of it'
+        : `leave one star ${ends}, or write each value`,
+    });
   }
 }
 
@@ -47,6 +69,14 @@ const CHECKS: Readonly<Partial<Record<Condition['attribute']['name'], Check>>> =
   'request.method': ({ text }, value) =>
     /[a-z]/.test(text)
       ? { message: 'methods are compared with their case', remedy: `write ${value.toUpperCase()}` }
+      : undefined,
+  // A certificate without a path names a trust domain and no workload (SPIFFE X.509-SVID 4).
+  'source.principal': ({ kind, text }) =>
+    kind === 'exact' && !text.includes('/')
+      ? {
+          message: 'a principal is a trust domain and a path',
+          remedy: `write <trust domain>/ns/<namespace>/sa/${text}, or serviceAccounts instead of principals`,
+        }
       : undefined,
   'source.namespace': ({ text }) =>
     text.includes('/') ? { message: 'a namespace has no / in it', remedy: 'write the namespace alone' } : undefined,

@@ -27,6 +27,7 @@ describe('doubts about a policy that is sound by itself', () => {
       '*/sa/b',
       'example.org/*',
       'a',
+      'spiffe://other.example/ns/a/sa/b',
     ];
     assert.deepEqual(doubts(principals(...own)), []);
     assert.deepEqual(doubts(principals('example.org/ns/a/sa/b', 'other.example/ns/a/sa/b', 'other.example/*')), [

@@ -284,7 +284,7 @@ const WARNED: readonly Row[] = [
 const TAKEN: readonly (readonly [string, unknown])[] = [
   ['nothing at all, which denies all', {}],
   ['a rule for everything', { rules: [{}] }],
-  ['DENY by the identity alone', from({ principals: ['a'] }, { action: 'DENY' })],
+  ['DENY by the identity alone', from({ principals: ['a/ns/b/sa/c', '*/sa/d', 'a*', '*'] }, { action: 'DENY' })],
   ['DENY of methods at one port', to({ methods: ['GET'], ports: ['80'] }, { action: 'DENY' })],
   [
     'CUSTOM by address and path',
