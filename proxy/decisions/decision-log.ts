@@ -216,9 +216,10 @@ function isOfStep({ decidedBy }: Verdict): boolean {
   return typeof decidedBy === 'string' && OF_STEPS.has(decidedBy);
 }
 
-/** With the verdict of the same step: rules can tell whom they asked, not what was answered. */
+/** With the verdict of the same step: rules can tell whom they asked, not what was answered. No dry run changes that. */
 function asDecided(explanation: Explanation, decided: Verdict): Explanation {
-  return { ...explanation, verdict: isOfStep(decided) ? decided : explanation.judged };
+  if (isOfStep(decided)) return { ...explanation, verdict: decided, dryRun: undefined };
+  return { ...explanation, verdict: explanation.judged };
 }
 
 function notesOf(noted: NotedDecision, set: HeldSet | undefined, explanation: Explanation | undefined): string[] {

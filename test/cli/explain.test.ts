@@ -74,6 +74,27 @@ describe('policy explain', () => {
     assert.match(text, /^ {2}by to\[0\]\.operation\.paths: wanted "\/admin\/\*", got "\/admin\/a"$/m);
   });
 
+  it('say what would be answered if the dry runs were in force', async () => {
+    const dry = readFileSync(join(folder, 'resources/deny.yaml'), 'utf8').replace(
+      'name: no-admin',
+      'name: dry, annotations: { istio.io/dry-run: "true" }',
+    );
+    rmSync(join(folder, 'resources/deny.yaml'));
+    assert.doesNotMatch(await explain('--from', 'shop/orders', '--path', '/admin/x'), /dry run/);
+    writeFileSync(join(folder, 'resources/dry.yaml'), dry);
+    const told = async (path: string): Promise<string | undefined> =>
+      /^(?:ALLOWED|DENIED|with the dry).*\n(?:.*\n)*?with the dry runs in force: (.*)$/m.exec(
+        await explain('--from', 'shop/orders', '--path', path),
+      )?.[1];
+    assert.equal(await told('/admin/x'), 'DENIED: rule 0 of DENY policy shop/dry matched');
+    assert.equal(await told('/items'), 'still ALLOWED: rule 0 of ALLOW policy shop/read matched');
+    const json = JSON.parse(await explain('--from', 'shop/orders', '--path', '/admin/x', '-o', 'json')) as {
+      allowed: boolean;
+      explanation: { dryRun: { allow: boolean } };
+    };
+    assert.deepEqual([json.allowed, json.explanation.dryRun.allow], [true, false]);
+  });
+
   it('say that nothing allowed', async () => {
     const text = await explain('--method', 'POST');
     assert.match(text, /^DENIED: an ALLOW policy applies and no ALLOW rule matched$/m);
