@@ -95,6 +95,12 @@ describe('policy explain', () => {
     assert.deepEqual([json.allowed, json.explanation.dryRun.allow], [true, false]);
   });
 
+  it('say that nothing listens on a port, such as that of a Service', async () => {
+    const note = 'note: nothing says that shop/catalog listens on 80, but on 8080; policy means its own port';
+    assert.ok((await explain('--from', 'shop/orders', '--port', '80')).includes(note));
+    assert.doesNotMatch(await explain('--from', 'shop/orders', '--port', '8080'), /listens on/);
+  });
+
   it('say that nothing allowed', async () => {
     const text = await explain('--method', 'POST');
     assert.match(text, /^DENIED: an ALLOW policy applies and no ALLOW rule matched$/m);

@@ -269,6 +269,14 @@ describe('resources on the command line', () => {
     assert.equal(await said(peers('old', 'PERMISSIVE')), '', 'it counts still');
   });
 
+  it('are told with quotes and brackets, where only these are missing', async () => {
+    const said = async (fields: string) =>
+      (await runCommand(folder, ['apply', '-f', '-'], POLICY.replace('methods: [GET]', fields))).stderr;
+    assert.match(await said('ports: [8080]'), /ports\[0\]: is a number and must be text; write "8080", in quotes$/m);
+    assert.match(await said('methods: GET'), /methods: is a string and must be a list; write a list: \["GET"\]$/m);
+    assert.match(await said('methods: { a: b }'), /is a mapping and must be a list; write a list$/m);
+  });
+
   it('of a root namespace are warned of where a selector makes them nothing', async () => {
     writeFileSync(
       join(folder, 'resources/peer.yaml'),
