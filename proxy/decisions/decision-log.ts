@@ -150,14 +150,13 @@ export class DecisionLog {
     return reports;
   }
 
-  /** Why the newest request with this id was denied, in one line; nothing where that would cost too much now. */
+  /** Why the newest request with this id was denied, in one line; without the fields where these would cost too much now. */
   denial(id: string): string | undefined {
-    const began = this.#clock.elapsed();
-    if (id === '' || began < this.#restUntil || !this.#limit.take()) return undefined;
-    const [noted] = this.#ring.find(id, 1);
+    const [noted] = id === '' ? [] : this.#ring.find(id, 1);
     if (noted === undefined || noted.verdict.allow) return undefined;
+    const began = this.#clock.elapsed();
     // Rules have no part in what a provider or a token decided.
-    if (isOfStep(noted.verdict)) return noted.verdict.reason;
+    if (isOfStep(noted.verdict) || began < this.#restUntil || !this.#limit.take()) return noted.verdict.reason;
     const { connection, verdict, generation } = noted;
     const brief = this.#heldSet(generation)?.policies.explainBriefly(verdict, connection, requestOf(noted));
     const ended = this.#clock.elapsed();
