@@ -1,4 +1,4 @@
-import { suggestWord } from '../core/nearest-word.ts';
+import { nearestWord } from '../core/nearest-word.ts';
 
 /** A `when` key, read. */
 export type ConditionKey =
@@ -60,11 +60,20 @@ export function parseConditionKey(key: string): ConditionKey | KeyFault {
   }
   const removed = REMOVED[base];
   if (removed !== undefined) return { message: `${base} is no longer a key`, remedy: removed };
-  const known = [...PLAIN_KEYS, ...BRACKETED];
+  const meant = keyMeant(base, inside === undefined ? '[name]' : key.slice(bracket));
+  const known = [...PLAIN_KEYS, ...BRACKETED.map((name) => `${name}[name]`)].join(', ');
   return {
     message: `${JSON.stringify(key.slice(0, 200))} is not a key`,
-    remedy: suggestWord(base, known, `the keys are ${known.join(', ')}`),
+    remedy: meant === undefined ? `the keys are ${known}` : `did you mean ${meant.slice(0, 200)}?`,
   };
+}
+
+/** The key that was likely meant: with dots for brackets, as claims are written elsewhere, or with a word mistyped. */
+function keyMeant(base: string, brackets: string): string | undefined {
+  const dotted = BRACKETED.find((name) => base.startsWith(`${name}.`));
+  if (dotted !== undefined) return `${dotted}[${base.slice(dotted.length + 1).replaceAll('.', '][')}]`;
+  const near = nearestWord(base, [...PLAIN_KEYS, ...BRACKETED]);
+  return BRACKETED.some((name) => name === near) ? `${near}${brackets}` : near;
 }
 
 /** `[a][b]` as its names; nothing if it is not that. */

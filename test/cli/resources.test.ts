@@ -269,6 +269,21 @@ describe('resources on the command line', () => {
     assert.equal(await said(peers('old', 'PERMISSIVE')), '', 'it counts still');
   });
 
+  it('are told the whole key that a mistyped one likely meant', async () => {
+    const keys: [written: string, meant: string][] = [
+      ['request.header[x-a]', 'request.headers[x-a]'],
+      ['request.auth.claims.groups', 'request.auth.claims[groups]'],
+      ['request.auth.claims.a.b', 'request.auth.claims[a][b]'],
+      ['request.header', 'request.headers[name]'],
+      ['source.principals', 'source.principal'],
+    ];
+    for (const [written, meant] of keys) {
+      const text = POLICY.replace('    - to:', `    - when: [{ key: "${written}", values: [a] }]\n      to:`);
+      const { stderr } = await runCommand(folder, ['apply', '-f', '-'], text);
+      assert.ok(stderr.includes(`"${written}" is not a key; did you mean ${meant}?\n`), stderr);
+    }
+  });
+
   it('are told with quotes and brackets, where only these are missing', async () => {
     const said = async (fields: string) =>
       (await runCommand(folder, ['apply', '-f', '-'], POLICY.replace('methods: [GET]', fields))).stderr;
