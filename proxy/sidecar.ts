@@ -3,6 +3,7 @@ import type { Random } from '../src/core/backoff.ts';
 import type { Clock } from '../src/core/clock.ts';
 import type { SealwrightError } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
+import { limitLines, type LimitedLines } from '../src/observe/limit-lines.ts';
 import type { Metrics } from '../src/observe/metrics.ts';
 import type { AddressBook } from './agent/destination.ts';
 import type {
@@ -17,6 +18,7 @@ import { createTokenStep } from './authorize/tokens/token-step.ts';
 import { createCheckMetrics } from './authorize/custom/check-metrics.ts';
 import { createProviderStep, type ProviderStep } from './authorize/custom/custom-step.ts';
 import { createPolicyAuthorizer } from './authorize/policy-authorizer.ts';
+import { createPolicyWatch } from './authorize/policy-watch.ts';
 import { CapturedInbound } from './captured-inbound.ts';
 import { captureOutbound } from './captured-outbound.ts';
 import type { DecisionLog } from './decisions/decision-log.ts';
@@ -99,6 +101,8 @@ export class Sidecar {
   readonly #tally: TcpTally;
   readonly #tcpIdle: IdleLimit | undefined;
   readonly #providers: ProviderStep;
+  /** For lines that peers can cause. */
+  readonly #limitedLog: LimitedLines;
   readonly #clusters: UpstreamClusters<Endpoint>;
   readonly #applications: UpstreamPools;
   readonly #captured: CapturedInbound | undefined;
@@ -146,11 +150,13 @@ export class Sidecar {
     });
     this.#providers = createProviderStep({ router, clock, logger, metrics: createCheckMetrics(metrics) });
     const tokens = createTokenStep({ keys: options.keySets, clock });
+    this.#limitedLog = limitLines({ logger, clock });
     const authorizer = createPolicyAuthorizer({
       config,
       custom: this.#providers,
       tokens,
       decisions,
+      watch: createPolicyWatch({ metrics, logger: this.#limitedLog.logger }),
       logger,
     });
     const services: Omit<InboundServices, 'route'> = {
@@ -277,6 +283,7 @@ export class Sidecar {
     this.#clusters.close();
     this.#applications.renew();
     this.#tally.close();
+    this.#limitedLog.close();
     this.#deadlines.close();
     this.#options.accessLog.flush();
   }
