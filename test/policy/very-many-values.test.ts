@@ -106,6 +106,34 @@ describe('a policy with very many values', function () {
   });
 });
 
+describe('a denial by rules of very many values', function () {
+  this.timeout(120_000);
+
+  it('is explained in short by few of them, which the log line says', () => {
+    const rule = (first: number, methods: string[]) => ({
+      to: [{ operation: { methods, hosts: texts(2_000, (index) => `h${first + index}.example`) } }],
+    });
+    const policies = texts(300, String).map((name) =>
+      policy({ rules: [rule(0, ['GET']), rule(1, ['PUT'])] }, { name }),
+    );
+    const compiled = compilePolicies({ ...SCOPE, policies });
+    const asked = request({ method: 'POST', host: 'h7.example' });
+    const verdict = compiled.forConnection(connection()).decide(asked);
+    const brief = compiled.explainBriefly(verdict, connection(), asked);
+    assert.deepEqual([verdict.allow, brief.partial, brief.policies.length], [false, true, 2]);
+    // The rules of this host come first, each of which has more ways to be found than there is time for.
+    assert.match(brief.policies[0]?.rules[0]?.failed?.field ?? '', /methods/);
+  });
+
+  it('is explained also where the first of them is larger than all that there is time for', () => {
+    const rule = { to: [{ operation: { methods: ['GET'], hosts: texts(20_000, (index) => `h${index}.example`) } }] };
+    const compiled = compilePolicies({ ...SCOPE, policies: [policy({ rules: [rule] })] });
+    const asked = request({ method: 'POST', host: 'h7.example' });
+    const brief = compiled.explainBriefly(compiled.forConnection(connection()).decide(asked), connection(), asked);
+    assert.deepEqual([brief.partial, brief.policies.length], [false, 1]);
+  });
+});
+
 describe('what finds a rule', () => {
   it('stands once for each of its paths, however many there are and however often they are written', () => {
     const value = fc.constantFrom(...texts(60, (index) => `/${index}`), ...texts(60, (index) => `/${index}*`));
