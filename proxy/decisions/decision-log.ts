@@ -253,16 +253,22 @@ function requestOf({ protocol, method, host, path, more, client }: NotedDecision
 }
 
 function moreOf(request: RequestFacts, { headers, claims }: AskedFields): string {
-  const kept: Record<string, string | readonly string[]> = {};
+  // Names are a policy's: one like __proto__ must be kept as any other.
+  const kept = new Map<string, string | readonly string[]>();
   for (const name of headers) {
     const value = request.header(name);
-    if (value !== undefined) kept[name] = name === ':path' && typeof value === 'string' ? redactTarget(value) : value;
+    if (value !== undefined)
+      kept.set(name, name === ':path' && typeof value === 'string' ? redactTarget(value) : value);
   }
   const { jwt } = request;
   if (jwt === undefined || claims.length === 0)
-    return Object.keys(kept).length === 0 ? '' : JSON.stringify({ headers: kept });
+    return kept.size === 0 ? '' : JSON.stringify({ headers: Object.fromEntries(kept) });
   const own = Object.entries(jwt.claims).filter(([name]) => claims.includes(name));
-  const more: More = { headers: kept, claims: Object.fromEntries(own), spaces: jwt.spaceDelimitedClaims };
+  const more: More = {
+    headers: Object.fromEntries(kept),
+    claims: Object.fromEntries(own),
+    spaces: jwt.spaceDelimitedClaims,
+  };
   return JSON.stringify(more);
 }
 

@@ -58,7 +58,7 @@ export function parseConditionKey(key: string): ConditionKey | KeyFault {
   if (base.startsWith('experimental.envoy.filters.')) {
     return inside === undefined ? malformed : { name: 'experimental.envoy.filters' };
   }
-  const removed = REMOVED[base];
+  const removed = Object.hasOwn(REMOVED, base) ? REMOVED[base] : undefined;
   if (removed !== undefined) return { message: `${base} is no longer a key`, remedy: removed };
   const meant = keyMeant(base, inside === undefined ? '[name]' : key.slice(bracket));
   const known = [...PLAIN_KEYS, ...BRACKETED.map((name) => `${name}[name]`)].join(', ');

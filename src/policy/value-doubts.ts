@@ -1,6 +1,7 @@
 import type { Action, Condition, Rule } from './authorization-policy.ts';
 import { fieldPath } from './field-reader.ts';
 import type { Findings } from './findings.ts';
+import { hostsWithoutPort } from './host-ports.ts';
 import { isPathTemplate } from './path-template.ts';
 import { parseStringPattern, type StringPattern } from './string-pattern.ts';
 
@@ -97,10 +98,11 @@ function warnOfHostPorts(
   const { values, negated } = condition;
   const opens = negated ? action === 'ALLOW' : action === 'DENY' || action === 'CUSTOM';
   if (!opens || !isHost(condition)) return;
+  const isWithoutPort = hostsWithoutPort(values);
   for (const [index, value] of values.entries()) {
     const { kind } = parseStringPattern(value);
     if ((kind !== 'exact' && kind !== 'suffix') || /:(?:\d+|\*)$|\]:/.test(value)) continue;
-    if (values.some((other) => coversPort(value, other))) continue;
+    if (!isWithoutPort(value)) continue;
     findings.warning({
       code: 'policy_host_without_port',
       path: fieldPath(path, index),
@@ -116,14 +118,4 @@ function warnOfHostPorts(
 function isHost({ attribute }: Condition): boolean {
   if (attribute.name === 'request.host') return true;
   return attribute.name === 'request.headers' && (attribute.header === 'host' || attribute.header === ':authority');
-}
-
-/** Whether somebody who wrote `value` has thought of ports by writing `other` too. */
-function coversPort(value: string, other: string): boolean {
-  const { kind, text } = parseStringPattern(other.toLowerCase());
-  const withPort = `${value.toLowerCase()}:`;
-  if (kind === 'present') return true;
-  return kind === 'prefix'
-    ? withPort.startsWith(text) || text.startsWith(withPort)
-    : other.toLowerCase().startsWith(withPort);
 }

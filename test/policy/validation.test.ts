@@ -228,6 +228,9 @@ const REFUSED: readonly Row[] = [
     'request.auth.claims[a]b',
     'experimental.envoy.filters.a.b',
     'experimental.envoy',
+    // Names that every object of the language has.
+    'constructor',
+    '__proto__',
   ].map((key): Row => [`the key ${key}`, when({ key, values: ['a'] }), 'policy_when_key', KEY]),
   ['a field that does not exist', to({ method: ['GET'] }), 'policy_unknown_field', `${OPERATION}.method`],
   ['513 rules', { rules: Array.from({ length: 513 }, () => ({})) }, 'policy_too_many', 'spec.rules'],
@@ -352,6 +355,14 @@ describe('validation of AuthorizationPolicy', () => {
       assert.ok(issuesOf(policyDocument(spec, { annotations })).some((issue) => issue.code === code));
     });
   }
+
+  it('says in words what would be right, whatever a key is called', () => {
+    for (const key of ['constructor', 'toString[a]', '__proto__', 'valueOf']) {
+      const [issue] = issuesOf(policyDocument(when({ key, values: ['a'] })));
+      assert.equal(typeof issue?.remedy, 'string', key);
+      assert.match(issue?.message ?? '', /is not a key/);
+    }
+  });
 
   it('refuses what Istio keeps for itself', () => {
     for (const name of ['webhook-always-reject', 'parents', 'parent-namespace']) {

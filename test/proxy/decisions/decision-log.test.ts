@@ -91,6 +91,20 @@ describe('the log of decisions', () => {
     assert.doesNotMatch(text.replaceAll('"wanted":["Bearer s3cret"]', ''), /s3cret|"other"/);
   });
 
+  it('keeps a header whose name means something to the language', () => {
+    const rule = { when: [{ key: 'request.headers[__proto__]', values: ['b'] }] };
+    note(
+      compiled({ action: 'DENY', rules: [rule] }),
+      'r1',
+      request({ headers: Object.fromEntries([['__proto__', ['a', 'b']]]) }),
+    );
+    assert.deepEqual(log.find('r1')[0]?.notes, []);
+    assert.equal(
+      log.denial('r1'),
+      'DENY policy shop/p0 rule 0 matched: when[0].values (request.headers[__proto__]) is "b"',
+    );
+  });
+
   it('keeps each line of a header that was sent several times', () => {
     const policies = compiled({
       action: 'DENY',
