@@ -228,6 +228,10 @@ const REFUSED: readonly Row[] = [
     'request.auth.claims[a]b',
     'experimental.envoy.filters.a.b',
     'experimental.envoy',
+    // What every object has is no key that Istio once had.
+    'constructor',
+    'toString[a]',
+    '__proto__',
   ].map((key): Row => [`the key ${key}`, when({ key, values: ['a'] }), 'policy_when_key', KEY]),
   ['a field that does not exist', to({ method: ['GET'] }), 'policy_unknown_field', `${OPERATION}.method`],
   ['513 rules', { rules: Array.from({ length: 513 }, () => ({})) }, 'policy_too_many', 'spec.rules'],
@@ -320,6 +324,7 @@ describe('validation of AuthorizationPolicy', () => {
       assert.equal(policy, undefined);
       const found = issues.find((issue) => issue.severity === 'error' && issue.code === code && issue.path === path);
       assert.ok(found, JSON.stringify(issues));
+      assert.equal(typeof found.remedy, 'string');
       assert.ok(found.remedy !== '' && found.message !== '');
     });
   }
