@@ -27,12 +27,12 @@ export type PlainKey = (typeof PLAIN_KEYS)[number];
 const BRACKETED = ['request.headers', 'request.auth.claims'] as const;
 
 /** Keys that Istio once had, and what has taken their place. */
-const REMOVED: Readonly<Record<string, string>> = {
-  'destination.name': 'use spec.selector',
-  'destination.user': 'use spec.selector',
-  'destination.namespace': 'use metadata.namespace',
-  'destination.labels': 'use spec.selector',
-};
+const REMOVED: ReadonlyMap<string, string> = new Map([
+  ['destination.name', 'use spec.selector'],
+  ['destination.user', 'use spec.selector'],
+  ['destination.namespace', 'use metadata.namespace'],
+  ['destination.labels', 'use spec.selector'],
+]);
 
 export interface KeyFault {
   readonly message: string;
@@ -58,7 +58,7 @@ export function parseConditionKey(key: string): ConditionKey | KeyFault {
   if (base.startsWith('experimental.envoy.filters.')) {
     return inside === undefined ? malformed : { name: 'experimental.envoy.filters' };
   }
-  const removed = Object.hasOwn(REMOVED, base) ? REMOVED[base] : undefined;
+  const removed = REMOVED.get(base);
   if (removed !== undefined) return { message: `${base} is no longer a key`, remedy: removed };
   const meant = keyMeant(base, inside === undefined ? '[name]' : key.slice(bracket));
   const known = [...PLAIN_KEYS, ...BRACKETED.map((name) => `${name}[name]`)].join(', ');
