@@ -13,7 +13,8 @@ export interface Found {
 export function chosen(entry: Found, namespaces: readonly string[] | undefined, own: string): Destination {
   const [first = OUTSIDE] = entry.found;
   if (entry.found.length < 2 || namespaces === undefined || first.kind !== 'service') return first;
-  if (first.service.namespace === own || namespaces.includes('*')) return first;
+  const { namespace, canonical } = first.service;
+  if (namespace === own || namespaces.includes('*') || (canonical && namespaces.includes(namespace))) return first;
   const known = entry.choices.get(namespaces);
   if (known !== undefined) return known;
   const in_ = (namespace: string): Destination | undefined =>
@@ -27,17 +28,24 @@ export function chosen(entry: Found, namespaces: readonly string[] | undefined, 
 const NOT_ITS_OWNERS = unknown('that namespace has no service of this name');
 const AMBIGUOUS = unknown('several namespaces have a service of this name, and none is named');
 
-/** The service of that namespace and no other's; of `*` the only one. */
+/** The service of that namespace and no other's; of `*` the Kubernetes Service, else the only one. */
 export function ownedBy({ found }: Found, owner: string): Destination {
   const [first = OUTSIDE] = found;
-  if (owner === '*') return found.length > 1 ? AMBIGUOUS : first;
+  if (owner === '*') {
+    const canonical = found.find((each) => each.kind === 'service' && each.service.canonical);
+    return canonical ?? (found.length > 1 ? AMBIGUOUS : first);
+  }
   if (first.kind === 'unknown') return first;
   return found.find((each) => each.kind === 'service' && each.service.namespace === owner) ?? NOT_ITS_OWNERS;
 }
 
-/** The own namespace first. */
+/**
+ * The own namespace first, then Kubernetes Services: any namespace may write their names and addresses into a ServiceEntry,
+ * and would have all others call it instead (ztunnel's order too).
+ */
 export function nearestFirst(services: readonly Service[], namespace: string): readonly Service[] {
-  return services.toSorted((a, b) => Number(b.namespace === namespace) - Number(a.namespace === namespace));
+  const rank = (service: Service): number => (service.namespace === namespace ? 2 : Number(service.canonical));
+  return services.toSorted((a, b) => rank(b) - rank(a));
 }
 
 export function unknown(reason: string): Destination {

@@ -106,6 +106,7 @@ function serviceOf(wire: WireService): Service {
       }),
     ),
     passthrough: wire.loadBalancing?.mode === LoadBalancingMode.PASSTHROUGH,
+    canonical: wire.canonical,
     subjectAltNames: Object.freeze([...wire.subjectAltNames]),
   });
 }

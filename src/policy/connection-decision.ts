@@ -115,7 +115,7 @@ export class ConnectionDecision {
    */
   shadow(
     request: RequestFacts | undefined,
-    enforced = request === undefined ? this.constant : this.decide(request),
+    enforced: Verdict | undefined = request === undefined ? this.constant : this.decide(request),
   ): ShadowVerdict | undefined {
     if (!this.dryRuns.deny && !this.dryRuns.allow) return undefined;
     const { dryAllow, allow } = this.#programs;

@@ -71,8 +71,10 @@ export function pushedService(of: {
   readonly namespace?: string;
   readonly port?: number;
   readonly addresses?: readonly string[];
+  /** Whether it is a Kubernetes Service. */
+  readonly canonical?: boolean;
 }): XdsResource {
-  const { hostname, namespace = 'shop', port = 80, addresses = [] } = of;
+  const { hostname, namespace = 'shop', port = 80, addresses = [], canonical = false } = of;
   const body = ADDRESS.encode({
     type: {
       case: 'service',
@@ -82,6 +84,7 @@ export function pushedService(of: {
         hostname,
         addresses: addresses.map((address) => ({ network: '', address: bytesOf(address) })),
         ports: [{ servicePort: port, targetPort: 0 }],
+        canonical,
         extensions: [
           {
             name: 'sealwright',

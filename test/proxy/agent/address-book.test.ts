@@ -229,6 +229,26 @@ describe('the address book', () => {
     assert.equal(spaceOf(book.peek({ host: HOST })), 'a');
   });
 
+  it("takes a Kubernetes Service by its name and its address, whatever another namespace's entry says (invariant 5)", async () => {
+    const [hostname, addresses] = ['prices.goods.svc.cluster.local', ['10.96.0.7']];
+    const entry = pushedService({ hostname, addresses, namespace: 'attacker' });
+    const service = pushedService({ hostname, addresses, namespace: 'goods', canonical: true });
+    const spaceOf = (destination: Destination | undefined): string | undefined =>
+      destination?.kind === 'service' ? destination.service.namespace : kindOf(destination);
+    const resolved = Promise.all([hostname, '10.96.0.7'].map((host) => book.resolve({ host })));
+    push([entry, service]);
+    // What was found by its address is asked for by its name too.
+    push([entry, service]);
+    assert.deepEqual((await resolved).map(spaceOf), ['goods', 'goods']);
+    assert.equal(spaceOf(book.peek({ host: hostname, namespaces: ['*'] })), 'goods');
+    assert.equal(spaceOf(book.peek({ host: hostname, namespaces: ['attacker', 'goods'] })), 'goods');
+    assert.equal(spaceOf(book.peek({ host: hostname, namespaces: ['attacker'] })), 'attacker', 'nothing else is meant');
+    assert.equal(spaceOf(book.peek({ host: hostname, owner: '*' })), 'goods');
+    push([pushedService({ hostname, addresses, namespace: 'shop' })]);
+    assert.equal(spaceOf(book.peek({ host: hostname })), 'shop', 'a namespace may speak for itself');
+    assert.equal(spaceOf(book.peek({ host: hostname, owner: '*' })), 'goods');
+  });
+
   it("takes the service of the namespace that owns the name where that is said, and nobody else's (invariant 5)", async () => {
     const of = (namespace: string): XdsResource => pushedService({ hostname: HOST, namespace });
     const resolved = book.resolve({ host: HOST, owner: 'b' });
