@@ -1,7 +1,12 @@
 import { strict as assert } from 'node:assert';
 import { parseTrustDomain } from '../../src/identity/trust-domain.ts';
 import type { AuthorizationPolicy } from '../../src/policy/authorization-policy.ts';
-import { compilePolicies, recompileInSlices, type CompiledPolicies } from '../../src/policy/compile-policies.ts';
+import {
+  compilePolicies,
+  recompileInSlices,
+  type CompiledPolicies,
+  type PolicyChange,
+} from '../../src/policy/compile-policies.ts';
 import { atOnce } from '../../src/policy/slices.ts';
 import { policy } from './documents.ts';
 import { address, connection, request } from './facts.ts';
@@ -226,8 +231,8 @@ describe('what rules ask of a request beyond method, host and path', () => {
         secretHeaders: ['authorization'],
         claims: ['g', 'iss', 'sub'],
       });
-      const change = { removed: [header, claim], added: [] };
-      const after = atOnce(recompileInSlices(compiled, change, [secret, also]));
+      const change: PolicyChange = { removed: [header, claim], added: [] };
+      const after: CompiledPolicies = atOnce(recompileInSlices(compiled, change, [secret, also]));
       assert.deepEqual(after.asked, { headers: [], secretHeaders: ['authorization'], claims: ['iss', 'sub'] });
     }
   });

@@ -141,13 +141,26 @@ describe('the reason for a denial in one line', () => {
     assert.match(reason, / or 96 more, was/);
   });
 
+  it('asks ALLOW rules alone where none of them matched', () => {
+    const rules = [to({ methods: ['PUT'] })];
+    const compiled = compile(policy({ action: 'DENY', rules }, { name: 'a' }), policy({ rules }, { name: 'b' }));
+    const verdict = compiled.forConnection(facts).decide(asked);
+    const { policies } = compiled.explainBriefly(verdict, facts, asked);
+    assert.deepEqual(
+      policies.map(({ policy: { name } }) => name),
+      ['b'],
+    );
+  });
+
   it('asks no more than 256 rules, and says so', () => {
     const rules = Array.from({ length: 200 }, (_, index) => to({ paths: [`/x${index}`] }));
-    const compiled = compile(policy({ rules }, { name: 'a' }), policy({ rules }, { name: 'b' }));
+    const deny = policy({ action: 'DENY', rules }, { name: '0' });
+    const compiled = compile(deny, policy({ rules }, { name: 'a' }), policy({ rules }, { name: 'b' }));
     const verdict = compiled.forConnection(facts).decide(asked);
     const brief = compiled.explainBriefly(verdict, facts, asked);
     assert.equal(brief.policies.length, 256);
     assert.equal(brief.partial, true);
+    assert.ok(brief.policies.every(({ action }) => action === 'ALLOW'));
     assert.match(reasonInShort(brief), /nearest of 256 that were asked again/);
   });
 });

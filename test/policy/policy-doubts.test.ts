@@ -36,6 +36,12 @@ describe('doubts about a policy that is sound by itself', () => {
     ]);
   });
 
+  it('are none about one that is attached to something, which no sidecar enforces', () => {
+    const spec = Object(principals('other.example/ns/a/sa/b'));
+    assert.equal(doubts(spec).length, 1);
+    assert.deepEqual(doubts({ ...spec, targetRefs: [{ kind: 'Service', name: 'a' }] }), []);
+  });
+
   it('name ports that no selected workload listens on', () => {
     assert.deepEqual(doubts(operation({ ports: ['80', '81'] })), [
       'policy_port_not_exposed spec.rules[0].to[0].operation.ports',

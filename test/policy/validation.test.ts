@@ -329,6 +329,10 @@ const TAKEN: readonly (readonly [string, unknown])[] = [
     when({ key: 'source.ip', values: ['10.0.0.0/8'] }, CUSTOM),
   ],
   ['CUSTOM by a header', when({ key: 'request.headers[x-a]', values: ['a'] }, CUSTOM)],
+  [
+    'a pattern beside a name that it covers',
+    { rules: [{ from: [{ source: { namespaces: ['a*'] } }], when: [{ key: 'source.namespace', values: ['ab'] }] }] },
+  ],
   ['16 service accounts', from({ serviceAccounts: Array.from({ length: 16 }, (_, i) => `a/b${i}`) })],
   ['every wildcard of trust domains', from({ trustDomains: ['*', 'a*', '*a', 'a'] })],
   ['templates', to({ paths: ['/foo/{*}/bar/{**}', '/{**}', '/{*}', '/store/{**}/cart'] })],

@@ -143,6 +143,14 @@ describe('authorization of connections and requests', () => {
     assert.equal(named(''), true);
   });
 
+  it('has no host where HTTP/1.0 names none', () => {
+    const any = { rules: [{ to: [{ operation: { hosts: ['*'] } }] }] };
+    const config = new TestConfig(configOf({ any }));
+    assert.equal(decide(config, facts(), ['GET / HTTP/1.0', 'Host: a']).allowed, true);
+    // `requestOf` adds a Host where no line begins so.
+    assert.equal(decide(config, facts(), ['GET / HTTP/1.0', 'Hosts: a']).allowed, false);
+  });
+
   it('judges a link-local peer by its address without the interface', () => {
     const local = { rules: [{ from: [{ source: { ipBlocks: ['fe80::/10'] } }] }] };
     const config = new TestConfig(configOf({ local }));
