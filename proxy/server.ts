@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Settings } from '../src/config/settings-table.ts';
 import { createClock, type Clock } from '../src/core/clock.ts';
@@ -13,9 +12,8 @@ import { createMetrics } from '../src/observe/metrics.ts';
 import { SidecarAgent } from './agent/sidecar-agent.ts';
 import { DecisionLog } from './decisions/decision-log.ts';
 import { giveBackMemory } from './give-back-memory.ts';
-import { createInterception } from './intercept/create-interception.ts';
-import { openKoffiCalls } from './intercept/koffi-calls.ts';
 import { createMeshIdentity } from './mesh-identity.ts';
+import { openInterception } from './open-interception.ts';
 import { AccessLog } from './report/access-log.ts';
 import { SidecarProcess, type ProxyProcess } from './sidecar-process.ts';
 import { Sidecar } from './sidecar.ts';
@@ -57,6 +55,7 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
   if (proxy.concurrency > 1)
     logger.warn('one worker is started: several are not supported yet', { asked: proxy.concurrency });
 
+  const interception = await openInterception(proxy, { clock, logger });
   const { host: caHost = 'localhost', port: caPort } = proxy.caAddress;
   const agent = await SidecarAgent.open({
     workload,
@@ -72,21 +71,6 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     random: Math.random,
     logger,
   });
-  const { interceptionMode: mode } = proxy;
-  const interception =
-    mode === 'NONE'
-      ? undefined
-      : createInterception({
-          mode,
-          calls: await openKoffiCalls(),
-          inbound: proxy.inbound,
-          outbound: proxy.outbound,
-          ownPorts: [proxy.status.port, proxy.ready.port],
-          interfaceAddresses: () =>
-            Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address)),
-          clock,
-          logger,
-        });
   const decisions =
     proxy.decisionLog === 0 ? undefined : new DecisionLog({ clock, capacity: proxy.decisionLog, randomBytes });
   const sidecar = new Sidecar({

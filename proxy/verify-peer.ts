@@ -9,7 +9,7 @@ export interface PeerVerifier {
   /**
    * Why a peer that was verified once is not accepted by the bundle in force, or undefined.
    *
-   * @param leaf the very buffer that stood first in the chain
+   * @param leaf the very buffer that stands first in the chain of the verdict
    */
   refused(leaf: Buffer): string | undefined;
 }
@@ -40,8 +40,10 @@ export function createPeerVerifier(
       const known = verified.find(chain, bundleOf, at);
       const verdict = known ?? judge(chain, current, at);
       if (known === undefined && 'notAfter' in verdict) verified.add(verdict, bundleOf);
-      const [leaf] = chain;
-      if (leaf !== undefined && 'identity' in verdict) judged.set(leaf, { chain, at, bundleOf });
+      if ('reason' in verdict) return verdict;
+      // One copy for all connections of a peer; its latest handshake is as good a time as its first.
+      const [leaf] = verdict.chain;
+      if (leaf !== undefined) judged.set(leaf, { chain: verdict.chain, at, bundleOf });
       return verdict;
     },
     refused: (leaf) => {
@@ -69,7 +71,9 @@ function judge(
     return { chain, identity: identity.toString(), notBefore, notAfter };
   } catch (error) {
     if (!(error instanceof SealwrightError)) return { reason: reasonOf(error) };
-    const { rule, reason } = error.fields;
-    return { reason: `${String(reason ?? error.message)}${rule === undefined ? '' : ` (${String(rule)})`}` };
+    const { rule, reason, identity } = error.fields;
+    const whose = identity === undefined ? '' : ` of a peer that claims to be ${String(identity)}`;
+    const by = rule === undefined ? '' : ` (${String(rule)})`;
+    return { reason: `the certificate${whose} is not accepted: ${String(reason ?? error.message)}${by}` };
   }
 }

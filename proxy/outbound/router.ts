@@ -1,14 +1,8 @@
 import type { Clock } from '../../src/core/clock.ts';
-import { chooseTrafficPolicy } from '../../src/resources/choose-destination-rule.ts';
-import {
-  DEFAULT_DESTINATION_POLICY,
-  destinationPolicyOf,
-  type DestinationPolicy,
-} from '../../src/resources/destination-policy.ts';
-import type { AddressBook, Destination, Service, Workload } from '../agent/destination.ts';
+import { DEFAULT_DESTINATION_POLICY, type DestinationPolicy } from '../../src/resources/destination-policy.ts';
+import type { AddressBook, Destination, DestinationName, Service, Workload } from '../agent/destination.ts';
 import type { SidecarConfig, SidecarConfigSource } from '../agent/sidecar-config.ts';
 import type { IdentitySource, VerifyPeer } from '../inbound/identity-source.ts';
-import { UNKNOWN_SERVICE, type ReportedService } from '../report/edge.ts';
 import type { IstioMetrics } from '../report/istio-metrics.ts';
 import { metadataLines } from '../report/peer-metadata.ts';
 import type { Secured } from '../upstream/secured.ts';
@@ -17,7 +11,10 @@ import { createClientContext } from './client-context.ts';
 import type { Cluster } from './cluster.ts';
 import type { Endpoint } from './endpoint.ts';
 import { EndpointFactory, type EndpointCluster } from './endpoints.ts';
-import { LookupCache, type Lookup } from './lookup-cache.ts';
+import type { Lookup } from './lookup-cache.ts';
+import { NamedRoutes, type NamedRouteCache } from './named-routes.ts';
+import { policyFor } from './policy-for.ts';
+import { cached, type RouteCache } from './route-cache.ts';
 import { REFUSED, refuse, type Refused, type Route, type Target } from './route.ts';
 import { wayTo } from './way.ts';
 
@@ -33,6 +30,8 @@ export interface RouterOptions {
   readonly istio: IstioMetrics;
   /** Hears of each new mTLS connection. */
   readonly onSecured?: ((secured: Secured) => void) | undefined;
+  /** Hears why TLS to a peer came to nothing. */
+  readonly onRefused?: ((words: string) => void) | undefined;
 }
 
 /** What was made from one configuration, and is made anew from the next. */
@@ -40,25 +39,28 @@ interface Generation {
   readonly config: SidecarConfig;
   readonly factory: EndpointFactory;
   readonly clusters: RouteCache<Destination>;
-  /** By the addresses that a name was resolved to, which are another array once they are asked for again. */
-  readonly passthrough: RouteCache<readonly string[]>;
+  readonly named: NamedRouteCache;
 }
-
-/** Routes by what they were made of and by port. */
-type RouteCache<K extends object> = WeakMap<K, Map<number, Route>>;
 
 /** Finds what an application asked for: where it is, whether it may be reached, and how. */
 export class Router {
   readonly #options: RouterOptions;
   readonly #clientContext: ReturnType<typeof createClientContext>;
-  readonly #lookups: LookupCache;
+  readonly #named: NamedRoutes;
   #generation: Generation | undefined;
   #trust = 0;
 
   constructor(options: RouterOptions) {
     this.#options = options;
     this.#clientContext = createClientContext(options.identity);
-    this.#lookups = new LookupCache(options);
+    this.#named = new NamedRoutes({
+      ...options,
+      routeTo: (destination, target) => this.#routeTo(destination, target),
+    });
+    // Routes are made anew when somebody asks. Who waits for an endpoint asks no more, and may wait for one that is gone.
+    options.book.onChange(() => {
+      for (const cluster of options.clusters.all) if (cluster.circuit.pending > 0) cluster.refresh?.();
+    });
   }
 
   /**
@@ -81,8 +83,9 @@ export class Router {
         if (!target.visible.has(service)) return REFUSED.notVisible;
         const port = portOf(service, target);
         if (port === undefined) return REFUSED.noPort;
+        if (service.passthrough) return this.#named.passthrough(generation, destination, { ...target, ports: [port] });
         return cached(generation.clusters, destination, port, () =>
-          this.#serviceRoute(generation, { service, workloads, port }),
+          this.#serviceRoute(generation, { service, workloads, port, name: target.name }),
         );
       }
       case 'workload': {
@@ -95,7 +98,7 @@ export class Router {
       case 'outside':
         if (!target.open) return REFUSED.notVisible;
         if (generation.config.outboundTrafficPolicy !== 'ALLOW_ANY') return REFUSED.outside;
-        return this.#outsideRoute(generation, target);
+        return this.#named.outside(generation, destination, target);
       case 'unknown':
         return refuse({
           status: 503,
@@ -110,19 +113,17 @@ export class Router {
 
   /** The parts of the configuration in force. Peers are judged anew when the roots, or who we are, have changed. */
   #current(): Generation | undefined {
-    const { config: source, clusters, verifyPeer, isOwn, istio, onSecured } = this.#options;
+    const { config: source, clusters, verifyPeer, isOwn, istio, onSecured, onRefused } = this.#options;
     const config = source.current();
     const before = this.#generation;
     if (config === undefined || before?.config === config) return before;
     const own = config.workload;
-    if (before !== undefined && !sameTrust(before.config, config)) {
-      this.#trust += 1;
-      clusters.renew();
-    }
+    const renewed = before !== undefined && !sameTrust(before.config, config);
+    if (renewed) this.#trust += 1;
     this.#generation = {
       config,
       clusters: new WeakMap(),
-      passthrough: new WeakMap(),
+      named: new WeakMap(),
       factory: new EndpointFactory({
         own,
         ownIdentity: own.identity,
@@ -133,23 +134,30 @@ export class Router {
         isOwn,
         istio,
         onSecured,
+        onRefused,
       }),
     };
+    if (renewed) clusters.renew();
     return this.#generation;
   }
 
   #serviceRoute(
     { config, factory }: Generation,
-    { service, workloads, port }: { service: Service; workloads: readonly Workload[]; port: number },
+    parts: { service: Service; workloads: readonly Workload[]; port: number; name: DestinationName },
   ): Route {
+    const { service, workloads, port, name } = parts;
     const reached = workloads.flatMap((workload) => {
       const own = workload.healthy ? workload.services.get(service.key)?.get(port) : undefined;
       return own === undefined ? [] : [{ workload, port: own }];
     });
-    const { workload, rootNamespace, destinationRules } = config;
-    const caller = { namespace: workload.namespace, labels: workload.labels, rootNamespace };
-    const policy = destinationPolicyOf(chooseTrafficPolicy(destinationRules, caller, service), port);
+    const policy = policyFor(config, service, port);
     const cluster = this.#options.clusters.open(`${service.key}|${port}`, `outbound|${port}||${service.hostname}`);
+    this.#refreshBy(cluster, (generation) => {
+      const now = this.#options.book.peek(name);
+      if (now === undefined || now.kind === 'unknown') this.#serviceRoute(generation, parts);
+      else if (now.kind === 'service') this.#serviceRoute(generation, { ...now, port, name });
+      else this.#serviceRoute(generation, { service, workloads: [], port, name });
+    });
     return this.#routeVia(cluster, policy, reached, { factory, service, servicePort: port });
   }
 
@@ -158,7 +166,14 @@ export class Router {
     const name = `outbound|${port}||${workload.addresses[0] ?? workload.hostname}`;
     const cluster = this.#options.clusters.open(`${workload.uid}|${port}`, name);
     const policy = DEFAULT_DESTINATION_POLICY;
+    this.#refreshBy(cluster, (generation) => this.#workloadRoute(generation, workload, port));
     return this.#routeVia(cluster, policy, [{ workload, port }], { factory, service: undefined, servicePort: port });
+  }
+
+  #refreshBy(cluster: Cluster, route: (generation: Generation) => void): void {
+    cluster.refresh = () => {
+      if (this.#generation !== undefined) route(this.#generation);
+    };
   }
 
   #routeVia(
@@ -188,52 +203,13 @@ export class Router {
     });
     return cluster.members.length > 0 ? routeTo(cluster) : (refusal ?? REFUSED.unhealthy);
   }
-
-  /**
-   * Outside the mesh, in plaintext. A name is resolved first and its addresses are asked for too: one that leads to a
-   * workload of the mesh is a call to that workload, and made as such.
-   */
-  async #outsideRoute(generation: Generation, target: Target): Promise<Route> {
-    const { host } = target.name;
-    const port = target.ports[0] ?? 0;
-    const addresses = await this.#lookups.addressesOf(host);
-    const found = await Promise.all(addresses.map((address) => this.#options.book.resolve({ host: address })));
-    const inMesh = found.find((destination) => destination.kind !== 'outside');
-    if (inMesh?.kind === 'workload' || inMesh?.kind === 'unknown') return this.#routeTo(inMesh, target);
-    if (inMesh !== undefined) return REFUSED.notVisible;
-    if (addresses.length === 0) return REFUSED.noAddress;
-    if (addresses.some((address) => this.#options.isOwn(address, port))) return REFUSED.loop;
-    return cached(generation.passthrough, addresses, port, () => {
-      const service: ReportedService = { ...UNKNOWN_SERVICE, host, name: 'PassthroughCluster' };
-      const cluster = this.#options.clusters.open(`outside|${host}|${port}`, 'PassthroughCluster');
-      cluster.update({ policy: DEFAULT_DESTINATION_POLICY, picking: 'IN_ORDER' }, (hostOf) => {
-        const of: EndpointCluster = { retries: cluster.retries, hostOf, sni: undefined };
-        return addresses.map((address) => generation.factory.outside(address, port, service, of));
-      });
-      return routeTo(cluster);
-    });
-  }
-}
-
-function cached<K extends object>(cache: RouteCache<K>, key: K, port: number, make: () => Route): Route {
-  let routes = cache.get(key);
-  if (routes === undefined) {
-    routes = new Map();
-    cache.set(key, routes);
-  }
-  const known = routes.get(port);
-  if (known !== undefined) return known;
-  const route = make();
-  // A certificate that is missing comes without the configuration changing.
-  if (route !== REFUSED.noCertificate) routes.set(port, route);
-  return route;
 }
 
 /** Whether a name says more than the address that was called. What is not known may be such a name: it is refused. */
 function isMeant(destination: Destination, target: Target): boolean {
   if (destination.kind === 'unknown') return true;
   if (destination.kind !== 'service' || portOf(destination.service, target) === undefined) return false;
-  // Nobody is behind a ServiceEntry with resolution NONE: calls to it go where their callers say.
+  if (destination.service.passthrough) return true;
   return destination.workloads.length > 0 || !target.visible.has(destination.service);
 }
 

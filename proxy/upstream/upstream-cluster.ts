@@ -6,10 +6,11 @@ import { Balancer, type Member, type Picking } from './balancer.ts';
 import { Circuit, DEFAULT_CIRCUIT_LIMITS } from './circuit.ts';
 import type { ClusterCounts } from './cluster-counts.ts';
 import { OutlierDetector } from './outlier-detector.ts';
-import { DEFAULT_UPSTREAM_LIMITS, UpstreamPool, type UpstreamLimits } from './pool.ts';
+import { UpstreamPool } from './pool.ts';
 import { ClusterRetries, type Retries } from './retries.ts';
 import type { UpstreamTransport } from './upstream-connection.ts';
 import { UpstreamHost } from './upstream-host.ts';
+import { DEFAULT_UPSTREAM_LIMITS, type UpstreamLimits } from './upstream-limits.ts';
 
 export interface ClusterSurroundings {
   readonly clock: Clock;
@@ -32,6 +33,8 @@ export class UpstreamCluster<M extends Member> {
   readonly #balancer: Balancer<M>;
   readonly #outliers: OutlierDetector;
   readonly #retries: ClusterRetries;
+  /** Makes the endpoints anew: set by whoever made them, where they hold by what may change. */
+  refresh: (() => void) | undefined;
   #hosts = new Map<string, UpstreamHost>();
   #members: readonly M[] = [];
   #byDestination: ReadonlyMap<string, M> = new Map();
@@ -121,13 +124,10 @@ export class UpstreamCluster<M extends Member> {
     return this.#byDestination.get(destination);
   }
 
-  /** Closes what is idle and lends nothing again until the endpoints are said anew; exchanges under way end. */
-  renew(): void {
-    this.update({ policy: this.#policy }, () => []);
-  }
-
+  /** Closes what is idle and lends nothing again; exchanges under way end. */
   close(): void {
-    this.renew();
+    this.refresh = undefined;
+    this.update({ policy: this.#policy }, () => []);
     this.#outliers.close();
   }
 
