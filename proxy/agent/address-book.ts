@@ -2,7 +2,7 @@ import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import { isAddress, normalizeHost, subscriptionsFor, wildcardsFor } from './destination-name.ts';
-import { type Found, chosen, nearestFirst, OUTSIDE, ownedBy, unknown } from './choose-destination.ts';
+import { type Found, chosen, nearestFirst, notTaken, OUTSIDE, ownedBy, unknown } from './choose-destination.ts';
 import type { AddressBook, Destination, DestinationName, Service, Workload } from './destination.ts';
 import type { HeldAddresses } from './held-addresses.ts';
 
@@ -234,10 +234,14 @@ export class OnDemandBook implements AddressBook {
   #lookUp(entry: Entry): readonly Destination[] {
     const { held, own } = this.#options;
     const names = [...entry.names].filter((name) => !entry.wildcards.includes(name));
-    const services = distinct(names.flatMap((name) => held.services(name)));
+    const address = isAddress(entry.host);
+    // An entry for an address knows its services' names too, and behind these are others.
+    const ofHost = address ? names.filter((name) => name.endsWith(`/${entry.host}`)) : names;
+    const named = distinct(names.flatMap((name) => held.services(name)));
+    const services = address ? notTaken(named, this.#workloads(ofHost), own().namespace) : named;
     if (services.length > 0) {
       // A service that was found by its address came without the workloads behind it: they have its name.
-      if (isAddress(entry.host)) {
+      if (address) {
         const keys = services.map(({ key }) => key).filter((key) => !entry.names.has(key));
         if (keys.length > 0) this.#want(entry, keys);
       }
@@ -245,10 +249,10 @@ export class OnDemandBook implements AddressBook {
         this.#sameOr(entry, service, held.workloads(service.key)),
       );
     }
-    const workloads = distinct(names.flatMap((name) => held.workloads(name)));
+    const workloads = this.#workloads(ofHost);
     const [workload] = workloads;
     if (workload === undefined) return this.#lookUpWildcards(entry);
-    if (!isAddress(entry.host)) return [unknown('there are workloads of this service, and the service is not known')];
+    if (!address) return [unknown('there are workloads of this service, and the service is not known')];
     if (workloads.some((other) => !alike(workload, other))) {
       return [unknown('several workloads share this address, and each is another')];
     }
@@ -256,6 +260,10 @@ export class OnDemandBook implements AddressBook {
     return before?.kind === 'workload' && before.workload === workload
       ? [before]
       : [Object.freeze({ kind: 'workload', workload })];
+  }
+
+  #workloads(names: readonly string[]): readonly Workload[] {
+    return distinct(names.flatMap((name) => this.#options.held.workloads(name)));
   }
 
   /** What stands for a name that nothing has for its own: the service with the nearest wildcard, or nothing. */

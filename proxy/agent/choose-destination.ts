@@ -1,4 +1,4 @@
-import type { Destination, Service } from './destination.ts';
+import type { Destination, Service, Workload } from './destination.ts';
 
 export const OUTSIDE: Destination = Object.freeze({ kind: 'outside' });
 
@@ -46,6 +46,18 @@ export function ownedBy({ found }: Found, owner: string): Destination {
 export function nearestFirst(services: readonly Service[], namespace: string): readonly Service[] {
   const rank = (service: Service): number => (service.namespace === namespace ? 2 : Number(service.canonical));
   return services.toSorted((a, b) => rank(b) - rank(a));
+}
+
+/**
+ * Of the services that claim an address those that may: where a workload has it, another namespace's entry would take its
+ * calls over.
+ */
+export function notTaken(services: readonly Service[], there: readonly Workload[], own: string): readonly Service[] {
+  if (there.length === 0) return services;
+  return services.filter(
+    ({ namespace, canonical }) =>
+      canonical || namespace === own || there.some((workload) => workload.namespace === namespace),
+  );
 }
 
 export function unknown(reason: string): Destination {

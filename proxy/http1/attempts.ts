@@ -41,8 +41,8 @@ export class Attempts {
   }
 
   /** The same after a request was sent that may be sent again, and lost before an answer. */
-  lost(pool: UpstreamPool, reused: boolean, go: (pool: UpstreamPool) => void): boolean {
-    if (reused && this.#races < MAX_RETRIES) {
+  lost(pool: UpstreamPool, crossed: boolean, go: (pool: UpstreamPool) => void): boolean {
+    if (crossed && this.#races < MAX_RETRIES) {
       // The race between a request and the end of an idle connection says nothing about the endpoint.
       this.#races += 1;
       go(pool);

@@ -19,6 +19,8 @@ const JOINED_BODY = 16 * 1024;
 const MOST_UNSENT = 256 * 1024;
 /** Why an exchange is given up for which the upstream took too long. */
 export const TIMEOUT = 'timeout';
+/** Milliseconds in which the end of an idle connection and a request can cross; who takes longer had the request. */
+const CROSSING = 1_000;
 /** RFC 9110 9.2.2: a request that may have been carried out is repeated only where that changes nothing. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 
@@ -253,10 +255,15 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     this.#record.upstreamFailure = reason;
     const pool = this.#pool;
     // The end of an idle connection that crosses a request is nobody's fault.
-    if (!this.#reused || this.#response.begun) connection?.pool.health?.onReset();
+    const crossed =
+      this.#reused &&
+      !this.#response.begun &&
+      connection !== undefined &&
+      connection.pool.sinceLent(connection) < CROSSING;
+    if (!crossed) connection?.pool.health?.onReset();
     if (this.responseStarted) {
       this.#truncate('UC', 'upstream_reset_after_response_started{connection_termination}');
-    } else if (pool === undefined || !this.#mayRetry() || !this.#attempts.lost(pool, this.#reused, this.#again)) {
+    } else if (pool === undefined || !this.#mayRetry() || !this.#attempts.lost(pool, crossed, this.#again)) {
       this.#fail(ANSWERS.terminated, 'UC', 'upstream_reset_before_response_started{connection_termination}');
     }
   }

@@ -29,6 +29,7 @@ export interface InboundListenerOptions {
   readonly tcpIdle?: IdleLimit | undefined;
 }
 
+const NOTHING_SERVED = 'nothing is served at this destination any more';
 const NO_PLAINTEXT = 'plaintext is not accepted any more';
 const DEFAULT_SILENCE = 50;
 const DEFAULT_PATIENCE = 10_000;
@@ -185,7 +186,13 @@ export class InboundListener {
     this.#tls.terminate(
       socket,
       (terminated) => {
-        this.#onTerminated(socket, port, terminated, serverName);
+        // A handshake takes its time: what was served at its beginning may be gone, or spoken differently.
+        const now = this.#services.route(socket);
+        if (now !== undefined) {
+          this.#onTerminated(socket, now, terminated, serverName);
+          return;
+        }
+        this.#refuse(terminated.socket, plaintextFacts(socket, port), NOTHING_SERVED);
       },
       (reason) => {
         this.#services.observer.onRefused(plaintextFacts(socket, port), reason);

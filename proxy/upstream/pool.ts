@@ -192,6 +192,10 @@ export class UpstreamPool implements ConnectionOwner {
     }
   }
 
+  sinceLent({ lentAt }: UpstreamConnection): number {
+    return this.#deadlines.elapsed() - lentAt;
+  }
+
   onReady(connection: UpstreamConnection): void {
     this.#connecting -= 1;
     cancelDeadline(connection.deadline);
@@ -279,6 +283,7 @@ export class UpstreamPool implements ConnectionOwner {
 
   #lend(connection: UpstreamConnection, waiter: UpstreamWaiter, reused: boolean): void {
     connection.uses += 1;
+    if (reused) connection.lentAt = this.#deadlines.elapsed();
     this.circuit.counts.upstream_rq_total += 1;
     waiter.onUpstream(connection, reused);
   }

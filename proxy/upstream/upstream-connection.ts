@@ -45,6 +45,8 @@ export interface ConnectionOwner {
   readonly destination: string;
   readonly health: EndpointHealth | undefined;
   release(connection: UpstreamConnection, announced: number | undefined): void;
+  /** Milliseconds since a connection was lent that had been idle. */
+  sinceLent(connection: UpstreamConnection): number;
   /** Connected, and the peer is the one expected. */
   onReady(connection: UpstreamConnection): void;
   /** Gone, whether it was ready or not. */
@@ -61,6 +63,8 @@ export class UpstreamConnection implements Expiring {
   uses = 0;
   /** Milliseconds on the clock's `elapsed`, where somebody cares about its age. */
   openedAt = 0;
+  /** When it was lent last, where it had been idle. */
+  lentAt = 0;
   ready = false;
   closed = false;
   #reason = '';

@@ -249,6 +249,28 @@ describe('the address book', () => {
     assert.equal(spaceOf(book.peek({ host: hostname, owner: '*' })), 'goods');
   });
 
+  it("takes a workload by its address, whatever another namespace's entry says (invariant 5)", async () => {
+    const addresses = ['10.0.0.7'];
+    const entry = pushedService({ hostname: 'else.example', addresses, namespace: 'attacker' });
+    const workload = pushedWorkload({ name: 'w', namespace: 'goods', addresses });
+    const resolved = book.resolve({ host: '10.0.0.7' });
+    push([entry]);
+    push([entry]);
+    assert.equal(kindOf(await resolved), 'service', 'nobody else has it');
+    push([
+      workload,
+      pushedWorkload({ name: 'x', addresses: ['10.0.0.8'], services: { 'attacker/else.example': { 80: 80 } } }),
+    ]);
+    const found = book.peek({ host: '10.0.0.7' });
+    assert.equal(found?.kind === 'workload' && found.workload.uid, uidOf('w', 'goods'));
+    for (const namespace of ['goods', 'shop']) {
+      push([pushedService({ hostname: 'same.example', addresses, namespace })]);
+      push([pushedService({ hostname: 'same.example', addresses, namespace })]);
+      const taken = book.peek({ host: '10.0.0.7' });
+      assert.equal(taken?.kind === 'service' && taken.service.namespace, namespace);
+    }
+  });
+
   it("takes the service of the namespace that owns the name where that is said, and nobody else's (invariant 5)", async () => {
     const of = (namespace: string): XdsResource => pushedService({ hostname: HOST, namespace });
     const resolved = book.resolve({ host: HOST, owner: 'b' });

@@ -859,6 +859,20 @@ describe('the HTTP/1 relay', () => {
       assert.equal((await relay.completed(2))[1]?.attempts, 2);
     });
 
+    it('by closing a kept connection when it has had a GET for long, is not asked again (a retry storm)', async () => {
+      const clock = new FakeClock();
+      await start({ clock });
+      const client = await connect();
+      const { socket } = await request(client, GET);
+      socket.write(OK);
+      await client.received.untilText('ok');
+      await request(client, GET);
+      clock.advance(1_500);
+      socket.destroy();
+      await client.received.untilText('503');
+      assert.deepEqual((await relay.completed(2)).map(({ attempts, flags }) => [attempts, flags]).at(-1), [1, 'UC']);
+    });
+
     it('by closing a kept connection in the moment of a POST, does not repeat it', async () => {
       const client = await raced('POST / HTTP/1.1\r\nHost: h\r\n\r\n');
       await client.received.untilText('503');

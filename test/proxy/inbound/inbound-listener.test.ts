@@ -70,6 +70,8 @@ describe('the inbound listener', () => {
   let deadlines: Deadlines;
   let pool: UpstreamPool;
   let inbound: { mode: MtlsMode; protocol: InboundPort['protocol'] };
+  /** Whether anything is. */
+  let served: boolean;
   let material: IdentityMaterial | undefined;
   let changed: (() => void)[];
   let refused: string[];
@@ -95,6 +97,19 @@ describe('the inbound listener', () => {
     stranger = await (await TestMesh.create('other.example')).issue('spiffe://cluster.local/ns/shop/sa/frontend');
   });
 
+  const place = (): InboundPort => ({
+    ...inbound,
+    address: '127.0.0.1',
+    port: upstream.port,
+    upstream: pool,
+    connect: (onread) =>
+      connectTcp({
+        port: upstream.port,
+        host: '127.0.0.1',
+        allowHalfOpen: true,
+        ...(onread === undefined ? {} : { onread }),
+      }),
+  });
   const open = async (): Promise<void> => {
     const notify = (): void => {
       for (const watcher of watchers.splice(0)) watcher();
@@ -105,19 +120,7 @@ describe('the inbound listener', () => {
       silence: 20,
       patience: 200,
       services: {
-        route: () => ({
-          ...inbound,
-          address: '127.0.0.1',
-          port: upstream.port,
-          upstream: pool,
-          connect: (onread) =>
-            connectTcp({
-              port: upstream.port,
-              host: '127.0.0.1',
-              allowHalfOpen: true,
-              ...(onread === undefined ? {} : { onread }),
-            }),
-        }),
+        route: () => (served ? place() : undefined),
         authorizer: (facts) => ({
           decide: (_head, path) => decide(facts, path),
           admitConnection: () => decide(facts, undefined),
@@ -162,6 +165,7 @@ describe('the inbound listener', () => {
 
   beforeEach(async () => {
     inbound = { mode: 'STRICT', protocol: 'auto' };
+    served = true;
     material = { ...server, version: '1' };
     changed = [];
     refused = [];
@@ -270,6 +274,18 @@ describe('the inbound listener', () => {
       await until(() => requests.length === 1);
       assert.equal(requests[0]?.facts.peer, undefined);
     });
+  });
+
+  it('serves nobody what is gone when the handshake is over', async () => {
+    const { socket } = await plain();
+    while (listener.open === 0) await new Promise((resolve) => setImmediate(resolve));
+    served = false;
+    listener.recheck();
+    const peer = await secure({ socket, port: undefined });
+    peer.send(GET);
+    await peer.received.untilClosed();
+    assert.deepEqual(refused, ['nothing is served at this destination any more']);
+    assert.equal(upstream.connections.length, 0);
   });
 
   describe('names each request', () => {
