@@ -1,7 +1,8 @@
 import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
-import { HeldCounter, HeldHistogram, type Count, type Distribution } from './held-series.ts';
+import { HeldCounter, HeldHistogram } from './held-series.ts';
+import type { Count, Distribution } from './series.ts';
 
-export type { Count, Distribution } from './held-series.ts';
+export type { Count, Distribution } from './series.ts';
 
 /** A counter with labels. `of` binds label values in the order of the names. */
 export interface CounterFamily {
