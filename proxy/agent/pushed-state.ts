@@ -41,8 +41,8 @@ export interface PushedStateOptions {
   readonly onAddresses: (names: ReadonlySet<string>) => void;
   /** Told of the roots whenever they change. */
   readonly onRoots: (pem: string) => void;
-  /** Told after everything that was taken in. */
-  readonly onTaken: () => void;
+  /** Told of everything that was taken in, in the same turn. */
+  readonly onTaken: (typeUrl: string, update: XdsUpdate) => void;
   readonly logger: Logger;
 }
 
@@ -58,6 +58,7 @@ export class PushedState implements SidecarConfigSource {
   #made: MadeConfig | undefined;
   /** Policies that are being compiled, a slice in each turn of the event loop. */
   #compiling: { readonly slices: Generator<undefined, PolicyBase> } | undefined;
+  readonly #awaitingForce: (() => void)[] = [];
 
   constructor(options: PushedStateOptions) {
     this.#options = options;
@@ -75,6 +76,17 @@ export class PushedState implements SidecarConfigSource {
   /** Gives up what is being compiled. */
   stop(): void {
     this.#compiling = undefined;
+    this.#tellInForce();
+  }
+
+  /** Resolves when all that was taken in is in force, which many policies are only once they are compiled. */
+  inForce(): Promise<void> {
+    if (this.#compiling === undefined) return Promise.resolve();
+    return new Promise((resolve) => this.#awaitingForce.push(resolve));
+  }
+
+  #tellInForce(): void {
+    for (const resolve of this.#awaitingForce.splice(0)) resolve();
   }
 
   onChange(listener: (config: SidecarConfig) => void): () => void {
@@ -85,6 +97,11 @@ export class PushedState implements SidecarConfigSource {
   /** What is in force of a type, as it came: to be kept for a restart. */
   raw(typeUrl: string): Iterable<XdsResource> {
     return this.#raw.get(typeUrl)?.values() ?? [];
+  }
+
+  /** Whether something of a type was taken in, be it that there is none. */
+  has(typeUrl: string): boolean {
+    return this.#raw.has(typeUrl);
   }
 
   /** Address resources that nobody wants any more. */
@@ -121,7 +138,8 @@ export class PushedState implements SidecarConfigSource {
     if (!later) this.#compiling = undefined;
     this.#switchTo(made);
     if (later) this.#compile();
-    this.#options.onTaken();
+    else this.#tellInForce();
+    this.#options.onTaken(typeUrl, update);
   }
 
   /** What a push changes, and what is to be done besides once it is known to be good. */
@@ -244,6 +262,7 @@ export class PushedState implements SidecarConfigSource {
         setImmediate(turn);
       } catch (error) {
         this.#compiling = undefined;
+        this.#tellInForce();
         this.#options.logger.error('policies could not be compiled, and the last good configuration stays', {
           reason: reasonOf(error),
         });
@@ -267,6 +286,7 @@ export class PushedState implements SidecarConfigSource {
       this.#switchTo(this.#with({ ...parts, authorizationPolicies: compiled.of }, compiled));
     }
     if (more) this.#compile(compiled);
+    else this.#tellInForce();
   }
 
   #scopeOf(parts: ConfigParts): SidecarPolicyScope {

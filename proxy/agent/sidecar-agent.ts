@@ -17,6 +17,8 @@ import { AskedKeySets } from './asked-key-sets.ts';
 import { HeldAddresses } from './held-addresses.ts';
 import { loadLastGood, saveLastGood, type LastGood } from './last-good.ts';
 import { PushedState } from './pushed-state.ts';
+import type { Replica, Replicated } from './replica.ts';
+import { SharedInterest } from './shared-interest.ts';
 import type { AgentStatus, SidecarConfig, SidecarConfigSource } from './sidecar-config.ts';
 
 export interface SidecarAgentOptions {
@@ -80,6 +82,8 @@ export class SidecarAgent implements SidecarConfigSource {
   readonly #book: OnDemandBook;
   readonly #keySets: AskedKeySets;
   readonly #stream: ControlStream;
+  readonly #interest: SharedInterest;
+  #replica: Replica | undefined;
   #presented: SpiffeId | undefined;
   #saveTimer: Timer | undefined;
   #saving: Promise<void> = Promise.resolve();
@@ -97,10 +101,24 @@ export class SidecarAgent implements SidecarConfigSource {
       uid: this.#uid,
       names: options,
       held,
-      onAddresses: (names) => this.#book.answered(names),
+      onAddresses: (names) => {
+        this.#interest.answered(names);
+        this.#book.answered(names);
+      },
       onRoots: (pem) => this.#pushRoots(pem),
-      onTaken: () => this.#saveSoon(),
+      onTaken: (typeUrl, update) => {
+        this.#saveSoon();
+        void this.#replica?.taken(typeUrl, update);
+      },
       logger,
+    });
+    this.#interest = new SharedInterest({
+      subscribe: (names) => this.#session.subscribe(CONTROL_TYPES.address, names),
+      unsubscribe: (names) => {
+        const unwanted = this.#session.unsubscribe(CONTROL_TYPES.address, names);
+        this.#state.forget(unwanted);
+        this.#replica?.forgotten(unwanted);
+      },
     });
     this.#keySets = new AskedKeySets({
       find: (name) => this.#state.current()?.keySets.get(name)?.set,
@@ -112,8 +130,8 @@ export class SidecarAgent implements SidecarConfigSource {
     this.#book = new OnDemandBook({
       held,
       own: () => ({ namespace: workload.namespace, network: this.#state.current()?.workload.network ?? '' }),
-      subscribe: (names) => this.#session.subscribe(CONTROL_TYPES.address, names),
-      unsubscribe: (names) => this.#state.forget(this.#session.unsubscribe(CONTROL_TYPES.address, names)),
+      subscribe: (names) => this.#interest.want(this, names),
+      unsubscribe: (names) => this.#interest.release(this, names),
       ...(options.resolveWait === undefined ? {} : { wait: options.resolveWait }),
       ...(options.mostDestinations === undefined ? {} : { most: options.mostDestinations }),
       clock,
@@ -167,6 +185,11 @@ export class SidecarAgent implements SidecarConfigSource {
     return agent;
   }
 
+  /** The name of the own workload on the control stream. */
+  get uid(): string {
+    return this.#uid;
+  }
+
   get identity(): IdentityKeeper {
     return this.#identity;
   }
@@ -185,6 +208,21 @@ export class SidecarAgent implements SidecarConfigSource {
 
   onChange(listener: (config: SidecarConfig) => void): () => void {
     return this.#state.onChange(listener);
+  }
+
+  /** Has somebody hold what is held here, from now on. There is one at most. */
+  replicate(replica: Replica): Replicated {
+    this.#replica = replica;
+    return {
+      snapshot: () =>
+        TYPES.filter((typeUrl) => this.#state.has(typeUrl)).map((typeUrl) => {
+          const systemVersion = this.#session.status(typeUrl).systemVersion;
+          return [typeUrl, { changed: [...this.#state.raw(typeUrl)], removed: [], systemVersion }];
+        }),
+      want: (who, names) => this.#interest.want(who, names),
+      release: (who, names) => this.#interest.release(who, names),
+      leave: (who) => this.#interest.leave(who),
+    };
   }
 
   get status(): AgentStatus {
@@ -237,7 +275,10 @@ export class SidecarAgent implements SidecarConfigSource {
     }
     this.#session.subscribe(CONTROL_TYPES.address, [this.#uid]);
     for (const [typeUrl, name] of SUBSCRIPTIONS) this.#session.subscribe(typeUrl, [name]);
-    if (lastGood !== undefined) this.#book.restore(lastGood.hosts);
+    if (lastGood !== undefined) {
+      this.#book.restore(lastGood.hosts);
+      this.#interest.allAnswered();
+    }
     this.#stream.start();
   }
 
@@ -287,7 +328,7 @@ export class SidecarAgent implements SidecarConfigSource {
       trustDomain,
       rootNamespace,
       types: new Map(TYPES.map((typeUrl) => [typeUrl, [...this.#state.raw(typeUrl)]])),
-      hosts: this.#book.hosts,
+      hosts: [...new Set([...this.#book.hosts, ...(this.#replica?.hosts ?? [])])],
     };
     this.#saving = this.#saving
       .then(() => saveLastGood(folder, lastGood))
