@@ -24,6 +24,7 @@ import { Allowance } from './inbound/allowance.ts';
 import { InboundListener } from './inbound/inbound-listener.ts';
 import type { InboundPort, InboundServices } from './inbound/inbound-services.ts';
 import type { IdentitySource } from './inbound/identity-source.ts';
+import { holdForProcess, type HoldPlace } from './listen/hold-place.ts';
 import { keyOf, ListenerSet, type Listening, type Place } from './listen/listener-set.ts';
 import { egressPort, proxyPort, type OutboundPort } from './outbound/outbound-port.ts';
 import { OutboundListener } from './outbound/outbound-listener.ts';
@@ -66,6 +67,19 @@ export interface SidecarOptions {
   readonly lookup: Lookup;
   /** Where the HTTP proxy port is; without a host at the configuration's local address. */
   readonly proxy: { readonly host: string | undefined; readonly port: number };
+  /** The same for several threads, each of which has a data plane of its own; without it there is one. */
+  readonly shared?: SharedSidecar | undefined;
+}
+
+/** What threads that carry the traffic of one workload have between them. */
+export interface SharedSidecar {
+  readonly hold: HoldPlace;
+  /** Whether this is the one that listens where only one can: at Unix sockets. */
+  readonly listensAlone: boolean;
+  /** Connections of others at a time. */
+  readonly connections: Allowance;
+  /** Listeners were opened or could not be. */
+  readonly onListeners: () => void;
 }
 
 type InboundPlace = InboundListenerConfig;
@@ -143,7 +157,7 @@ export class Sidecar {
         const rules = current === undefined ? undefined : tokens.rulesOf(current);
         return rules === undefined ? undefined : 'HTTP/2 is not read, and its tokens are to be verified';
       },
-      connections: new Allowance(limits?.maxConnections ?? 0),
+      connections: options.shared?.connections ?? new Allowance(limits?.maxConnections ?? 0),
       observer: new InboundReporter({
         clock,
         config,
@@ -156,8 +170,13 @@ export class Sidecar {
         countSecured,
       }),
     };
+    const hold = options.shared?.hold ?? holdForProcess;
+    const onChange = options.shared?.onListeners;
+    const reusePort = options.shared !== undefined;
     this.#inbound = new ListenerSet({
       name: 'inbound',
+      hold,
+      onChange,
       clock,
       logger,
       create: (key, place) => this.#createInbound(key, place, services),
@@ -165,13 +184,15 @@ export class Sidecar {
     const reporter = new OutboundReporter({ clock, config, istio, tally: this.#tally, accessLog });
     this.#outbound = new ListenerSet({
       name: 'outbound',
+      hold,
+      onChange,
       clock,
       logger,
-      create: (key, { address, port }) => {
+      create: (key, { address }) => {
         const leads = (): OutboundPort | undefined => this.#outbound.wanted(key)?.leads;
         const engine = this.#engine;
         const listener = new OutboundListener({ clock, engine, router, reporter, requestIds, port: leads });
-        return listeningOutbound(listener, address, port);
+        return listeningOutbound(listener, address, reusePort);
       },
     });
     this.#stopListening = config.onChange((next) => {
@@ -239,11 +260,13 @@ export class Sidecar {
   }
 
   #outboundPlaces({ outbound, outboundHosts, localAddress }: SidecarConfig): OutboundPlace[] {
-    const { host = localAddress, port } = this.#options.proxy;
+    const { proxy, shared } = this.#options;
+    const { host = localAddress, port } = proxy;
+    const own = outbound.filter(({ address }) => shared?.listensAlone !== false || !isUnix(address));
     if (this.#proxyPort?.hosts !== outboundHosts) {
       this.#proxyPort = { hosts: outboundHosts, leads: proxyPort(outboundHosts) };
     }
-    const egress = outbound.map((listener): OutboundPlace => {
+    const egress = own.map((listener): OutboundPlace => {
       let leads = this.#egress.get(listener);
       if (leads === undefined) {
         leads = egressPort(listener);
@@ -255,7 +278,8 @@ export class Sidecar {
   }
 
   #createInbound(key: string, place: InboundPlace, services: Omit<InboundServices, 'route'>): Listening {
-    const { clock } = this.#options;
+    const { clock, shared } = this.#options;
+    const reusePort = shared !== undefined;
     let last = place;
     const route = (): InboundPort | undefined => {
       const wanted = this.#inbound.wanted(key);
@@ -268,7 +292,7 @@ export class Sidecar {
     const listener = new InboundListener({ clock, engine: this.#engine, services: { ...services, route } });
     this.#inboundListeners.add(listener);
     return {
-      listen: async () => (await listener.listen({ host: place.address, port: place.port })).port,
+      listen: async (port) => (await listener.listen({ host: place.address, port, reusePort })).port,
       retire: () => {
         void listener.drain().then(() => this.#inboundListeners.delete(listener));
       },
@@ -302,6 +326,12 @@ export class Sidecar {
   }
 }
 
+const UNIX = 'unix://';
+
+function isUnix(address: string): boolean {
+  return address.startsWith(UNIX);
+}
+
 /** How the application is reached. */
 function applicationTransport(endpoint: ApplicationEndpoint): UpstreamTransport {
   if (endpoint.kind === 'tcp') return plainTransport({ host: endpoint.host, port: endpoint.port });
@@ -313,10 +343,10 @@ function applicationTransport(endpoint: ApplicationEndpoint): UpstreamTransport 
   };
 }
 
-function listeningOutbound(listener: OutboundListener, address: string, port: number): Listening {
-  const unix = address.startsWith('unix://') ? address.slice('unix://'.length) : undefined;
+function listeningOutbound(listener: OutboundListener, address: string, reusePort: boolean): Listening {
+  const path = isUnix(address) ? address.slice(UNIX.length) : undefined;
   return {
-    listen: () => listener.listen(unix === undefined ? { host: address, port } : { path: unix }),
+    listen: (port) => listener.listen(path === undefined ? { host: address, port, reusePort } : { path }),
     retire: () => listener.stop(),
     close: () => listener.close(),
     get open() {

@@ -1,5 +1,6 @@
 import { chmod, unlink } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import { bindForOwner } from '../../src/wire/bind-for-owner.ts';
 import { socketAnswers } from '../../src/wire/socket-answers.ts';
@@ -16,7 +17,7 @@ export interface ExplainSocket {
 export interface ExplainSocketOptions {
   /** `explain.sock` in the workload's own folder. */
   readonly path: string;
-  readonly find: (requestId: string) => readonly DecisionReport[];
+  readonly find: (requestId: string) => readonly DecisionReport[] | Promise<readonly DecisionReport[]>;
   readonly logger: Logger;
 }
 
@@ -42,16 +43,7 @@ export async function serveExplainSocket({ path, find, logger }: ExplainSocketOp
 
   const server = createServer({ maxHeaderSize: 4_096, requestTimeout: 5_000 }, (request, response) => {
     request.resume();
-    const [route, query = ''] = (request.url ?? '').split('?', 2);
-    const id = new URLSearchParams(query).get('id') ?? '';
-    const known = request.method === 'GET' && route === '/decisions' && isRequestId(id);
-    const body = known ? JSON.stringify(find(id)) : '{"error":"GET /decisions?id=<request id>"}';
-    response.writeHead(known ? 200 : 400, {
-      'content-type': 'application/json',
-      'content-length': Buffer.byteLength(body),
-      connection: 'close',
-    });
-    response.end(body);
+    void answer(request, response, { find, logger });
   });
   server.maxConnections = 8;
   const failure = await listen(server, path);
@@ -65,6 +57,31 @@ export async function serveExplainSocket({ path, find, logger }: ExplainSocketOp
         server.closeAllConnections();
       }),
   };
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { find, logger }: Pick<ExplainSocketOptions, 'find' | 'logger'>,
+): Promise<void> {
+  const [route, query = ''] = (request.url ?? '').split('?', 2);
+  const id = new URLSearchParams(query).get('id') ?? '';
+  const known = request.method === 'GET' && route === '/decisions' && isRequestId(id);
+  let [status, body] = [400, '{"error":"GET /decisions?id=<request id>"}'];
+  if (known) {
+    try {
+      [status, body] = [200, JSON.stringify(await find(id))];
+    } catch (error) {
+      logger.error('decisions could not be told', { reason: reasonOf(error) });
+      [status, body] = [500, '{"error":"see the log of the sidecar"}'];
+    }
+  }
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    connection: 'close',
+  });
+  response.end(body);
 }
 
 /** Resolves with why it cannot. */

@@ -58,7 +58,7 @@ export class MergedMetrics {
   forget(thread: number): void {
     for (const families of [this.#counters, this.#histograms]) {
       for (const family of families.values()) {
-        for (const { key } of [...family.holders.values()]) release(family, key, thread);
+        for (const { key } of family.holders.values()) release(family, key, thread);
       }
     }
     for (const values of this.#gauges.values()) values.delete(thread);

@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { MergedMetrics } from '../../src/observe/merged-metrics.ts';
-import { createMetricRecorder, type MetricChange } from '../../src/observe/metric-recorder.ts';
+import { createMetricRecorder } from '../../src/observe/metric-recorder.ts';
 import { createMetrics, type Metrics } from '../../src/observe/metrics.ts';
 
 describe('metrics of several threads', () => {
@@ -19,7 +19,7 @@ describe('metrics of several threads', () => {
   const scrape = async (): Promise<string[]> => {
     for (const [thread, recorder] of threads.entries()) {
       // As it crosses between threads.
-      merged.add(thread, structuredClone(recorder.take()) as MetricChange[]);
+      merged.add(thread, structuredClone(recorder.take()));
     }
     return (await metrics.render()).body.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   };

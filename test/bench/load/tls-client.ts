@@ -2,6 +2,8 @@
 import { connect, createSecureContext, type TLSSocket } from 'node:tls';
 
 interface Order {
+  /** 127.0.0.1 where nothing is said. */
+  readonly host?: string;
   readonly port: number;
   readonly connections: number;
   readonly requests: number;
@@ -40,7 +42,7 @@ async function run(order: Order): Promise<void> {
       const socket = connect(
         {
           port: order.port,
-          host: '127.0.0.1',
+          host: order.host ?? '127.0.0.1',
           secureContext,
           ALPNProtocols: ['istio-http/1.1', 'istio', 'http/1.1'],
           checkServerIdentity: () => undefined,
