@@ -1,12 +1,14 @@
-import type { Worker } from 'node:worker_threads';
 import { reasonOf } from '../../src/core/errors.ts';
 import type { XdsUpdate } from '../../src/wire/xds-client-session.ts';
 import { packUpdate, type PackedUpdate } from './packed-update.ts';
 import type { CertificateMessage, MainCalls, ThreadCalls, ThreadState } from './protocol.ts';
-import { ThreadPort } from './thread-port.ts';
+import { ThreadPort, type FramePort } from './thread-port.ts';
 
 /** What is used of a `Worker`. */
-export type ThreadWorker = Pick<Worker, 'postMessage' | 'on' | 'terminate'>;
+export interface ThreadWorker extends FramePort {
+  /** Ends it; `exit` follows. */
+  terminate(): Promise<unknown>;
+}
 
 export interface DataThreadOptions {
   readonly worker: ThreadWorker;

@@ -55,7 +55,7 @@ export interface ThreadCalls extends Readonly<Record<string, (...args: never[]) 
   readonly apply: (typeUrl: string, update: PackedUpdate) => Promise<string | undefined>;
   readonly forget: (names: readonly string[]) => void;
   readonly certificate: (certificate: CertificateMessage) => void;
-  readonly state: () => ThreadState;
+  readonly state: () => ThreadState | Promise<ThreadState>;
   readonly findDecisions: (requestId: string) => readonly DecisionReport[];
   /** So many characters of the access log were taken. */
   readonly linesTaken: (length: number) => void;

@@ -1,4 +1,3 @@
-import type { MessagePort } from 'node:worker_threads';
 import { ERRORS, SealwrightError, reasonOf, type ErrorCode, type ErrorFields } from '../../src/core/errors.ts';
 
 /** What one side does for the other, by name. Arguments and answers are plain values: they are copied. */
@@ -18,9 +17,10 @@ type Frame =
   | { readonly kind: 'failure'; readonly id: number; readonly failure: Failure };
 
 /** Either end of a channel between threads. */
-export type FramePort = Pick<MessagePort, 'postMessage'> & {
-  on(event: 'message', listener: (frame: Frame) => void): unknown;
-};
+export interface FramePort {
+  postMessage(frame: unknown): void;
+  on(event: string, listener: (value: unknown) => void): unknown;
+}
 
 interface Waiting {
   readonly resolve: (value: never) => void;
@@ -42,7 +42,7 @@ export class ThreadPort<Own extends Calls, Other extends Calls> {
   constructor(port: FramePort, own: Own) {
     this.#port = port;
     this.#own = own;
-    port.on('message', (frame) => this.#received(frame));
+    port.on('message', (frame) => this.#received(frame as Frame));
   }
 
   /** Calls and awaits the answer. Rejects with what was thrown there, or with why the other thread has ended. */
