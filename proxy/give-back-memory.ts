@@ -9,10 +9,10 @@ import { runInNewContext } from 'node:vm';
  * Call it when all is loaded and before anybody waits for an answer.
  */
 export function giveBackMemory(): void {
-  // The collector is within reach of programs only by this flag; a context made after it has the function.
+  // The collector is within reach of programs only by this flag; a context made after it has the function. The flag is the
+  // whole process's: taken back here, it would be gone under another thread that has come as far.
   setFlagsFromString('--expose-gc');
   const collect: unknown = runInNewContext('gc');
-  setFlagsFromString('--no-expose-gc');
   // The one that also moves what is left together, which V8 else does when it runs out of memory.
   if (typeof collect === 'function') collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
 }

@@ -15,6 +15,8 @@ export interface RunningProxyOptions {
   readonly flags?: readonly string[];
   /** The command line to run instead of that of this checkout. */
   readonly binary?: string | undefined;
+  /** Flags of Node itself, such as `--import`. */
+  readonly nodeFlags?: readonly string[] | undefined;
 }
 
 /** `sealwright proxy` as a process of its own, beside a running CA. */
@@ -45,12 +47,12 @@ export class RunningProxy {
   }
 
   /** Puts a token where it looks for it and starts it; it may not serve yet. */
-  static async spawn({ ca, workload, flags = [], binary }: RunningProxyOptions): Promise<RunningProxy> {
+  static async spawn({ ca, workload, flags = [], binary, nodeFlags }: RunningProxyOptions): Promise<RunningProxy> {
     const [namespace = '', name = ''] = workload.split('/');
     const folder = join(ca.folder, 'workloads', namespace, name);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     writeFileSync(join(folder, 'token'), await ca.token(namespace, name), { mode: 0o600 });
-    return RunningProxy.spawnAgain({ folder: ca.folder, port: ca.port, workload, flags, binary });
+    return RunningProxy.spawnAgain({ folder: ca.folder, port: ca.port, workload, flags, binary, nodeFlags });
   }
 
   /** With what is there already, whether a CA runs or not. */
@@ -60,11 +62,15 @@ export class RunningProxy {
     readonly workload: string;
     readonly flags?: readonly string[];
     readonly binary?: string | undefined;
+    readonly nodeFlags?: readonly string[] | undefined;
   }): RunningProxy {
-    const { folder, port, workload, flags = [], binary = BINARY } = options;
+    const { folder, port, workload, flags = [], binary = BINARY, nodeFlags = [] } = options;
     const all = ['--workload', workload, '--ca-address', `127.0.0.1:${port}`, '--ca-name', 'localhost', ...flags];
     return new RunningProxy(
-      spawn(process.execPath, [binary, 'proxy', ...all], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] }),
+      spawn(process.execPath, [...nodeFlags, binary, 'proxy', ...all], {
+        cwd: folder,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      }),
     );
   }
 
