@@ -11,6 +11,6 @@ const clock = createClock({
   setTimeout,
   clearTimeout: (handle) => clearTimeout(handle),
 });
-if (parentPort !== null) startDataThread(parentPort, workerData as ThreadSetup, clock);
+if (parentPort !== null) startDataThread(parentPort, workerData as ThreadSetup, { clock, random: Math.random });
 // All is loaded, and nobody waits for an answer yet.
 giveBackMemory();

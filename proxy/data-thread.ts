@@ -1,7 +1,9 @@
 import { lookup } from 'node:dns/promises';
 import { randomBytes } from 'node:crypto';
 import type { MessagePort } from 'node:worker_threads';
+import type { Random } from '../src/core/backoff.ts';
 import type { Clock } from '../src/core/clock.ts';
+import { reasonOf } from '../src/core/errors.ts';
 import type { LogFields, Logger } from '../src/core/logger.ts';
 import { parseTrustDomain } from '../src/identity/trust-domain.ts';
 import { cleanFields } from '../src/observe/clean-fields.ts';
@@ -18,16 +20,27 @@ import { unpackUpdate } from './workers/packed-update.ts';
 import type { CertificateMessage, MainCalls, ProblemMessage, ThreadCalls, ThreadSetup } from './workers/protocol.ts';
 import { RelayedKeySets } from './workers/relayed-key-sets.ts';
 import { RelayedLines } from './workers/relayed-lines.ts';
+import { PushesInOrder } from './workers/pushes-in-order.ts';
 import { ThreadPort } from './workers/thread-port.ts';
 
 /** Milliseconds for which changes of the destinations in use are gathered. */
 const HOSTS_DELAY = 200;
 
+/** What there is once in a process, or a thread. */
+export interface ThreadSurroundings {
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
 /**
  * One of several threads that carry the traffic of a workload: a whole data plane, whose agent is the main thread. What
  * that took in is taken in here as it came, so that both mean the same by it.
  */
-export function startDataThread(messages: MessagePort, setup: ThreadSetup, clock: Clock): void {
+export function startDataThread(
+  messages: MessagePort,
+  setup: ThreadSetup,
+  { clock, random }: ThreadSurroundings,
+): void {
   const { thread, uid, namespace, limits, rootNamespace, connections } = setup;
   const recorder = createMetricRecorder();
   const { metrics } = recorder;
@@ -52,6 +65,7 @@ export function startDataThread(messages: MessagePort, setup: ThreadSetup, clock
     onTaken: () => undefined,
     logger,
   });
+  const pushes = new PushesInOrder(state);
   const book = new OnDemandBook({
     held,
     own: () => ({ namespace, network: state.current()?.workload.network ?? '' }),
@@ -81,16 +95,19 @@ export function startDataThread(messages: MessagePort, setup: ThreadSetup, clock
   };
 
   const lines = new RelayedLines((text) => main.tell('accessLog', text));
-  const decisions = setup.decisionLog === 0 ? undefined : new DecisionLog({ clock, capacity: setup.decisionLog });
+  const decisions =
+    setup.decisionLog === 0 ? undefined : new DecisionLog({ clock, capacity: setup.decisionLog, randomBytes });
   const problems = (): ProblemMessage[] => sidecar.problems.map(({ code, fields }) => ({ code, fields }));
 
   const calls: ThreadCalls = {
     apply: async (typeUrl, packed) => {
-      const refusal = state.apply(typeUrl, unpackUpdate(packed));
-      if (refusal !== undefined) return refusal;
-      await state.inForce();
-      await sidecar.applied;
-      return undefined;
+      try {
+        await pushes.take(typeUrl, unpackUpdate(packed));
+        await sidecar.applied;
+        return undefined;
+      } catch (error) {
+        return reasonOf(error);
+      }
     },
     forget: (names) => state.forget(names),
     certificate: (next) => {
@@ -123,6 +140,7 @@ export function startDataThread(messages: MessagePort, setup: ThreadSetup, clock
     decisions,
     limits,
     randomBytes,
+    random,
     accessLog: new AccessLog({
       ...setup.accessLog,
       clock,

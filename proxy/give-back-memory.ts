@@ -1,5 +1,4 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { garbageCollector } from './tcp/garbage-collector.ts';
 
 /**
  * Gives back to the system what only the start needed: V8 keeps the pages into which programs were read and compiled,
@@ -9,10 +8,6 @@ import { runInNewContext } from 'node:vm';
  * Call it when all is loaded and before anybody waits for an answer.
  */
 export function giveBackMemory(): void {
-  // The collector is within reach of programs only by this flag; a context made after it has the function. The flag is the
-  // whole process's: taken back here, it would be gone under another thread that has come as far.
-  setFlagsFromString('--expose-gc');
-  const collect: unknown = runInNewContext('gc');
   // The one that also moves what is left together, which V8 else does when it runs out of memory.
-  if (typeof collect === 'function') collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+  garbageCollector()?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
 }

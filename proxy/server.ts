@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
 import { extname, join } from 'node:path';
 import type { Settings } from '../src/config/settings-table.ts';
 import { createClock, type Clock } from '../src/core/clock.ts';
@@ -11,6 +13,10 @@ import { createLogger } from '../src/observe/logger.ts';
 import { createMetrics, type Metrics } from '../src/observe/metrics.ts';
 import { SidecarAgent } from './agent/sidecar-agent.ts';
 import { DecisionLog } from './decisions/decision-log.ts';
+import { giveBackMemory } from './give-back-memory.ts';
+import { createInterception } from './intercept/create-interception.ts';
+import type { Interception } from './intercept/interception.ts';
+import { openKoffiCalls } from './intercept/koffi-calls.ts';
 import { canSharePorts } from './listen/can-share-ports.ts';
 import { createMeshIdentity } from './mesh-identity.ts';
 import { AccessLog } from './report/access-log.ts';
@@ -18,6 +24,8 @@ import { SidecarProcess, type ProxyProcess } from './sidecar-process.ts';
 import { Sidecar } from './sidecar.ts';
 import type { DataPlane, DecisionSource } from './status/data-plane.ts';
 import { exposeSidecar } from './status/sidecar-metrics.ts';
+import { openSystemMemory } from './system-memory.ts';
+import { trimWhenQuiet } from './trim-when-quiet.ts';
 
 export interface ProxySurroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -65,7 +73,22 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     random: Math.random,
     logger,
   });
-  const parts = { agent, settings, surroundings, metrics, clock, logger };
+  const { interceptionMode: mode } = proxy;
+  const interception =
+    mode === 'NONE'
+      ? undefined
+      : createInterception({
+          mode,
+          calls: await openKoffiCalls(),
+          inbound: proxy.inbound,
+          outbound: proxy.outbound,
+          ownPorts: [proxy.status.port, proxy.ready.port],
+          interfaceAddresses: () =>
+            Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address)),
+          clock,
+          logger,
+        });
+  const parts = { agent, settings, surroundings, metrics, clock, logger, interception };
   const threads = await threadsToStart(settings, logger);
   const { sidecar, decisions } = threads > 1 ? await inThreads(threads, parts) : inThisThread(parts);
   exposeSidecar(metrics, { agent, sidecar, clock, version });
@@ -85,7 +108,9 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
       const timer = setInterval(() => undefined, 2 ** 30);
       return () => clearInterval(timer);
     },
-    listeningPrograms: process.platform === 'linux' ? listeningPrograms : undefined,
+    keepMemorySmall: () => keepMemorySmall(clock),
+    // Where connections are intercepted an application may listen anywhere.
+    listeningPrograms: process.platform === 'linux' && interception === undefined ? listeningPrograms : undefined,
   });
 }
 
@@ -96,6 +121,7 @@ interface DataPlaneParts {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly interception: Interception | undefined;
 }
 
 interface MadeDataPlane {
@@ -104,16 +130,21 @@ interface MadeDataPlane {
 }
 
 /** How many threads carry the traffic: as many as asked for where they can share the ports. */
-async function threadsToStart({ proxy: { concurrency } }: Settings, logger: Logger): Promise<number> {
-  if (concurrency === 1 || (await canSharePorts())) return concurrency;
-  logger.warn('one thread is started: threads cannot share ports on this system', { asked: concurrency });
+async function threadsToStart({ proxy: { concurrency, interceptionMode } }: Settings, logger: Logger): Promise<number> {
+  if (concurrency === 1) return 1;
+  const intercepts = interceptionMode !== 'NONE';
+  if (!intercepts && (await canSharePorts())) return concurrency;
+  const why = intercepts ? 'connections are intercepted' : 'threads cannot share ports on this system';
+  logger.warn(`one thread is started: ${why}`, { asked: concurrency });
   return 1;
 }
 
 /** One thread needs no other beside it: see docs/decisions. */
-function inThisThread({ agent, settings, surroundings, metrics, clock, logger }: DataPlaneParts): MadeDataPlane {
+function inThisThread(parts: DataPlaneParts): MadeDataPlane {
+  const { agent, settings, surroundings, metrics, clock, logger, interception } = parts;
   const { proxy } = settings;
-  const decisions = proxy.decisionLog === 0 ? undefined : new DecisionLog({ clock, capacity: proxy.decisionLog });
+  const decisions =
+    proxy.decisionLog === 0 ? undefined : new DecisionLog({ clock, capacity: proxy.decisionLog, randomBytes });
   const sidecar = new Sidecar({
     clock,
     logger,
@@ -124,9 +155,11 @@ function inThisThread({ agent, settings, surroundings, metrics, clock, logger }:
     keySets: agent.keySets,
     lookup: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
     proxy: proxy.outbound,
+    interception,
     decisions,
     limits: proxy,
     randomBytes,
+    random: Math.random,
     accessLog: new AccessLog({
       mode: proxy.accessLog,
       format: proxy.accessLogFormat,
@@ -186,6 +219,24 @@ function workloadOf({ proxy }: Settings): { namespace: string; name: string } {
 
 function isOnCluster(env: ProxySurroundings['env']): boolean {
   return env['KUBERNETES_SERVICE_HOST'] !== undefined;
+}
+
+/** Whatever of it cannot be done is not: then the memory is kept, and nothing else is different. */
+function keepMemorySmall(clock: Clock): () => void {
+  giveBackMemory();
+  const memory = openSystemMemory();
+  if (memory === undefined) return () => {};
+  memory.trim();
+  try {
+    memory.dropProgram(readFileSync('/proc/self/smaps', 'utf8'), process.execPath);
+  } catch {
+    // There is no such file where /proc is hidden.
+  }
+  const cpuTime = (): number => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1_000;
+  };
+  return trimWhenQuiet({ clock, cpuTime, trim: () => memory.trim() });
 }
 
 /** What the kernel says of the sockets of this network namespace; a machine without IPv6 has one table less. */

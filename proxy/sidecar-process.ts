@@ -9,7 +9,6 @@ import type { Metrics } from '../src/observe/metrics.ts';
 import { serveStatus, type StatusRoutes } from '../src/observe/status-server.ts';
 import type { SidecarAgent } from './agent/sidecar-agent.ts';
 import type { SidecarConfig } from './agent/sidecar-config.ts';
-import { giveBackMemory } from './give-back-memory.ts';
 import { watchExposure } from './inbound/exposure-watch.ts';
 import { lockPort } from './listen/port-lock.ts';
 import type { DataPlane, DecisionSource } from './status/data-plane.ts';
@@ -46,6 +45,8 @@ export interface SidecarProcessParts {
   readonly version: string;
   /** Keeps the process from ending for want of anything to wait for, until the function returned is called. */
   readonly stayAlive: () => () => void;
+  /** Gives back what only the start needed, and from then on what bursts leave, until the function returned is called. */
+  readonly keepMemorySmall: () => () => void;
   /** Linux' tables of who listens where; undefined on other systems. */
   readonly listeningPrograms: (() => Promise<string>) | undefined;
 }
@@ -114,7 +115,7 @@ export class SidecarProcess implements ProxyProcess {
     if (problem !== undefined) throw problem;
     if (!known) await this.#serve(statusAddress(config));
     if (this.#stopping !== undefined) return;
-    giveBackMemory();
+    await this.#keep({ name: 'memory', stop: this.#parts.keepMemorySmall() });
     this.#listening = true;
     this.#watchExposure();
     // The configuration may come first, by the token: until there is a certificate nobody can be called.

@@ -1,11 +1,11 @@
-import { connect, type OnReadOpts } from 'node:net';
+import type { ListenOptions, OnReadOpts } from 'node:net';
+import type { Random } from '../src/core/backoff.ts';
 import type { Clock } from '../src/core/clock.ts';
 import type { SealwrightError } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
 import type { Metrics } from '../src/observe/metrics.ts';
 import type { AddressBook } from './agent/destination.ts';
 import type {
-  ApplicationEndpoint,
   InboundListenerConfig,
   OutboundListenerConfig,
   SidecarConfig,
@@ -17,6 +17,8 @@ import { createTokenStep } from './authorize/tokens/token-step.ts';
 import { createCheckMetrics } from './authorize/custom/check-metrics.ts';
 import { createProviderStep, type ProviderStep } from './authorize/custom/custom-step.ts';
 import { createPolicyAuthorizer } from './authorize/policy-authorizer.ts';
+import { CapturedInbound } from './captured-inbound.ts';
+import { captureOutbound } from './captured-outbound.ts';
 import type { DecisionLog } from './decisions/decision-log.ts';
 import { createHttpEngine, type HttpEngine } from './http1/http-engine.ts';
 import { RequestIds } from './http1/request-ids.ts';
@@ -25,11 +27,12 @@ import { InboundListener } from './inbound/inbound-listener.ts';
 import type { InboundPort, InboundServices } from './inbound/inbound-services.ts';
 import type { IdentitySource } from './inbound/identity-source.ts';
 import { holdForProcess, type HoldPlace } from './listen/hold-place.ts';
+import type { Interception } from './intercept/interception.ts';
 import { keyOf, ListenerSet, type Listening, type Place } from './listen/listener-set.ts';
-import { egressPort, proxyPort, type OutboundPort } from './outbound/outbound-port.ts';
+import { egressPort, proxyPort, type Lead, type OutboundPort } from './outbound/outbound-port.ts';
+import type { Endpoint } from './outbound/endpoint.ts';
 import { OutboundListener } from './outbound/outbound-listener.ts';
 import { Router } from './outbound/router.ts';
-import { UpstreamPools } from './outbound/upstream-pools.ts';
 import type { Lookup } from './outbound/lookup-cache.ts';
 import type { AccessLog } from './report/access-log.ts';
 import { InboundReporter } from './report/inbound-reporter.ts';
@@ -38,8 +41,10 @@ import { OutboundReporter } from './report/outbound-reporter.ts';
 import { createTlsMetrics } from './report/tls-metrics.ts';
 import { TcpTally } from './report/tcp-tally.ts';
 import { Deadlines } from './tcp/deadlines.ts';
-import { plainTransport } from './upstream/transports.ts';
-import type { UpstreamTransport } from './upstream/upstream-connection.ts';
+import { exposeClusters } from './upstream/cluster-metrics.ts';
+import { UpstreamClusters } from './upstream/upstream-clusters.ts';
+import { UpstreamPools } from './upstream/upstream-pools.ts';
+import { applicationTransport } from './upstream/application-transport.ts';
 import { createPeerVerifier } from './verify-peer.ts';
 
 /** What others may take at a time, and how long; see the settings of the same names. Defaults where nothing is said. */
@@ -63,10 +68,14 @@ export interface SidecarOptions {
   readonly decisions?: DecisionLog | undefined;
   readonly limits?: SidecarLimits | undefined;
   readonly randomBytes: (size: number) => Buffer;
+  /** Spreads calls over endpoints. */
+  readonly random: Random;
   /** Resolves names outside the mesh. */
   readonly lookup: Lookup;
   /** Where the HTTP proxy port is; without a host at the configuration's local address. */
   readonly proxy: { readonly host: string | undefined; readonly port: number };
+  /** Where connections are intercepted; then there is no HTTP proxy port, and only what is bound has listeners. */
+  readonly interception?: Interception | undefined;
   /** The same for several threads, each of which has a data plane of its own; without it there is one. */
   readonly shared?: SharedSidecar | undefined;
 }
@@ -82,9 +91,10 @@ export interface SharedSidecar {
   readonly onListeners: () => void;
 }
 
-type InboundPlace = InboundListenerConfig;
-/** An egress listener, or the HTTP proxy port. */
-type OutboundPlace = Place & { readonly leads: OutboundPort };
+/** A listener of the configuration, or where all connections are brought to. */
+type InboundPlace = InboundListenerConfig | (Place & { readonly captures: true });
+/** An egress listener, or the HTTP proxy port; without `leads` where all connections are brought to. */
+type OutboundPlace = Place & { readonly leads?: OutboundPort };
 
 /**
  * The data plane of one workload: listeners for others and for the application, kept as the configuration asks for.
@@ -96,8 +106,9 @@ export class Sidecar {
   readonly #engine: HttpEngine;
   readonly #tally: TcpTally;
   readonly #providers: ProviderStep;
-  readonly #pools: UpstreamPools;
+  readonly #clusters: UpstreamClusters<Endpoint>;
   readonly #applications: UpstreamPools;
+  readonly #captured: CapturedInbound | undefined;
   readonly #inbound: ListenerSet<InboundPlace>;
   readonly #outbound: ListenerSet<OutboundPlace>;
   readonly #inboundListeners = new Set<InboundListener>();
@@ -117,7 +128,9 @@ export class Sidecar {
     const times = limits === undefined ? {} : { headTimeout: limits.headTimeout, clientTimeout: limits.clientTimeout };
     this.#engine = createHttpEngine({ clock, logger, deadlines: this.#deadlines, limits: times });
     this.#tally = new TcpTally(clock);
-    this.#pools = new UpstreamPools(this.#deadlines);
+    const { random } = options;
+    this.#clusters = new UpstreamClusters({ clock, deadlines: this.#deadlines, random });
+    exposeClusters(metrics, this.#clusters);
     this.#applications = new UpstreamPools(this.#deadlines);
     const istio = createIstioMetrics({ metrics });
     const countSecured = createTlsMetrics(metrics);
@@ -127,7 +140,7 @@ export class Sidecar {
       config,
       identity,
       book,
-      pools: this.#pools,
+      clusters: this.#clusters,
       verifyPeer: peers.verify,
       lookup,
       istio,
@@ -173,6 +186,15 @@ export class Sidecar {
     const hold = options.shared?.hold ?? holdForProcess;
     const onChange = options.shared?.onListeners;
     const reusePort = options.shared !== undefined;
+    const { interception } = options;
+    if (interception !== undefined) {
+      this.#captured = new CapturedInbound({
+        interception,
+        config,
+        applications: this.#applications,
+        isOwn: (address, port) => this.#isOwn(address, port),
+      });
+    }
     this.#inbound = new ListenerSet({
       name: 'inbound',
       hold,
@@ -188,10 +210,15 @@ export class Sidecar {
       onChange,
       clock,
       logger,
-      create: (key, { address }) => {
-        const leads = (): OutboundPort | undefined => this.#outbound.wanted(key)?.leads;
+      create: (key, { address, leads }) => {
+        const named: Lead = { port: () => this.#outbound.wanted(key)?.leads };
+        const captured =
+          leads === undefined && interception !== undefined
+            ? captureOutbound({ destinations: interception.destinations, config, book })
+            : undefined;
         const engine = this.#engine;
-        const listener = new OutboundListener({ clock, engine, router, reporter, requestIds, port: leads });
+        const lead = captured ?? (() => named);
+        const listener = new OutboundListener({ clock, engine, router, reporter, requestIds, lead });
         return listeningOutbound(listener, address, reusePort);
       },
     });
@@ -243,10 +270,11 @@ export class Sidecar {
   /** Ends everything, inbound first. */
   async close(): Promise<void> {
     this.#stopListening();
+    this.#options.interception?.close();
     await this.#inbound.close();
     await this.#outbound.close();
     this.#providers.close();
-    this.#pools.renew();
+    this.#clusters.close();
     this.#applications.renew();
     this.#tally.close();
     this.#deadlines.close();
@@ -254,15 +282,24 @@ export class Sidecar {
   }
 
   async #apply(config: SidecarConfig): Promise<void> {
-    await Promise.all([this.#inbound.apply(config.inbound), this.#outbound.apply(this.#outboundPlaces(config))]);
+    const { interception } = this.#options;
+    await interception?.inForce;
+    const inbound: readonly InboundPlace[] =
+      interception === undefined
+        ? config.inbound
+        : [...interception.inbound.map(captures), ...config.inbound.filter(({ bound }) => bound === true)];
+    await Promise.all([this.#inbound.apply(inbound), this.#outbound.apply(this.#outboundPlaces(config))]);
     // After the new configuration is in force, so that nothing slips in between by the old one.
     for (const listener of this.#inboundListeners) listener.recheck();
   }
 
   #outboundPlaces({ outbound, outboundHosts, localAddress }: SidecarConfig): OutboundPlace[] {
-    const { proxy, shared } = this.#options;
+    const { proxy, shared, interception } = this.#options;
     const { host = localAddress, port } = proxy;
-    const own = outbound.filter(({ address }) => shared?.listensAlone !== false || !isUnix(address));
+    const own = outbound.filter(
+      ({ address, bound }) =>
+        (interception === undefined || bound === true) && (shared?.listensAlone !== false || !isUnix(address)),
+    );
     if (this.#proxyPort?.hosts !== outboundHosts) {
       this.#proxyPort = { hosts: outboundHosts, leads: proxyPort(outboundHosts) };
     }
@@ -274,25 +311,24 @@ export class Sidecar {
       }
       return { address: listener.address, port: listener.port, leads };
     });
+    if (interception !== undefined) return [...egress, ...interception.outbound];
     return [...egress, { address: host, port, leads: this.#proxyPort.leads }];
   }
 
   #createInbound(key: string, place: InboundPlace, services: Omit<InboundServices, 'route'>): Listening {
-    const { clock, shared } = this.#options;
+    const { clock, interception, shared } = this.#options;
     const reusePort = shared !== undefined;
-    let last = place;
-    const route = (): InboundPort | undefined => {
-      const wanted = this.#inbound.wanted(key);
-      // One that is retired serves what is open as it did, unless the mode has changed; it accepts nothing new.
-      const mode = wanted?.mode ?? this.#options.config.current()?.mtlsMode(last.port) ?? 'STRICT';
-      if (wanted !== undefined) last = wanted;
-      else if (mode !== last.mode) last = Object.freeze({ ...last, mode });
-      return this.#inboundPort(last);
-    };
+    const route = this.#routeAt(key, place);
     const listener = new InboundListener({ clock, engine: this.#engine, services: { ...services, route } });
     this.#inboundListeners.add(listener);
+    const { address: host } = place;
+    const where = (port: number): ListenOptions | { fd: number } => {
+      if (!('captures' in place)) return { host, port, reusePort };
+      const fd = interception?.openListener?.(place);
+      return fd === undefined ? { host, port, reusePort, ipv6Only: host.includes(':') } : { fd };
+    };
     return {
-      listen: async (port) => (await listener.listen({ host: place.address, port, reusePort })).port,
+      listen: async (port) => (await listener.listen(where(port))).port,
       retire: () => {
         void listener.drain().then(() => this.#inboundListeners.delete(listener));
       },
@@ -303,15 +339,32 @@ export class Sidecar {
     };
   }
 
+  #routeAt(key: string, place: InboundPlace): InboundServices['route'] {
+    if ('captures' in place) return this.#captured?.route ?? (() => undefined);
+    let last = place;
+    return () => {
+      const wanted = this.#inbound.wanted(key);
+      const known = wanted === undefined || 'captures' in wanted ? undefined : wanted;
+      // One that is retired serves what is open as it did, unless the mode has changed; it accepts nothing new.
+      const mode = known?.mode ?? this.#options.config.current()?.mtlsMode(last.port) ?? 'STRICT';
+      if (known !== undefined) last = known;
+      else if (mode !== last.mode) last = Object.freeze({ ...last, mode });
+      return this.#inboundPort(last);
+    };
+  }
+
+  #isOwn(address: string, port: number): boolean {
+    return this.#inbound.has(address, port) || this.#outbound.has(address, port);
+  }
+
   #inboundPort(config: InboundListenerConfig): InboundPort | undefined {
     const { endpoint } = config;
     // An endpoint that leads back to where others come in would never end, and one where the application goes out
     // would let others speak with our identity.
-    const own = [this.#inbound, this.#outbound] as const;
-    if (endpoint.kind === 'tcp' && own.some((set) => set.has(endpoint.host, endpoint.port))) return undefined;
+    if (endpoint.kind === 'tcp' && this.#isOwn(endpoint.host, endpoint.port)) return undefined;
     let port = this.#ports.get(config);
     if (port === undefined) {
-      const transport = applicationTransport(endpoint);
+      const transport = this.#options.interception?.toApplication(endpoint, '') ?? applicationTransport(endpoint);
       port = Object.freeze({
         mode: config.mode,
         protocol: config.protocol,
@@ -332,15 +385,8 @@ function isUnix(address: string): boolean {
   return address.startsWith(UNIX);
 }
 
-/** How the application is reached. */
-function applicationTransport(endpoint: ApplicationEndpoint): UpstreamTransport {
-  if (endpoint.kind === 'tcp') return plainTransport({ host: endpoint.host, port: endpoint.port });
-  const path = endpoint.path.startsWith('@') ? `\0${endpoint.path.slice(1)}` : endpoint.path;
-  return {
-    destination: endpoint.path,
-    readyEvent: 'connect',
-    connect: (onread) => connect({ path, allowHalfOpen: true, ...(onread === undefined ? {} : { onread }) }),
-  };
+function captures(place: Place): InboundPlace {
+  return { ...place, captures: true };
 }
 
 function listeningOutbound(listener: OutboundListener, address: string, reusePort: boolean): Listening {

@@ -29,22 +29,28 @@ const authorizationPolicies = new WeakMap<Resource, AuthorizationPolicy>();
 const requestAuthentications = new WeakMap<Resource, RequestAuthentication>();
 const peerAuthentications = new WeakMap<Resource, PeerAuthentication>();
 
-/** The AuthorizationPolicies that a workload's sidecar enforces. */
-export function authorizationPoliciesFor(snapshot: ResourceSnapshot, audience: Audience): Resource[] {
+/** Whether a policy counts for a workload, of those that are in its own or in the root namespace. */
+export type Applies = (resource: Resource, audience: Audience) => boolean;
+
+/** Whether a workload's sidecar enforces this AuthorizationPolicy. */
+export const authorizationPolicyApplies: Applies = (resource, audience) => {
+  const policy = remembered(authorizationPolicies, resource, (each) => readAuthorizationPolicy(each).policy);
   const { rootNamespace } = audience;
-  return nearby(snapshot, 'AuthorizationPolicy', audience).filter((resource) => {
-    const policy = remembered(authorizationPolicies, resource, (each) => readAuthorizationPolicy(each).policy);
-    return policy !== undefined && reasonToPass(policy, { workload: audience, rootNamespace }) === undefined;
-  });
-}
+  return policy !== undefined && reasonToPass(policy, { workload: audience, rootNamespace }) === undefined;
+};
+
+/** Whether a workload's sidecar enforces this RequestAuthentication. */
+export const requestAuthenticationApplies: Applies = (resource, audience) => {
+  const policy = requestAuthenticationOf(resource);
+  const { rootNamespace } = audience;
+  return policy !== undefined && authenticatesRequestsOf(policy, { workload: audience, rootNamespace });
+};
 
 /** The RequestAuthentications that a workload's sidecar enforces. */
 export function requestAuthenticationsFor(snapshot: ResourceSnapshot, audience: Audience): Resource[] {
-  const { rootNamespace } = audience;
-  return nearby(snapshot, 'RequestAuthentication', audience).filter((resource) => {
-    const policy = requestAuthenticationOf(resource);
-    return policy !== undefined && authenticatesRequestsOf(policy, { workload: audience, rootNamespace });
-  });
+  return nearby(snapshot, 'RequestAuthentication', audience).filter((resource) =>
+    requestAuthenticationApplies(resource, audience),
+  );
 }
 
 /** The names of the key sets that these policies need, and where each is. */
@@ -75,15 +81,13 @@ function requestAuthenticationOf(resource: Resource): RequestAuthentication | un
   return remembered(requestAuthentications, resource, (each) => readRequestAuthentication(each).policy);
 }
 
-/** The PeerAuthentications that count for a workload. One with a selector in the root namespace counts nowhere. */
-export function peerAuthenticationsFor(snapshot: ResourceSnapshot, audience: Audience): Resource[] {
-  return nearby(snapshot, 'PeerAuthentication', audience).filter((resource) => {
-    const policy = remembered(peerAuthentications, resource, (each) => readPeerAuthentication(each).policy);
-    if (policy === undefined) return false;
-    if (policy.selector.size > 0 && policy.namespace === audience.rootNamespace) return false;
-    return selects(policy.selector, audience.labels);
-  });
-}
+/** Whether this PeerAuthentication counts for a workload. One with a selector in the root namespace counts nowhere. */
+export const peerAuthenticationApplies: Applies = (resource, audience) => {
+  const policy = remembered(peerAuthentications, resource, (each) => readPeerAuthentication(each).policy);
+  if (policy === undefined) return false;
+  if (policy.selector.size > 0 && policy.namespace === audience.rootNamespace) return false;
+  return selects(policy.selector, audience.labels);
+};
 
 /**
  * The one Sidecar for a workload: the oldest of its namespace that selects it, else its namespace's default, else the
@@ -107,7 +111,8 @@ export function meshSettingsIn(snapshot: ResourceSnapshot, rootNamespace: string
   return snapshot.get({ kind: 'ConfigMap', namespace: rootNamespace, name: MESH_CONFIG_MAP });
 }
 
-function nearby(snapshot: ResourceSnapshot, kind: string, { namespace, rootNamespace }: Audience): Resource[] {
+/** Those of the root namespace and of the own. */
+export function nearby(snapshot: ResourceSnapshot, kind: string, { namespace, rootNamespace }: Audience): Resource[] {
   const own = namespace === rootNamespace ? [] : snapshot.list(kind, namespace);
   return [...snapshot.list(kind, rootNamespace), ...own];
 }

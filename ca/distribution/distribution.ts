@@ -12,6 +12,7 @@ import { KeySets } from '../key-sets/key-sets.ts';
 import { fairKeyPlacesOf } from './applicable.ts';
 import type { DistributionMetrics } from './distribution-metrics.ts';
 import { viewOf, type MeshView } from './mesh-view.ts';
+import { SnapshotChanges } from './snapshot-changes.ts';
 import { SubscriberSource, type SubscriberState } from './subscriber-source.ts';
 import { admit, type AdmittedWorkload, type SubscriberName } from './subscriber.ts';
 import { trustBundleResource } from './trust-bundle-resource.ts';
@@ -52,6 +53,7 @@ export class Distribution {
   readonly #subscriptions = new Set<Subscription>();
   readonly #streams = new Map<string, number>();
   readonly #keySets: KeySets;
+  readonly #changes = new SnapshotChanges();
   readonly #unsubscribe: () => void;
   #bundle: XdsResource;
   #view: MeshView;
@@ -62,7 +64,8 @@ export class Distribution {
     const { fetchKeySet: fetch, clock, random, logger } = options;
     this.#keySets = new KeySets({ fetch, onChange: () => this.#tellAll(), clock, random, logger });
     this.#view = this.#makeView();
-    this.#unsubscribe = options.store.subscribe(() => {
+    this.#unsubscribe = options.store.subscribe((change) => {
+      this.#changes.learn(this.#view.snapshot, change);
       this.#view = this.#makeView();
       this.#tellAll();
     });
@@ -137,7 +140,13 @@ export class Distribution {
     };
     const policies = store.snapshot.list('RequestAuthentication');
     this.#keySets.keep(fairKeyPlacesOf(policies, { most: MOST_KEY_SETS, tooMany }));
-    return viewOf(store.snapshot, { rootNamespace, clusterId, trustDomain, now: clock.now() });
+    return viewOf(store.snapshot, {
+      rootNamespace,
+      clusterId,
+      trustDomain,
+      changes: this.#changes,
+      now: clock.now(),
+    });
   }
 
   #admit(name: SubscriberName, identity: SpiffeId): AdmittedWorkload {

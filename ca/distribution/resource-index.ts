@@ -1,7 +1,8 @@
 import type { XdsResource } from '../../src/wire/xds-message.ts';
+import type { TypeIndex } from './type-index.ts';
 
 /** Resources of one type by name and by alias. */
-export class ResourceIndex {
+export class ResourceIndex implements TypeIndex {
   readonly #byName = new Map<string, XdsResource>();
   readonly #byAlias = new Map<string, XdsResource[]>();
   #before: { readonly index: ResourceIndex; readonly names: readonly string[] } | undefined;
@@ -23,8 +24,8 @@ export class ResourceIndex {
     return this.#byName.size;
   }
 
-  all(): Iterable<XdsResource> {
-    return this.#byName.values();
+  names(): Iterable<string> {
+    return this.#byName.keys();
   }
 
   find(name: string): readonly XdsResource[] {

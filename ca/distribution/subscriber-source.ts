@@ -2,20 +2,26 @@ import type { Resource } from '../../src/resources/resource.ts';
 import { CONTROL_TYPES, LOOK_AGAIN } from '../../src/wire/control-types.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
 import type { ResourceSource } from '../../src/wire/xds-server-session.ts';
+import type { TypeView } from '../../src/wire/xds-server-type.ts';
+import { ApplicableIndex } from './applicable-index.ts';
 import {
-  authorizationPoliciesFor,
+  authorizationPolicyApplies,
   keyPlacesOf,
   meshSettingsIn,
-  peerAuthenticationsFor,
+  peerAuthenticationApplies,
+  requestAuthenticationApplies,
   requestAuthenticationsFor,
   sidecarFor,
+  type Applies,
   type Audience,
 } from './applicable.ts';
+import { destinationRulesFor } from './destination-rules.ts';
 import { keySetResource } from './key-set-resource.ts';
 import { envelopeOf } from './envelope.ts';
 import type { KeySets } from '../key-sets/key-sets.ts';
 import type { MeshView } from './mesh-view.ts';
 import { ResourceIndex } from './resource-index.ts';
+import type { TypeIndex } from './type-index.ts';
 import type { AdmittedWorkload } from './subscriber.ts';
 
 /** Keys as the CA has read them. */
@@ -37,11 +43,23 @@ export interface ChangedType {
   readonly names: readonly string[];
 }
 
+interface ServedType {
+  readonly index: TypeIndex;
+  readonly view: TypeView;
+}
+
+/** Kinds of which there may be very many. */
+const POLICIES: Readonly<Record<string, { readonly kind: string; readonly applies: Applies }>> = {
+  [CONTROL_TYPES.authorizationPolicy]: { kind: 'AuthorizationPolicy', applies: authorizationPolicyApplies },
+  [CONTROL_TYPES.peerAuthentication]: { kind: 'PeerAuthentication', applies: peerAuthenticationApplies },
+  [CONTROL_TYPES.requestAuthentication]: { kind: 'RequestAuthentication', applies: requestAuthenticationApplies },
+};
+
+/** Those of which a workload has one at most. */
 const SELECTORS: Readonly<Record<string, (state: SubscriberState) => readonly Resource[]>> = {
-  [CONTROL_TYPES.authorizationPolicy]: (state) => authorizationPoliciesFor(state.view.snapshot, audienceOf(state)),
-  [CONTROL_TYPES.peerAuthentication]: (state) => peerAuthenticationsFor(state.view.snapshot, audienceOf(state)),
-  [CONTROL_TYPES.requestAuthentication]: (state) => requestAuthenticationsFor(state.view.snapshot, audienceOf(state)),
   [CONTROL_TYPES.sidecar]: (state) => listOf(sidecarFor(state.view.snapshot, audienceOf(state))),
+  [CONTROL_TYPES.destinationRule]: (state) =>
+    destinationRulesFor(state.view.snapshot, audienceOf(state), state.view.leadsSomewhere),
   [CONTROL_TYPES.configMap]: ({ view, rootNamespace }) => listOf(meshSettingsIn(view.snapshot, rootNamespace)),
 };
 
@@ -49,22 +67,14 @@ const SELECTORS: Readonly<Record<string, (state: SubscriberState) => readonly Re
 export class SubscriberSource implements ResourceSource {
   #state: SubscriberState;
   /** Made when a type is first asked for: most subscribers never ask for some. */
-  #indexes = new Map<string, ResourceIndex>();
+  #types = new Map<string, ServedType>();
 
   constructor(state: SubscriberState) {
     this.#state = state;
   }
 
-  find(typeUrl: string, name: string): readonly XdsResource[] {
-    return this.#indexOf(typeUrl).find(name);
-  }
-
-  all(typeUrl: string): Iterable<XdsResource> {
-    return this.#indexOf(typeUrl).all();
-  }
-
-  systemVersion(): string {
-    return this.#state.view.version;
+  view(typeUrl: string): TypeView {
+    return this.#typeOf(typeUrl).view;
   }
 
   onSubscribed(typeUrl: string, names: readonly string[]): void {
@@ -74,12 +84,12 @@ export class SubscriberSource implements ResourceSource {
 
   /** Shows another state from now on, and answers what became different in the types that were ever asked for. */
   move(state: SubscriberState): readonly ChangedType[] {
-    const before = this.#indexes;
+    const before = this.#types;
     this.#state = state;
-    this.#indexes = new Map();
+    this.#types = new Map();
     const changed: ChangedType[] = [];
-    for (const [typeUrl, index] of before) {
-      const names = this.#indexOf(typeUrl).changesSince(index);
+    for (const [typeUrl, { index }] of before) {
+      const names = this.#typeOf(typeUrl).index.changesSince(index);
       if (names.length > 0) changed.push({ typeUrl, names });
     }
     return changed;
@@ -95,15 +105,18 @@ export class SubscriberSource implements ResourceSource {
     return keyPlacesOf(requestAuthenticationsFor(this.#state.view.snapshot, audienceOf(this.#state)));
   }
 
-  #indexOf(typeUrl: string): ResourceIndex {
-    const known = this.#indexes.get(typeUrl);
+  #typeOf(typeUrl: string): ServedType {
+    const known = this.#types.get(typeUrl);
     if (known !== undefined) return known;
     const index = this.#makeIndex(typeUrl);
-    this.#indexes.set(typeUrl, index);
-    return index;
+    const { version } = this.#state.view;
+    const view: TypeView = { version, find: (name) => index.find(name), names: () => index.names() };
+    const type: ServedType = { index, view };
+    this.#types.set(typeUrl, type);
+    return type;
   }
 
-  #makeIndex(typeUrl: string): ResourceIndex {
+  #makeIndex(typeUrl: string): TypeIndex {
     const { view, workload, bundle } = this.#state;
     if (typeUrl === CONTROL_TYPES.address) return view.addressesFor(workload.namespace);
     if (typeUrl === CONTROL_TYPES.keySet) {
@@ -112,6 +125,11 @@ export class SubscriberSource implements ResourceSource {
       return new ResourceIndex(held.map(keySetResource));
     }
     if (typeUrl === CONTROL_TYPES.secret) return new ResourceIndex([bundle]);
+    const policies = Object.hasOwn(POLICIES, typeUrl) ? POLICIES[typeUrl] : undefined;
+    if (policies !== undefined) {
+      const { snapshot, changes } = view;
+      return new ApplicableIndex({ ...policies, snapshot, changes, audience: audienceOf(this.#state) });
+    }
     const select = Object.hasOwn(SELECTORS, typeUrl) ? SELECTORS[typeUrl] : undefined;
     return new ResourceIndex((select?.(this.#state) ?? []).map(envelopeOf));
   }

@@ -2,11 +2,12 @@ import { isDeepStrictEqual } from 'node:util';
 import type { TrustBundle } from '../../src/identity/trust-bundle.ts';
 import { parseTrustDomain, type TrustDomain } from '../../src/identity/trust-domain.ts';
 import type { AuthorizationPolicy } from '../../src/policy/authorization-policy.ts';
-import { atOnce } from '../../src/policy/compile-policies.ts';
+import { atOnce } from '../../src/policy/slices.ts';
 import { effectiveMtlsMode } from '../../src/policy/effective-mtls-mode.ts';
 import type { PeerAuthentication } from '../../src/policy/peer-authentication.ts';
 import { tokenRulesFor, type RequestAuthentication } from '../../src/policy/request-authentication.ts';
 import { decodePem } from '../../src/pki/pem.ts';
+import { inOrder, type PlacedRule } from '../../src/resources/choose-destination-rule.ts';
 import { DEFAULT_MESH, type MeshConfig } from '../../src/resources/mesh.ts';
 import type { Workload } from './destination.ts';
 import { compileSidecarPolicies, type PolicyBase, type SidecarPolicyScope } from './compile-sidecar-policies.ts';
@@ -22,6 +23,7 @@ export interface ConfigParts {
   readonly requestAuthentications: ReadonlyMap<string, RequestAuthentication>;
   readonly keySets: ReadonlyMap<string, PushedKeySet>;
   readonly sidecars: ReadonlyMap<string, PushedSidecar>;
+  readonly destinationRules: ReadonlyMap<string, PlacedRule>;
   readonly meshes: ReadonlyMap<string, MeshConfig>;
   readonly rootsPem: string;
 }
@@ -78,6 +80,11 @@ export function createConfig(
     inbound: kept(before?.config.inbound, inbound),
     outbound: kept(before?.config.outbound, outbound),
     outboundHosts: keep(before?.config.outboundHosts, outboundHosts),
+    destinationRules:
+      before?.parts.destinationRules === parts.destinationRules
+        ? before.config.destinationRules
+        : Object.freeze(inOrder(parts.destinationRules.values())),
+    rootNamespace: names.rootNamespace,
     outboundTrafficPolicy: sidecar?.sidecar.outboundTrafficPolicy ?? mesh.outboundTrafficPolicy,
     policies: atOnce(compileSidecarPolicies(policyScopeOf(parts, names, trustDomains), parts, base)).policies,
     tokenRules: keep(

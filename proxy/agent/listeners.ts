@@ -38,7 +38,8 @@ export function listenersOf(
       ? ingress.map((listener) => ingressListener(listener, { address, mtlsMode }))
       : workload.ports.map(({ port, name, protocol }): InboundListenerConfig => {
           const endpoint: ApplicationEndpoint = { kind: 'tcp', host: '127.0.0.1', port };
-          return Object.freeze({ address, port, name, protocol, mode: mtlsMode(port), endpoint });
+          const mode = mtlsMode(port);
+          return Object.freeze({ address, port, name, protocol, mode, endpoint, endpointAssumed: true });
         });
   const { outbound, outboundHosts } = egressListeners(pushed, localAddress);
   checkPlaces([...inbound, ...outbound]);
@@ -52,7 +53,7 @@ export function listenersOf(
 }
 
 function ingressListener(
-  { port, bind, defaultEndpoint }: SidecarIngress,
+  { port, bind, captureMode, defaultEndpoint }: SidecarIngress,
   { address, mtlsMode }: { address: string; mtlsMode: (port: number) => MtlsMode },
 ): InboundListenerConfig {
   return Object.freeze({
@@ -62,6 +63,8 @@ function ingressListener(
     protocol: protocolOf(port.protocol),
     mode: mtlsMode(port.number),
     endpoint: endpointOf(defaultEndpoint, { address, port: port.number }),
+    endpointAssumed: defaultEndpoint === undefined,
+    bound: bind !== '' || captureMode === 'NONE',
   });
 }
 
@@ -87,11 +90,13 @@ function egressListeners(
     Object.freeze(
       hosts.map((host) => (host.namespace === '.' ? Object.freeze({ ...host, namespace: pushed.namespace }) : host)),
     );
-  const outbound = egress.flatMap(({ port, bind, hosts }): OutboundListenerConfig[] => {
+  const outbound = egress.flatMap(({ port, bind, captureMode, hosts }): OutboundListenerConfig[] => {
     if (port === undefined) return [];
     const { number, name, protocol } = port;
     const address = bind === '' ? localAddress : bind;
-    return [Object.freeze({ address, port: number, name, protocol: protocolOf(protocol), hosts: hostsOf(hosts) })];
+    const bound = bind !== '' || captureMode === 'NONE';
+    const spoken = protocolOf(protocol);
+    return [Object.freeze({ address, port: number, name, protocol: spoken, hosts: hostsOf(hosts), bound })];
   });
   const others = egress.filter(({ port }) => port === undefined);
   return { outbound, outboundHosts: hostsOf((others.length > 0 ? others : egress).flatMap(({ hosts }) => hosts)) };

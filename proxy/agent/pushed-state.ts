@@ -1,13 +1,12 @@
 import { reasonOf, SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
-import { CONTROL_TYPES, ROOT_SECRET } from '../../src/wire/control-types.ts';
-import type { XdsUpdate } from '../../src/wire/xds-client-session.ts';
+import { CONTROL_TYPES } from '../../src/wire/control-types.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
+import type { XdsOwner, XdsUpdate } from '../../src/wire/xds-owner.ts';
 import {
   compileSidecarPolicies,
   isSameScope,
   policiesToCompile,
-  rememberChange,
   type PolicyBase,
   type SidecarPolicyScope,
 } from './compile-sidecar-policies.ts';
@@ -21,15 +20,8 @@ import {
   type MeshNames,
 } from './create-config.ts';
 import type { HeldAddresses } from './held-addresses.ts';
-import {
-  readAuthorizationPolicy,
-  readMesh,
-  readKeySet,
-  readPeerAuthentication,
-  readRequestAuthentication,
-  readSidecar,
-  readTrustBundle,
-} from './read-resource.ts';
+import { pushedKindOf, type PushedKind } from './pushed-kinds.ts';
+import { ownCopy, readPush, wholeOf, type ReadPush, type WholePush } from './read-push.ts';
 import type { SidecarConfig, SidecarConfigSource } from './sidecar-config.ts';
 
 export interface PushedStateOptions {
@@ -42,7 +34,7 @@ export interface PushedStateOptions {
   /** Told of the roots whenever they change. */
   readonly onRoots: (pem: string) => void;
   /** Told of everything that was taken in, in the same turn. */
-  readonly onTaken: (typeUrl: string, update: XdsUpdate) => void;
+  readonly onTaken: (typeUrl: string, push: WholePush<unknown>) => void;
   readonly logger: Logger;
 }
 
@@ -57,8 +49,7 @@ export class PushedState implements SidecarConfigSource {
   #parts: Partial<ConfigParts> = {};
   #made: MadeConfig | undefined;
   /** Policies that are being compiled, a slice in each turn of the event loop. */
-  #compiling: { readonly slices: Generator<undefined, PolicyBase> } | undefined;
-  readonly #awaitingForce: (() => void)[] = [];
+  #compiling: Compiling | undefined;
 
   constructor(options: PushedStateOptions) {
     this.#options = options;
@@ -75,18 +66,8 @@ export class PushedState implements SidecarConfigSource {
 
   /** Gives up what is being compiled. */
   stop(): void {
+    this.#compiling?.inForce.resolve();
     this.#compiling = undefined;
-    this.#tellInForce();
-  }
-
-  /** Resolves when all that was taken in is in force, which many policies are only once they are compiled. */
-  inForce(): Promise<void> {
-    if (this.#compiling === undefined) return Promise.resolve();
-    return new Promise((resolve) => this.#awaitingForce.push(resolve));
-  }
-
-  #tellInForce(): void {
-    for (const resolve of this.#awaitingForce.splice(0)) resolve();
   }
 
   onChange(listener: (config: SidecarConfig) => void): () => void {
@@ -111,75 +92,56 @@ export class PushedState implements SidecarConfigSource {
     for (const name of names) raw?.delete(name);
   }
 
-  /** Takes a push in, or answers why not. */
-  apply(typeUrl: string, update: XdsUpdate): string | undefined {
-    try {
-      this.#take(typeUrl, update);
-      return undefined;
-    } catch (error) {
+  /** Who takes in what is pushed of a type: reads it beside everything else that goes on, and switches to it in one turn. */
+  owner(typeUrl: string): XdsOwner<ReadPush<unknown>> {
+    if (typeUrl === CONTROL_TYPES.address) {
+      // An address is an answer of its own, which a call may be waiting for.
+      const read = ({ changed, removed }: XdsUpdate): ReadPush<unknown> => {
+        return { changed: changed.map((resource) => ({ resource: ownCopy(resource), value: undefined })), removed };
+      };
+      return {
+        read,
+        take: (reads) => this.#telling(typeUrl, () => this.#takeAddresses(wholeOf(reads))),
+        piecemeal: true,
+      };
+    }
+    const kind = pushedKindOf(typeUrl);
+    return {
+      read: (update) => this.#telling(typeUrl, () => readPush(update, (resource) => kind.read(resource))),
+      take: (reads) => this.#telling(typeUrl, () => this.#takeParts({ typeUrl, kind, push: wholeOf(reads) })),
+    };
+  }
+
+  /** Says what is refused, and refuses it. */
+  #telling<T>(type: string, act: () => T | Promise<T>): T | Promise<T> {
+    const refuse = (error: unknown): never => {
       const code = error instanceof SealwrightError ? error.code : undefined;
-      this.#options.logger.error('a push was refused, and the last good configuration stays', {
-        type: typeUrl,
-        version: update.systemVersion,
-        code,
-        reason: reasonOf(error),
-      });
-      return reasonOf(error);
+      const reason = reasonOf(error);
+      this.#options.logger.error('a push was refused, and the last good configuration stays', { type, code, reason });
+      throw error;
+    };
+    try {
+      const value = act();
+      return value instanceof Promise ? value.catch(refuse) : value;
+    } catch (error) {
+      return refuse(error);
     }
   }
 
-  #take(typeUrl: string, update: XdsUpdate): void {
-    const { parts, commit } = this.#read(typeUrl, update);
-    const next = { ...this.#parts, ...parts };
-    const { made, later } = this.#make(next);
-    commit?.();
-    this.#parts = next;
-    this.#keepRaw(typeUrl, update);
-    if (!later) this.#compiling = undefined;
-    this.#switchTo(made);
-    if (later) this.#compile();
-    else this.#tellInForce();
-    this.#options.onTaken(typeUrl, update);
+  /** Answers when policies are in force; everything else is so at once, or as soon as there is a configuration. */
+  #takeParts({ typeUrl, kind, push }: TakenPush): Promise<void> | undefined {
+    const change = kind.change(this.#parts, push);
+    const { rootsPem } = change;
+    this.#take({ typeUrl, push }, change, () => {
+      this.#keepRaw(typeUrl, push);
+      if (rootsPem !== undefined) this.#options.onRoots(rootsPem);
+    });
+    return typeUrl === CONTROL_TYPES.authorizationPolicy ? this.#compiling?.inForce.promise : undefined;
   }
 
-  /** What a push changes, and what is to be done besides once it is known to be good. */
-  #read(typeUrl: string, update: XdsUpdate): { parts: Partial<ConfigParts>; commit?: () => void } {
-    const parts = this.#parts;
-    switch (typeUrl) {
-      case CONTROL_TYPES.address:
-        return this.#readAddresses(update);
-      case CONTROL_TYPES.authorizationPolicy: {
-        const before = parts.authorizationPolicies;
-        const after = merged(before, update, readAuthorizationPolicy);
-        if (before !== undefined && after !== before) {
-          rememberChange(before, after, [...update.removed, ...update.changed.map(({ name }) => name)]);
-        }
-        return { parts: { authorizationPolicies: after } };
-      }
-      case CONTROL_TYPES.peerAuthentication:
-        return { parts: { peerAuthentications: merged(parts.peerAuthentications, update, readPeerAuthentication) } };
-      case CONTROL_TYPES.requestAuthentication: {
-        const before = parts.requestAuthentications;
-        return { parts: { requestAuthentications: merged(before, update, readRequestAuthentication) } };
-      }
-      case CONTROL_TYPES.keySet: {
-        const before = parts.keySets;
-        const keySets = merged(before, update, (resource) => readKeySet(resource, before?.get(resource.name)));
-        return { parts: { keySets } };
-      }
-      case CONTROL_TYPES.sidecar:
-        return { parts: { sidecars: single(merged(parts.sidecars, update, readSidecar), 'Sidecar') } };
-      case CONTROL_TYPES.configMap:
-        return { parts: { meshes: single(merged(parts.meshes, update, readMesh), 'ConfigMap') } };
-      case CONTROL_TYPES.secret:
-        return this.#readRoots(update);
-      default:
-        throw new SealwrightError('sidecar_config_unusable', { reason: `a type that was not asked for: ${typeUrl}` });
-    }
-  }
-
-  #readAddresses({ changed, removed }: XdsUpdate): { parts: Partial<ConfigParts>; commit: () => void } {
+  #takeAddresses(push: WholePush<unknown>): void {
     const { uid, held, onAddresses } = this.#options;
+    const [changed, removed] = [[...push.changed.values()].map(({ resource }) => resource), [...push.removed]];
     // Whoever removes the workload under a running sidecar has made a mistake, or will end it: it goes on as it is.
     if (removed.includes(uid)) {
       const reason =
@@ -193,24 +155,27 @@ export class PushedState implements SidecarConfigSource {
     if (own?.kind === 'service') {
       throw new SealwrightError('sidecar_config_unusable', { resource: uid, reason: 'the own workload is a service' });
     }
-    return {
-      parts: own === undefined ? {} : { workload: own.workload },
-      commit: () => onAddresses(held.take(change)),
-    };
+    const typeUrl = CONTROL_TYPES.address;
+    this.#take({ typeUrl, push }, own === undefined ? {} : { workload: own.workload }, () => {
+      this.#keepRaw(typeUrl, push);
+      onAddresses(held.take(change));
+    });
   }
 
-  #readRoots({ changed, removed }: XdsUpdate): { parts: Partial<ConfigParts>; commit?: () => void } {
-    const resource = changed.find(({ name }) => name === ROOT_SECRET);
-    if (removed.includes(ROOT_SECRET)) {
-      throw new SealwrightError('sidecar_config_unusable', {
-        resource: ROOT_SECRET,
-        reason: 'there is no trust bundle',
-      });
-    }
-    if (resource === undefined) return { parts: {} };
-    const rootsPem = readTrustBundle(resource);
-    if (rootsPem === this.#parts.rootsPem) return { parts: {} };
-    return { parts: { rootsPem }, commit: () => this.#options.onRoots(rootsPem) };
+  /** Puts other parts in the place of those that are, and what comes of it into force. Throws before anything is changed. */
+  #take(
+    { typeUrl, push }: Pick<TakenPush, 'typeUrl' | 'push'>,
+    change: Partial<ConfigParts>,
+    commit: () => void,
+  ): void {
+    const next = { ...this.#parts, ...change };
+    const { made, later } = this.#make(next);
+    commit();
+    this.#parts = next;
+    if (!later) this.stop();
+    this.#switchTo(made);
+    if (later) this.#compile();
+    this.#options.onTaken(typeUrl, push);
   }
 
   /**
@@ -242,11 +207,11 @@ export class PushedState implements SidecarConfigSource {
   }
 
   /** Compiles the policies of the parts as they are now, a few slices in each turn of the event loop. */
-  #compile(base = policyBaseOf(this.#made)): void {
+  #compile(base = policyBaseOf(this.#made), inForce: PromiseWithResolvers<void> = awaitedByNobody()): void {
     const parts = this.#parts;
     // What has changed meanwhile is seen to at the end.
     if (this.#compiling !== undefined || !isComplete(parts)) return;
-    const job = { slices: compileSidecarPolicies(this.#scopeOf(parts), parts, base) };
+    const job: Compiling = { slices: compileSidecarPolicies(this.#scopeOf(parts), parts, base), inForce };
     this.#compiling = job;
     const turn = (): void => {
       // Another push made it needless, or nobody wants it any more.
@@ -255,14 +220,14 @@ export class PushedState implements SidecarConfigSource {
         for (let slice = 0; slice < SLICES_OF_TURN; slice += 1) {
           const { done, value } = job.slices.next();
           if (done === true) {
-            this.#compiled(value);
+            this.#compiled(value, inForce);
             return;
           }
         }
         setImmediate(turn);
       } catch (error) {
         this.#compiling = undefined;
-        this.#tellInForce();
+        inForce.reject(error);
         this.#options.logger.error('policies could not be compiled, and the last good configuration stays', {
           reason: reasonOf(error),
         });
@@ -275,18 +240,18 @@ export class PushedState implements SidecarConfigSource {
    * Takes what was compiled into force, with what else is known by now. Where many policies have changed meanwhile, those
    * of that push alone, and goes on with the next: else pushes that keep coming would leave old policies in force for ever.
    */
-  #compiled(compiled: PolicyBase): void {
+  #compiled(compiled: PolicyBase, inForce: PromiseWithResolvers<void>): void {
     this.#compiling = undefined;
     const parts = this.#parts;
-    if (!isComplete(parts)) return;
+    if (!isComplete(parts)) return inForce.resolve();
     const scope = this.#scopeOf(parts);
     const more = policiesToCompile(scope, parts, compiled) > MOST_AT_ONCE;
     if (!more) this.#switchTo(this.#with(parts, compiled));
     else if (isSameScope(scope, compiled)) {
       this.#switchTo(this.#with({ ...parts, authorizationPolicies: compiled.of }, compiled));
     }
-    if (more) this.#compile(compiled);
-    else this.#tellInForce();
+    if (more) this.#compile(compiled, inForce);
+    else inForce.resolve();
   }
 
   #scopeOf(parts: ConfigParts): SidecarPolicyScope {
@@ -300,15 +265,11 @@ export class PushedState implements SidecarConfigSource {
     if (made !== undefined) this.#tell(made.config);
   }
 
-  #keepRaw(typeUrl: string, { changed, removed }: XdsUpdate): void {
+  #keepRaw(typeUrl: string, { changed, removed }: WholePush<unknown>): void {
     let raw = this.#raw.get(typeUrl);
     if (raw === undefined) this.#raw.set(typeUrl, (raw = new Map()));
     for (const name of removed) raw.delete(name);
-    for (const resource of changed) {
-      // The bytes are a window into the whole push, which would be kept with them.
-      const body = { typeUrl: resource.body.typeUrl, value: Uint8Array.from(resource.body.value) };
-      raw.set(resource.name, { ...resource, body });
-    }
+    for (const [name, { resource }] of changed) raw.set(name, resource);
   }
 
   #tell(config: SidecarConfig): void {
@@ -320,6 +281,18 @@ export class PushedState implements SidecarConfigSource {
       }
     }
   }
+}
+
+interface TakenPush {
+  readonly typeUrl: string;
+  readonly kind: PushedKind<unknown>;
+  readonly push: WholePush<unknown>;
+}
+
+interface Compiling {
+  readonly slices: Generator<undefined, PolicyBase>;
+  /** Settled when what is compiled is in force, or needless. */
+  readonly inForce: PromiseWithResolvers<void>;
 }
 
 /** So many policies take less than a turn of the event loop may; a change is mostly one. */
@@ -334,6 +307,7 @@ const FIELDS = [
   'requestAuthentications',
   'keySets',
   'sidecars',
+  'destinationRules',
   'meshes',
   'rootsPem',
 ] as const satisfies readonly (keyof ConfigParts)[];
@@ -342,22 +316,9 @@ function isComplete(parts: Partial<ConfigParts>): parts is ConfigParts {
   return FIELDS.every((field) => parts[field] !== undefined);
 }
 
-/** Another map where something changed, else the same; an empty one the first time, since then it is known to be empty. */
-function merged<T>(
-  before: ReadonlyMap<string, T> | undefined,
-  { changed, removed }: XdsUpdate,
-  read: (resource: XdsResource) => T,
-): ReadonlyMap<string, T> {
-  const concerned = changed.length > 0 || removed.some((name) => before?.has(name) === true);
-  if (before !== undefined && !concerned) return before;
-  const after = new Map(before);
-  for (const name of removed) after.delete(name);
-  for (const resource of changed) after.set(resource.name, read(resource));
-  return after;
-}
-
-function single<T>(map: ReadonlyMap<string, T>, kind: string): ReadonlyMap<string, T> {
-  if (map.size <= 1) return map;
-  const names = [...map.keys()].join(', ').slice(0, 500);
-  throw new SealwrightError('sidecar_config_unusable', { reason: `more than one ${kind} for one workload: ${names}` });
+/** Not every compilation is waited for: one that fails then is no rejection that nobody handles. */
+function awaitedByNobody(): PromiseWithResolvers<void> {
+  const inForce = Promise.withResolvers<void>();
+  inForce.promise.catch(() => undefined);
+  return inForce;
 }

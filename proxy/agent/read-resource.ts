@@ -7,6 +7,8 @@ import type { RequestAuthentication } from '../../src/policy/request-authenticat
 import { readJwkSet, type JwkSet } from '../../src/token/jwks.ts';
 import { parsePeerAuthentication, type PeerAuthentication } from '../../src/policy/peer-authentication.ts';
 import { parseMesh, type MeshConfig } from '../../src/resources/mesh.ts';
+import type { PlacedRule } from '../../src/resources/choose-destination-rule.ts';
+import { parseDestinationRule } from '../../src/resources/destination-rule.ts';
 import { parseSidecar, type Sidecar } from '../../src/resources/sidecar.ts';
 import { decodePem, encodePem } from '../../src/pki/pem.ts';
 import { parseCertificate } from '../../src/pki/certificate.ts';
@@ -41,15 +43,14 @@ export interface PushedKeySet {
   readonly set: JwkSet;
 }
 
-/** @param before what is held of this name: it stays the same object where its keys do, and so do tokens verified by them */
-export function readKeySet({ name, body }: XdsResource, before: PushedKeySet | undefined): PushedKeySet {
+export function readKeySet({ name, body }: XdsResource): PushedKeySet {
   const envelope = MCP_RESOURCE.decode(body);
   const document = decodeObject(anyOf(envelope.body));
   if (document['kind'] !== 'KeySet' || envelope.metadata?.name !== name) unusable(name, 'it is no KeySet of this name');
   const spec = document['spec'];
   const text = isObject(spec) ? spec['keySet'] : undefined;
   if (typeof text !== 'string') return unusable(name, 'it holds no keys');
-  return before?.text === text ? before : Object.freeze({ text, set: readJwkSet(Buffer.from(text)) });
+  return Object.freeze({ text, set: readJwkSet(Buffer.from(text)) });
 }
 
 /** A Sidecar and the namespace that `.` means in it. */
@@ -63,6 +64,19 @@ export function readSidecar(resource: XdsResource): PushedSidecar {
   const namespace = namespaceOf(resource);
   const { value, issues } = parseSidecar({ namespace, spec: contentOf(resource, document, 'spec') });
   return { namespace, sidecar: value ?? refuse(resource, issues) };
+}
+
+export function readDestinationRule(resource: XdsResource): PlacedRule {
+  const document = documentOf(resource, 'DestinationRule');
+  const namespace = namespaceOf(resource);
+  const { value, issues } = parseDestinationRule({ namespace, spec: contentOf(resource, document, 'spec') });
+  const { createTime } = MCP_RESOURCE.decode(resource.body).metadata ?? {};
+  return Object.freeze({
+    namespace,
+    name: resource.name.slice(namespace.length + 1),
+    creationTimestamp: Number(createTime?.seconds ?? 0n) * 1_000 + Math.round((createTime?.nanos ?? 0) / 1e6),
+    rule: value ?? refuse(resource, issues),
+  });
 }
 
 export function readMesh(resource: XdsResource): MeshConfig {

@@ -1,4 +1,4 @@
-import type { XdsUpdate } from '../../src/wire/xds-client-session.ts';
+import type { XdsUpdate } from '../../src/wire/xds-owner.ts';
 
 /** Somebody who holds, beside the agent, what the control stream brought: the threads that carry the traffic. */
 export interface Replica {

@@ -1,12 +1,13 @@
 import type { Random } from '../../src/core/backoff.ts';
 import type { Clock, Timer } from '../../src/core/clock.ts';
-import { reasonOf } from '../../src/core/errors.ts';
+import { reasonOf, SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { TrustDomain } from '../../src/identity/trust-domain.ts';
 import { CONTROL_TYPES, ROOT_SECRET } from '../../src/wire/control-types.ts';
-import { XdsClientSession, type HeldVersion } from '../../src/wire/xds-client-session.ts';
+import { XdsClientSession } from '../../src/wire/xds-client-session.ts';
 import { WILDCARD } from '../../src/wire/xds-message.ts';
+import type { HeldVersion, XdsUpdate } from '../../src/wire/xds-owner.ts';
 import { CaRoots } from '../../src/workload/ca-roots.ts';
 import { makePrivateFolder, removeIdentity } from '../../src/workload/identity-file.ts';
 import { IdentityKeeper } from '../../src/workload/identity-keeper.ts';
@@ -19,6 +20,7 @@ import { loadLastGood, saveLastGood, type LastGood } from './last-good.ts';
 import { PushedState } from './pushed-state.ts';
 import type { Replica, Replicated } from './replica.ts';
 import { SharedInterest } from './shared-interest.ts';
+import type { ReadPush, WholePush } from './read-push.ts';
 import type { AgentStatus, SidecarConfig, SidecarConfigSource } from './sidecar-config.ts';
 
 export interface SidecarAgentOptions {
@@ -62,6 +64,7 @@ const SUBSCRIPTIONS: readonly (readonly [typeUrl: string, name: string])[] = [
   [CONTROL_TYPES.requestAuthentication, WILDCARD],
   [CONTROL_TYPES.keySet, WILDCARD],
   [CONTROL_TYPES.sidecar, WILDCARD],
+  [CONTROL_TYPES.destinationRule, WILDCARD],
   [CONTROL_TYPES.configMap, WILDCARD],
   [CONTROL_TYPES.secret, ROOT_SECRET],
 ];
@@ -84,6 +87,8 @@ export class SidecarAgent implements SidecarConfigSource {
   readonly #stream: ControlStream;
   readonly #interest: SharedInterest;
   #replica: Replica | undefined;
+  /** What was taken in last, until it is in force there too. */
+  #replicating: Promise<void> | undefined;
   #presented: SpiffeId | undefined;
   #saveTimer: Timer | undefined;
   #saving: Promise<void> = Promise.resolve();
@@ -106,9 +111,9 @@ export class SidecarAgent implements SidecarConfigSource {
         this.#book.answered(names);
       },
       onRoots: (pem) => this.#pushRoots(pem),
-      onTaken: (typeUrl, update) => {
+      onTaken: (typeUrl, push) => {
         this.#saveSoon();
-        void this.#replica?.taken(typeUrl, update);
+        this.#replicating = this.#replica?.taken(typeUrl, updateOf(push));
       },
       logger,
     });
@@ -262,16 +267,20 @@ export class SidecarAgent implements SidecarConfigSource {
     for (const typeUrl of TYPES) {
       const resources = lastGood?.types.get(typeUrl) ?? [];
       const held = resources.map(({ name, version, aliases }): [string, HeldVersion] => [name, { version, aliases }]);
-      this.#session.declare(
-        typeUrl,
-        (update) => {
-          this.#stream.received();
-          const refusal = this.#state.apply(typeUrl, update);
-          if (typeUrl === CONTROL_TYPES.keySet) this.#keySets.pushed(update.changed.map(({ name }) => name));
-          return refusal;
-        },
-        new Map(held),
-      );
+      const owner = this.#state.owner(typeUrl);
+      const read: typeof owner.read = (update) => {
+        this.#stream.received();
+        return owner.read(update);
+      };
+      const take: typeof owner.take = (reads) => {
+        this.#replicating = undefined;
+        const taken = owner.take(reads);
+        const replicated = this.#replicating;
+        if (typeUrl === CONTROL_TYPES.keySet) this.#keySets.pushed(namesIn(reads));
+        // An address that a call waits for elsewhere must not wait for all of them.
+        return replicated === undefined || owner.piecemeal === true ? taken : both(taken, replicated);
+      };
+      this.#session.declare(typeUrl, { ...owner, read, take }, new Map(held));
     }
     this.#session.subscribe(CONTROL_TYPES.address, [this.#uid]);
     for (const [typeUrl, name] of SUBSCRIPTIONS) this.#session.subscribe(typeUrl, [name]);
@@ -297,18 +306,30 @@ export class SidecarAgent implements SidecarConfigSource {
       onTaken: () => undefined,
       logger,
     });
-    const into = (state: PushedState): boolean =>
-      TYPES.every((typeUrl) => {
-        const changed = kept.types.get(typeUrl) ?? [];
-        return state.apply(typeUrl, { changed, removed: [], systemVersion: 'disk' }) === undefined;
-      });
-    const good = into(trial) && trial.complete;
-    trial.stop();
-    if (!good) {
-      logger.warn('the configuration of the last run cannot be used', { folder });
+    try {
+      const reads = new Map<string, ReadPush<unknown>>();
+      for (const typeUrl of TYPES) {
+        const update = { changed: kept.types.get(typeUrl) ?? [], removed: [], systemVersion: 'disk' };
+        reads.set(typeUrl, await trial.owner(typeUrl).read(update));
+      }
+      const into = (state: PushedState): void => {
+        for (const [typeUrl, read] of reads) {
+          // Policies come into force behind it. Where they cannot, that was said.
+          state
+            .owner(typeUrl)
+            .take([read])
+            ?.catch(() => undefined);
+        }
+      };
+      into(trial);
+      if (!trial.complete) throw new SealwrightError('sidecar_config_unusable', { reason: 'a part of it is missing' });
+      into(this.#state);
+    } catch (error) {
+      logger.warn('the configuration of the last run cannot be used', { folder, reason: reasonOf(error) });
       return undefined;
+    } finally {
+      trial.stop();
     }
-    into(this.#state);
     logger.info('the configuration of the last run is in force until the CA is reached', { folder });
     return kept;
   }
@@ -349,6 +370,18 @@ export class SidecarAgent implements SidecarConfigSource {
     const address = this.#state.current()?.workload.addresses[0] ?? '0.0.0.0';
     return `sidecar~${address}~${name}.${namespace}~${namespace}.svc.cluster.local`;
   }
+}
+
+async function both(taken: void | Promise<void>, replicated: Promise<void>): Promise<void> {
+  await Promise.all([taken, replicated]);
+}
+
+function updateOf({ changed, removed }: WholePush<unknown>): XdsUpdate {
+  return { changed: [...changed.values()].map(({ resource }) => resource), removed: [...removed], systemVersion: '' };
+}
+
+function namesIn(reads: readonly ReadPush<unknown>[]): string[] {
+  return reads.flatMap(({ changed }) => changed.map(({ resource }) => resource.name));
 }
 
 function accessOf({ ca, tokenFile, clusterId }: SidecarAgentOptions, roots: CaRoots) {

@@ -5,6 +5,7 @@ import type { CompiledPolicies } from '../../src/policy/compile-policies.ts';
 import type { AppliedTokenRule } from '../../src/policy/request-authentication.ts';
 import type { TrustDomains } from '../../src/policy/trust-domain-aliases.ts';
 import type { JwkSet } from '../../src/token/jwks.ts';
+import type { PlacedRule } from '../../src/resources/choose-destination-rule.ts';
 import type { MeshConfig } from '../../src/resources/mesh.ts';
 import type { SidecarHost } from '../../src/resources/sidecar-host.ts';
 import type { MtlsMode, PortProtocol, Workload } from './destination.ts';
@@ -24,6 +25,10 @@ export interface InboundListenerConfig {
   readonly protocol: PortProtocol;
   readonly mode: MtlsMode;
   readonly endpoint: ApplicationEndpoint;
+  /** Whether nobody said where the application is: where connections are intercepted, it is where they were going. */
+  readonly endpointAssumed?: boolean;
+  /** Whether it is listened for at its address also where all others are intercepted. */
+  readonly bound?: boolean;
 }
 
 /** One port at which the application reaches others through the sidecar. */
@@ -36,6 +41,8 @@ export interface OutboundListenerConfig {
   readonly protocol: PortProtocol;
   /** `.` is already the own namespace. With `tcp` exactly one host without a wildcard. */
   readonly hosts: readonly SidecarHost[];
+  /** Whether it is listened for at its address also where all others are intercepted. */
+  readonly bound?: boolean;
 }
 
 /** The policies of the workload, compiled once for each way of speaking. */
@@ -59,6 +66,9 @@ export interface SidecarConfig {
   readonly outbound: readonly OutboundListenerConfig[];
   /** What any other port, and the HTTP proxy port, may reach. */
   readonly outboundHosts: readonly SidecarHost[];
+  /** How services are called, as `inOrder` puts them; the same object until one changes. */
+  readonly destinationRules: readonly PlacedRule[];
+  readonly rootNamespace: string;
   readonly outboundTrafficPolicy: 'REGISTRY_ONLY' | 'ALLOW_ANY';
   readonly policies: SidecarPolicies;
   /** The rules of all RequestAuthentications that apply; the same object until one changes. */

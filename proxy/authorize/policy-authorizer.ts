@@ -4,7 +4,7 @@ import { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { ConnectionDecision } from '../../src/policy/connection-decision.ts';
 import type { ConnectionFacts as PolicyFacts } from '../../src/policy/facts.ts';
 import { parseIpAddress } from '../../src/policy/ip-address.ts';
-import type { Verdict as PolicyVerdict } from '../../src/policy/verdict.ts';
+import { refusedByFailure, type Verdict as PolicyVerdict } from '../../src/policy/verdict.ts';
 import type { SidecarConfig, SidecarConfigSource } from '../agent/sidecar-config.ts';
 import type { DecisionLog, Judged } from '../decisions/decision-log.ts';
 import type { RequestHead } from '../http1/request-head.ts';
@@ -28,11 +28,16 @@ const ALLOWED: Allowed = Object.freeze({ allowed: true });
 /** Nobody can say what applies, so nothing is allowed (invariant 5). */
 const UNCONFIGURED: Denied = Object.freeze({ allowed: false, detail: 'no_configuration' });
 const UNREADABLE: Denied = Object.freeze({ allowed: false, detail: 'connection_facts_unreadable' });
-const UNANSWERED: Denied = Object.freeze({ allowed: false, detail: 'authorization_step_failed' });
-const RESTLESS: Denied = Object.freeze({ allowed: false, detail: 'policies_changed_too_often' });
+const RESTLESS = refused(
+  refusedByFailure('policies_changed_too_often', 'policies changed each time while others were asked about it'),
+);
 
 /** How often a request is judged anew because policies changed while others were asked about it. */
 const MOST_ROUNDS = 4;
+
+function refused(decided: PolicyVerdict): Denied {
+  return Object.freeze({ allowed: false, detail: decided.details || decided.reason, decided });
+}
 
 /** What the policies in force say of the requests of connections. */
 export interface PolicyAuthorizer {
@@ -46,7 +51,7 @@ export interface PolicyAuthorizerOptions {
   readonly custom?: CustomStep | undefined;
   readonly tokens?: TokenStep | undefined;
   /** Keeps what was decided, for those who ask later. */
-  readonly decisions?: Pick<DecisionLog, 'note'> | undefined;
+  readonly decisions?: Pick<DecisionLog, 'note' | 'noteRefused'> | undefined;
   readonly logger: Pick<Logger, 'error'>;
 }
 
@@ -85,7 +90,7 @@ interface Parts {
   readonly trustedProxies: (config: SidecarConfig) => TrustedProxies;
   readonly custom: CustomStep;
   readonly tokens: TokenStep;
-  readonly decisions: Pick<DecisionLog, 'note'> | undefined;
+  readonly decisions: Pick<DecisionLog, 'note' | 'noteRefused'> | undefined;
   readonly logger: Pick<Logger, 'error'>;
 }
 
@@ -121,7 +126,7 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
     const bound = this.#bind();
     if ('allowed' in bound) return bound;
     this.#upgrade = head.upgrade === undefined ? undefined : { head, path };
-    if (bound.stepped) return this.#inSteps(this.#round(bound, { head, path, client, left: MOST_ROUNDS }));
+    if (bound.stepped) return this.#round(bound, { head, path, client, left: MOST_ROUNDS });
     const request = bound.request.show(head, path);
     const verdict = bound.http.constant ?? bound.http.decide(request);
     this.#parts.decisions?.note(head, request, bound.judged, verdict);
@@ -135,11 +140,13 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
     if (this.#upgrade !== undefined) return this.#decideTunnel(bound, this.#upgrade);
     const missing = bound.tcp.toAsk(undefined).find(({ provider }) => !this.#admittedBy.has(provider));
     const verdict = missing?.refusal ?? bound.tcp.judged;
-    return verdict === undefined ? UNREADABLE : this.#parts.answerOf(verdict);
+    if (verdict === undefined) return UNREADABLE;
+    if (!verdict.allow) this.#parts.decisions?.noteRefused(this.#parts.facts, judgedAsTcp(bound), verdict);
+    return this.#parts.answerOf(verdict);
   }
 
   admitConnection(client: Pick<WaitingClient, 'onGone'>): Verdict | Promise<Verdict> {
-    return this.#inSteps(this.#admit(client, MOST_ROUNDS));
+    return this.#admit(client, MOST_ROUNDS);
   }
 
   #admit(client: Pick<WaitingClient, 'onGone'>, left: number): Verdict | Promise<Verdict> {
@@ -147,7 +154,7 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
     if ('allowed' in bound) return bound;
     const matches = bound.tcp.toAsk(undefined).filter(({ provider }) => !this.#admittedBy.has(provider));
     if (matches.length === 0) return this.decideConnection();
-    if (left === 0) return RESTLESS;
+    if (left === 0) return this.#refusedAsTcp(bound, RESTLESS);
     const { config } = bound;
     const { facts, custom } = this.#parts;
     const listener = config.inbound.find(({ port }) => port === facts.destinationPort);
@@ -155,27 +162,50 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
     const conclude = (outcome: StepOutcome): Verdict | Promise<Verdict> => {
       // Where policies have changed meanwhile, others may have to be asked.
       if (this.#bind() !== bound) return this.#admit(client, left - 1);
-      if ('allowed' in outcome) return outcome;
+      if ('allowed' in outcome) return this.#refusedAsTcp(bound, outcome);
       for (const { provider } of matches) this.#admittedBy.add(provider);
       return this.decideConnection();
     };
-    const outcome = custom.askConnection({ connection: facts, config, declared, client }, matches);
-    return outcome instanceof Promise ? outcome.then(conclude) : conclude(outcome);
+    return this.#guarded(
+      () => {
+        const outcome = custom.askConnection({ connection: facts, config, declared, client }, matches);
+        return outcome instanceof Promise ? outcome.then(conclude) : conclude(outcome);
+      },
+      (failed) => this.#refusedAsTcp(bound, failed),
+    );
+  }
+
+  #refusedAsTcp(bound: Bound, denied: Denied): Denied {
+    const { decisions, facts } = this.#parts;
+    if (denied.decided !== undefined) decisions?.noteRefused(facts, judgedAsTcp(bound), denied.decided);
+    return denied;
   }
 
   /** Nobody is asked again about a tunnel, so whom nobody asked then has not agreed. */
-  #decideTunnel({ http, newRequest }: Bound, { head, path, added = [], jwt, asked }: AgreedRequest): Verdict {
-    const judged = newRequest().show(head, path).amend(added, jwt);
+  #decideTunnel(bound: Bound, { head, path, added = [], jwt, asked }: AgreedRequest): Verdict {
+    const { http } = bound;
+    const judged = bound.newRequest().show(head, path).amend(added, jwt);
     const missing = http.toAsk(judged).find(({ provider }) => asked?.has(provider) !== true);
-    return this.#parts.answerOf(missing?.refusal ?? http.judge(judged));
+    const verdict = missing?.refusal ?? http.judge(judged);
+    if (!verdict.allow) this.#parts.decisions?.note(head, judged, bound.judged, verdict);
+    return this.#parts.answerOf(verdict);
   }
 
-  #inSteps(verdict: Verdict | Promise<Verdict>): Verdict | Promise<Verdict> {
-    if (!(verdict instanceof Promise)) return verdict;
-    return verdict.catch((error: unknown) => {
-      this.#parts.logger.error('a step of authorization failed', { reason: reasonOf(error) });
-      return UNANSWERED;
-    });
+  /** A step that throws, now or later, refuses what it was asked about (invariant 5). */
+  #guarded(steps: () => Verdict | Promise<Verdict>, refuse: (failed: Denied) => Denied): Verdict | Promise<Verdict> {
+    const failed = (error: unknown): Denied => {
+      const reason = reasonOf(error);
+      this.#parts.logger.error('a step of authorization failed', { reason });
+      return refuse(
+        refused(refusedByFailure('authorization_step_failed', `a step of authorization failed: ${reason}`)),
+      );
+    };
+    try {
+      const verdict = steps();
+      return verdict instanceof Promise ? verdict.catch(failed) : verdict;
+    } catch (error) {
+      return failed(error);
+    }
   }
 
   /** Providers to ask, then tokens to verify, then the verdict; from the start where policies change meanwhile. */
@@ -184,7 +214,6 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
     asked: { head: RequestHead; path: string; client: WaitingClient | undefined; left: number },
   ): Verdict | Promise<Verdict> {
     const { head, path, client, left } = asked;
-    if (left === 0) return RESTLESS;
     const request = new RequestInSteps({
       head,
       path,
@@ -193,6 +222,7 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
       client,
       judged: bound.newRequest(),
     });
+    if (left === 0) return this.#refused(bound, request, RESTLESS);
     const again = (): Verdict | Promise<Verdict> => {
       request.undo();
       const now = this.#bind();
@@ -212,12 +242,15 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
     const conclude = (): Verdict => this.#conclude(bound, request);
     const verify = (): Verdict | Promise<Verdict> =>
       bound.tokens === undefined ? conclude() : then(bound.tokens.verify(request), conclude);
-    // What is asked, and whether it is, must not hang on what the client says in the place of a token (invariant 6).
-    if (bound.http.asks && bound.tokens?.outputs !== undefined) head.drop(bound.tokens.outputs);
-    const matches = bound.http.toAsk(request.judged());
-    if (matches.length === 0) return verify();
-    request.asked(matches);
-    return then(this.#parts.custom.ask(request, matches), verify);
+    const begin = (): Verdict | Promise<Verdict> => {
+      // What is asked, and whether it is, must not hang on what the client says in the place of a token (invariant 6).
+      if (bound.http.asks && bound.tokens?.outputs !== undefined) head.drop(bound.tokens.outputs);
+      const matches = bound.http.toAsk(request.judged());
+      if (matches.length === 0) return verify();
+      request.asked(matches);
+      return then(this.#parts.custom.ask(request, matches), verify);
+    };
+    return this.#guarded(begin, (failed) => this.#refused(bound, request, failed));
   }
 
   /** What a step refused is noted as what a rule denies is; what no rule asked for, such as a body too large, is not. */
@@ -273,6 +306,10 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
     };
     return this.#bound;
   }
+}
+
+function judgedAsTcp({ config, judged: { connection } }: Bound): Judged {
+  return { policies: config.policies.tcp, connection };
 }
 
 /** Undefined where the socket has no address to be judged by, as one that has just been closed. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/core/clock.ts';
 import { TokenBucket } from '../../src/core/token-bucket.ts';
-import { askedFields, type AskedFields } from '../../src/policy/asked-fields.ts';
+import type { AskedFields } from '../../src/policy/asked-fields.ts';
 import type { CompiledPolicies } from '../../src/policy/compile-policies.ts';
 import type { Explanation } from '../../src/policy/explain.ts';
 import type { ConnectionFacts, RequestFacts } from '../../src/policy/facts.ts';
@@ -25,9 +25,11 @@ export interface DecisionReport {
   readonly call: {
     /** A SPIFFE ID; absent in plaintext. */
     readonly from?: string | undefined;
-    readonly method: string;
-    readonly path: string;
-    readonly host: string;
+    /** Of an opaque connection there is no method, path and host. */
+    readonly protocol: 'http' | 'tcp';
+    readonly method?: string | undefined;
+    readonly path?: string | undefined;
+    readonly host?: string | undefined;
     readonly port: number;
     readonly sourceIp: string;
     readonly remoteIp: string;
@@ -44,9 +46,18 @@ export interface DecisionLogOptions {
   readonly clock: Clock;
   /** How many decisions are kept. */
   readonly capacity: number;
+  readonly randomBytes: (size: number) => Buffer;
 }
 
-/** Sets of policies that are kept beside the ones in force. Large meshes have large ones. */
+/** A connection that was refused as a whole, as the access log tells of it. */
+export interface RefusedConnection {
+  /** What `policy explain --id` is asked with. */
+  readonly id: string;
+  /** As `denial` has it. */
+  readonly denial: string | undefined;
+}
+
+/** Sets of policies that are kept, those of HTTP and of TCP each by itself. Large meshes have large ones. */
 const HELD_SETS = 8;
 /** Decisions that are told for one id: it is the caller's word, and may be used often. */
 const MOST_TOLD = 20;
@@ -75,6 +86,10 @@ export class DecisionLog {
   readonly #clock: Clock;
   readonly #ring: DecisionRing;
   readonly #limit: TokenBucket;
+  /** Connections have no id of their own; these are the only ones that are named so. */
+  readonly #idStart: string;
+  #connections = 0;
+  readonly #refused = new WeakMap<object, string>();
   /** Elapsed milliseconds before which nothing is explained for the log. */
   #restUntil = 0;
   /** Oldest first; the last judged last. */
@@ -88,8 +103,9 @@ export class DecisionLog {
     generation: number;
   };
 
-  constructor({ clock, capacity }: DecisionLogOptions) {
+  constructor({ clock, capacity, randomBytes }: DecisionLogOptions) {
     this.#clock = clock;
+    this.#idStart = `tcp-${randomBytes(8).toString('hex')}-`;
     this.#ring = new DecisionRing(capacity);
     this.#limit = new TokenBucket({ burst: EXPLAINED_PER_SECOND, perSecond: EXPLAINED_PER_SECOND, clock });
     this.#parts = { connection: NOWHERE, verdict: UNDECIDED, client: undefined, generation: 0 };
@@ -97,14 +113,28 @@ export class DecisionLog {
 
   /** Takes note of a decision. On the path of every request: allocates nothing where no rule asks for header or claim. */
   note(head: RequestHead, request: RequestFacts, { policies, connection }: Judged, verdict: Verdict): void {
-    let set = this.#current;
-    if (set?.policies !== policies) set = this.#hold(policies);
+    const set = this.#setOf(policies);
     const parts = this.#parts;
     parts.connection = connection;
     parts.verdict = verdict;
     parts.client = connection.remoteIp === 'per-request' ? request.remoteIp : undefined;
     parts.generation = set.generation;
     this.#ring.note(this.#clock.now(), head, request.path, set.more ? moreOf(request, set.asked) : '', parts);
+  }
+
+  /** The same of an opaque connection that is refused. @param whose what it is known by to `refusalOf` */
+  noteRefused(whose: object, { policies, connection }: Judged, verdict: Verdict): void {
+    this.#connections += 1;
+    const id = `${this.#idStart}${this.#connections}`;
+    this.#refused.set(whose, id);
+    const { generation } = this.#setOf(policies);
+    this.#ring.noteConnection(this.#clock.now(), id, { connection, verdict, client: undefined, generation });
+  }
+
+  /** What is known of an opaque connection that was refused; nothing of any other. */
+  refusalOf(whose: object): RefusedConnection | undefined {
+    const id = this.#refused.get(whose);
+    return id === undefined ? undefined : { id, denial: this.denial(id) };
   }
 
   /** Every decision with this request id that is still kept, newest first. */
@@ -126,10 +156,15 @@ export class DecisionLog {
     return explanation === undefined ? undefined : reasonInShort(explanation);
   }
 
+  #setOf(policies: CompiledPolicies): HeldSet {
+    const set = this.#current;
+    return set?.policies === policies ? set : this.#hold(policies);
+  }
+
   #hold(policies: CompiledPolicies): HeldSet {
     const known = this.#held.find((held) => held.policies === policies);
     if (known !== undefined) return (this.#current = known);
-    const asked = askedFields(policies.applied);
+    const asked = policies.asked;
     const generation = (this.#held.at(-1)?.generation ?? 0) + 1;
     const set = { generation, policies, asked, more: asked.headers.length > 0 || asked.claims.length > 0 };
     this.#held.push(set);
@@ -140,7 +175,8 @@ export class DecisionLog {
   #report(noted: NotedDecision): DecisionReport {
     const { connection, verdict, generation } = noted;
     const set = this.#held.find((held) => held.generation === generation);
-    const request = requestOf(noted);
+    const ofRequest = noted.protocol === 'http';
+    const request = ofRequest ? requestOf(noted) : undefined;
     const explained = set?.policies.explain(connection, request);
     const explanation = explained === undefined ? undefined : asDecided(explained, verdict);
     return {
@@ -148,9 +184,8 @@ export class DecisionLog {
       requestId: noted.id,
       call: {
         from: connection.identity?.toString(),
-        method: noted.method,
-        path: redactTarget(noted.path),
-        host: noted.host,
+        protocol: noted.protocol,
+        ...(ofRequest ? { method: noted.method, path: redactTarget(noted.path), host: noted.host } : {}),
         port: connection.destinationPort,
         sourceIp: connection.sourceIp.text,
         remoteIp: remoteIpOf(noted),
@@ -163,8 +198,10 @@ export class DecisionLog {
   }
 }
 
+const OF_STEPS: ReadonlySet<string> = new Set(['provider', 'token', 'custom-unsupported', 'failure']);
+
 function isOfStep({ decidedBy }: Verdict): boolean {
-  return decidedBy === 'provider' || decidedBy === 'token' || decidedBy === 'custom-unsupported';
+  return typeof decidedBy === 'string' && OF_STEPS.has(decidedBy);
 }
 
 /** With the verdict of the same step: rules can tell whom they asked, not what was answered. */
@@ -176,7 +213,7 @@ function notesOf(noted: NotedDecision, set: HeldSet | undefined, explanation: Ex
   const notes: string[] = [];
   if (explanation === undefined) notes.push('the policies of that time are not kept any more: only the verdict is');
   if (noted.cut) notes.push('the request was longer than what is kept of it');
-  const secrets = set?.asked.secretHeaders ?? [];
+  const secrets = noted.protocol === 'http' ? (set?.asked.secretHeaders ?? []) : [];
   if (secrets.length > 0) notes.push(`not kept, for it may be a credential: ${secrets.join(', ')}`);
   if (explanation !== undefined && explanation.verdict.reason !== noted.verdict.reason) {
     notes.push(`judged again from what was kept it comes out otherwise: ${explanation.verdict.reason}`);

@@ -14,6 +14,10 @@ const SHORT = 96;
 const STRIDE = 5;
 const ID_START = 'x-request-id: '.length;
 
+/** Marks of one decision. */
+const CUT = 1;
+const TCP = 2;
+
 /** What is kept of a decision beside its texts. */
 export interface NotedParts {
   readonly connection: ConnectionFacts;
@@ -35,6 +39,8 @@ export interface NotedTexts {
 export interface NotedDecision extends NotedParts, NotedTexts {
   /** Wall milliseconds. */
   readonly time: number;
+  /** Opaque connections have no method, host and path. */
+  readonly protocol: 'http' | 'tcp';
   readonly method: string;
   /** Whether a text was longer than what is kept of it. */
   readonly cut: boolean;
@@ -49,7 +55,7 @@ export class DecisionRing {
   readonly #bytes: Buffer;
   readonly #times: Float64Array;
   readonly #places: Uint32Array;
-  readonly #cut: Uint8Array;
+  readonly #marks: Uint8Array;
   readonly #methods: string[];
   readonly #connections: (ConnectionFacts | undefined)[];
   readonly #verdicts: (Verdict | undefined)[];
@@ -68,7 +74,7 @@ export class DecisionRing {
     this.#bytes = Buffer.allocUnsafeSlow(bytes);
     this.#times = new Float64Array(capacity);
     this.#places = new Uint32Array(capacity * STRIDE);
-    this.#cut = new Uint8Array(capacity);
+    this.#marks = new Uint8Array(capacity);
     this.#generations = new Float64Array(capacity);
     this.#methods = Array.from({ length: capacity }, () => '');
     this.#connections = Array.from({ length: capacity }, () => undefined);
@@ -110,9 +116,26 @@ export class DecisionRing {
     at = this.#write(target === path.length ? path : path.slice(0, target), at);
     if (extra > 0) at += this.#bytes.write(more, at, 'utf8');
     this.#at = at;
-    this.#times[slot] = time;
     this.#methods[slot] = head.method.length > LONGEST.id ? '' : head.method;
-    this.#cut[slot] = host < hostEnd - hostStart || target < path.length || extra < moreLength ? 1 : 0;
+    this.#marks[slot] = host < hostEnd - hostStart || target < path.length || extra < moreLength ? CUT : 0;
+    this.#fill(slot, time, parts);
+  }
+
+  /** The same of a connection that is opaque TCP. @param id ASCII, at most 128 characters */
+  noteConnection(time: number, id: string, parts: NotedParts): void {
+    const slot = this.#reserve(id.length);
+    const place = slot * STRIDE;
+    this.#places[place] = this.#at;
+    this.#places[place + 1] = id.length;
+    this.#places.fill(0, place + 2, place + STRIDE);
+    this.#at = this.#write(id, this.#at);
+    this.#methods[slot] = '';
+    this.#marks[slot] = TCP;
+    this.#fill(slot, time, parts);
+  }
+
+  #fill(slot: number, time: number, parts: NotedParts): void {
+    this.#times[slot] = time;
     this.#connections[slot] = parts.connection;
     this.#verdicts[slot] = parts.verdict;
     this.#clients[slot] = parts.client;
@@ -196,6 +219,7 @@ export class DecisionRing {
     const host = next(2, 'latin1');
     const path = next(3, 'latin1');
     const more = next(4, 'utf8');
+    const marks = this.#marks[slot] ?? 0;
     return {
       time: this.#times[slot] ?? 0,
       id,
@@ -203,7 +227,8 @@ export class DecisionRing {
       host,
       path,
       more,
-      cut: this.#cut[slot] === 1,
+      protocol: marks & TCP ? 'tcp' : 'http',
+      cut: (marks & CUT) !== 0,
       connection,
       verdict,
       client: this.#clients[slot],

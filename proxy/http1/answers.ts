@@ -60,7 +60,7 @@ export const ANSWERS = {
   tooLarge: prepareAnswer({ status: 413, body: 'Payload Too Large' }),
   internal: prepareAnswer({ status: 500, body: 'internal error' }),
   noHealthyUpstream: prepareAnswer({ status: 503, body: 'no healthy upstream' }),
-  overflow: resetAnswer(503, 'overflow'),
+  overflow: resetAnswer(503, 'overflow', { 'x-envoy-overloaded': 'true' }),
   connectFailure: resetAnswer(503, 'remote connection failure'),
   connectTimeout: resetAnswer(503, 'connection timeout'),
   terminated: resetAnswer(503, 'connection termination'),
@@ -78,9 +78,9 @@ export function failureAnswer(failure: UpstreamFailure, reason: string): { answe
   return { answer, detail: 'upstream_reset_before_response_started{remote_connection_failure}' };
 }
 
-function resetAnswer(status: number, reason: string): PreparedAnswer {
+function resetAnswer(status: number, reason: string, fields: AnswerOptions['fields'] = {}): PreparedAnswer {
   const body = `upstream connect error or disconnect/reset before headers. reset reason: ${reason}`;
-  return prepareAnswer({ status, body });
+  return prepareAnswer({ status, body, fields });
 }
 
 const PROBLEM_ANSWERS = new Map<number, PreparedAnswer>();

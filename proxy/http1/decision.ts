@@ -1,4 +1,5 @@
 import type { UpstreamPool } from '../upstream/pool.ts';
+import type { Retries } from '../upstream/retries.ts';
 import type { PreparedAnswer } from './answers.ts';
 import type { FieldNameSet } from './field-names.ts';
 import type { HeadEdits } from './head-writer.ts';
@@ -26,11 +27,8 @@ export interface Forward {
   readonly response?: HeadEdits | undefined;
   /** Milliseconds for the whole exchange; none when undefined, as Istio's default is. */
   readonly timeout?: number | undefined;
-  /**
-   * Another place to try after `failures` attempts reached nobody, or undefined to give up. Asked only where no byte
-   * of the request was sent.
-   */
-  readonly alternative?: ((failures: number) => UpstreamPool | undefined) | undefined;
+  /** Second tries at the same destination; without them there is none but after the race with an idle connection's end. */
+  readonly retries?: Retries | undefined;
 }
 
 export interface Answer {

@@ -1,5 +1,6 @@
 import type { UpstreamFailure, UpstreamPool, UpstreamWaiter } from '../upstream/pool.ts';
-import type { UpstreamConnection, UpstreamUser } from '../upstream/upstream-connection.ts';
+import { FULL_RECORD, type UpstreamConnection, type UpstreamUser } from '../upstream/upstream-connection.ts';
+import { Attempts } from './attempts.ts';
 import { ANSWERS, failureAnswer, type PreparedAnswer } from './answers.ts';
 import { BodyReader } from './body-reader.ts';
 import type { BodySink } from './chunked-reader.ts';
@@ -8,6 +9,7 @@ import { FieldNameSet } from './field-names.ts';
 import type { ExchangeClient } from './exchange-client.ts';
 import { Gather } from './gather.ts';
 import { READ } from './head-reader.ts';
+import { Lender } from './lender.ts';
 import {
   requestHeadRoom,
   responseHeadRoom,
@@ -22,10 +24,12 @@ import { checkResponse } from './response-rules.ts';
 
 /** A body that came with its head is copied behind it up to this size; above, two buffers are written at once. */
 const JOINED_BODY = 16 * 1024;
+/** Bytes of a request's body that wait to be sent until no more of it is read: several batches of TLS records. */
+const MOST_UNSENT = 256 * 1024;
 /** An upstream that sends nothing but interim responses must end. */
 const MAX_INTERIM = 32;
-/** Attempts on connections that turn out to have been closed while they were idle. */
-const MAX_RETRIES = 2;
+/** Why an exchange is given up for which the upstream took too long. */
+export const TIMEOUT = 'timeout';
 const NO_EDITS: HeadEdits = Object.freeze({ strip: FieldNameSet.none, add: undefined });
 /** RFC 9110 9.2.2: a request that may have been carried out is repeated only where that changes nothing. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
@@ -36,6 +40,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
   readonly #record: RequestRecord;
   readonly #requestBody: BodyReader;
   readonly #gather = new Gather();
+  readonly #lender: Lender;
   readonly #responseReader = new ResponseReader();
   readonly #responseBody = new BodyReader();
   #head: RequestHead | undefined;
@@ -45,8 +50,9 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
   #responseStarted = false;
   #close = false;
   #interim = 0;
-  #failures = 0;
-  #retries = 0;
+  /** Whether the connection has been idle before. */
+  #reused = false;
+  readonly #attempts = new Attempts();
   #gathering = false;
   #poisoned = false;
   tunnelling = false;
@@ -55,11 +61,13 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     this.#client = client;
     this.#record = record;
     this.#requestBody = requestBody;
+    this.#lender = new Lender(client);
   }
 
   /** Whether the upstream takes no more for now. */
   get full(): boolean {
-    return this.#connection?.socket.writableNeedDrain === true;
+    const socket = this.#connection?.socket;
+    return socket?.writableNeedDrain === true && socket.writableLength >= MOST_UNSENT;
   }
 
   get responseStarted(): boolean {
@@ -72,8 +80,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     this.#responseStarted = false;
     this.#close = false;
     this.#interim = 0;
-    this.#failures = 0;
-    this.#retries = 0;
+    this.#attempts.begin(forward.retries);
     this.#poisoned = false;
     this.tunnelling = false;
     this.#acquire(forward.upstream);
@@ -94,7 +101,13 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
       this.#flush();
     }
     const part = from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to);
-    if (this.#connection?.socket.write(part) === false) this.#client.pause();
+    // More records are on their way, and each by itself would be a write of its own.
+    if (to - from === FULL_RECORD) this.#connection?.batch();
+    this.#write(part);
+  }
+
+  #write(bytes: Buffer): void {
+    if (this.#connection?.socket.write(bytes) === false && this.full) this.#client.pause();
   }
 
   /** All bytes from the client, once the protocol has changed. */
@@ -110,13 +123,13 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
 
   /** The client can take more. */
   clientDrained(): void {
-    const socket = this.#connection?.socket;
-    if (socket?.isPaused() === true) socket.resume();
+    this.#readOn();
   }
 
   /** Gives the exchange up; nothing is reported. */
   abandon(reason: string): void {
     this.#pool?.cancel(this);
+    if (reason === TIMEOUT) this.#connection?.pool.health?.onTimeout();
     this.#detach()?.discard(reason);
     this.#forget();
   }
@@ -130,8 +143,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     }
     this.#connection = connection;
     connection.user = this;
-    // A connection that was never idle cannot have been closed for idleness.
-    if (!reused) this.#retries = MAX_RETRIES;
+    this.#reused = reused;
     this.#record.upstream = connection.pool.destination;
     this.#record.attempts += 1;
     this.#responseReader.reset();
@@ -141,13 +153,8 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
   onUpstreamFailure(failure: UpstreamFailure, reason: string): void {
     this.#record.upstreamFailure = reason;
     this.#record.attempts += failure === 'UF' ? 1 : 0;
-    this.#failures += 1;
-    // Nothing was sent to anybody, so any request may go elsewhere.
-    const other = this.#forward?.alternative?.(this.#failures);
-    if (other !== undefined) {
-      this.#acquire(other);
-      return;
-    }
+    const pool = this.#pool;
+    if (pool !== undefined && this.#attempts.unreached(pool, failure, reason, this.#again)) return;
     const { answer, detail } = failureAnswer(failure, reason);
     this.#fail(answer, failure, detail);
   }
@@ -157,8 +164,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
       this.#record.responseBodyBytes += length;
       this.#sendToClient(Buffer.from(bytes.subarray(0, length)));
     } else if (this.#responseStarted) {
-      this.#gather.begin(length);
-      this.#relayResponse(bytes, 0, length);
+      this.#relayBody(bytes, length);
     } else {
       this.#readResponse(bytes, length);
     }
@@ -189,6 +195,18 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     this.#client.resume();
   }
 
+  onUpstreamReturned(): void {
+    this.#readOn();
+  }
+
+  #readOn(): void {
+    const connection = this.#connection;
+    if (connection?.socket.isPaused() !== true || connection.lent || this.#client.socket.writableNeedDrain) return;
+    connection.socket.resume();
+  }
+
+  readonly #again = (pool: UpstreamPool): void => this.#acquire(pool);
+
   #acquire(pool: UpstreamPool): void {
     this.#pool = pool;
     pool.acquire(this);
@@ -209,7 +227,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     if (!this.#gathering) return;
     this.#gathering = false;
     const gathered = this.#gather.take();
-    if (gathered !== undefined && this.#connection?.socket.write(gathered) === false) this.#client.pause();
+    if (gathered !== undefined) this.#write(gathered);
   }
 
   #readResponse(bytes: Buffer, length: number): void {
@@ -251,6 +269,8 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     this.#record.status = head.status;
     this.#record.detail = 'via_upstream';
     this.#record.responseHeadBytes = head.end - head.start;
+    this.#connection?.pool.health?.onStatus(head.status);
+    this.#attempts.end(true);
     this.#client.onResponseHead(this.#responseReader);
     this.#responseBody.begin(head.framing, head.contentLength);
     // A body whose end the upstream did not wait for may be cut short by it: the connection cannot go on behind it.
@@ -259,9 +279,26 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     this.#relayResponse(bytes, index, length);
   }
 
+  #relayBody(bytes: Buffer, length: number): void {
+    const connection = this.#connection;
+    const own = connection?.ownBuffer(bytes);
+    if (connection === undefined || own === undefined || length < FULL_RECORD) {
+      if (length >= FULL_RECORD) connection?.widen();
+      this.#gather.begin(length);
+      this.#relayResponse(bytes, 0, length);
+      return;
+    }
+    this.#relayResponse(bytes, 0, length, this.#lender.of(own));
+    // What the kernel took at once is not waited for, though Node calls back only later.
+    const { writableLength, writableNeedDrain } = this.#client.socket;
+    if (this.#connection !== connection || !(writableNeedDrain || (own.lent && writableLength > 0))) return;
+    connection.socket.pause();
+    if (writableNeedDrain) this.#client.onClientFull();
+  }
+
   /** Passes body on behind what was gathered before, and ends the exchange where the body ends. */
-  #relayResponse(bytes: Buffer, from: number, length: number): void {
-    const consumed = this.#responseBody.consume(bytes, from, length, this.#gather);
+  #relayResponse(bytes: Buffer, from: number, length: number, sink: BodySink = this.#gather): void {
+    const consumed = this.#responseBody.consume(bytes, from, length, sink);
     if (consumed < 0) {
       this.#record.upstreamFailure = this.#responseBody.problem?.detail ?? '';
       if (this.#responseStarted) this.#truncate('UPE', 'upstream_reset_after_response_started{protocol_error}');
@@ -330,29 +367,28 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     const connection = this.#detach();
     connection?.discard(reason);
     this.#record.upstreamFailure = reason;
+    const pool = this.#pool;
+    // The end of an idle connection that crosses a request is nobody's fault.
+    if (!this.#reused || this.#responseReader.begun) connection?.pool.health?.onReset();
     if (this.#responseStarted) {
       this.#truncate('UC', 'upstream_reset_after_response_started{connection_termination}');
-    } else if (this.#mayRetry()) {
-      this.#retries += 1;
-      if (this.#pool !== undefined) this.#acquire(this.#pool);
-    } else {
+    } else if (pool === undefined || !this.#mayRetry() || !this.#attempts.lost(pool, this.#reused, this.#again)) {
       this.#fail(ANSWERS.terminated, 'UC', 'upstream_reset_before_response_started{connection_termination}');
     }
   }
 
-  /** The race between a request and the upstream's closing of an idle connection, and nothing else. */
+  /** Whether the request may be sent again although it may have been carried out. */
   #mayRetry(): boolean {
     const head = this.#head;
-    if (head === undefined || this.#retries >= MAX_RETRIES || this.#responseReader.begun || this.#interim > 0) {
-      return false;
-    }
+    if (head === undefined || this.#responseReader.begun || this.#interim > 0) return false;
     return head.framing === 'none' && head.upgrade === undefined && IDEMPOTENT.has(head.method);
   }
 
   #fail(answer: PreparedAnswer, flags: string, detail: string): void {
     this.#detach()?.discard(detail);
+    const more = this.#attempts.flags;
     this.#forget();
-    this.#client.onExchangeFailed(answer, flags, detail);
+    this.#client.onExchangeFailed(answer, more === '' ? flags : `${flags},${more}`, detail);
   }
 
   #truncate(flags: string, detail: string): void {
@@ -371,6 +407,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
   }
 
   #forget(): void {
+    this.#attempts.end(false);
     this.#head = undefined;
     this.#forward = undefined;
     this.#pool = undefined;

@@ -8,7 +8,7 @@ import { BodyReader } from './body-reader.ts';
 import type { BodySink } from './chunked-reader.ts';
 import { isIn, TARGET } from './characters.ts';
 import type { Answer, Decision, Forward, HttpHandler } from './decision.ts';
-import { Exchange } from './exchange.ts';
+import { Exchange, TIMEOUT } from './exchange.ts';
 import type { ExchangeClient } from './exchange-client.ts';
 import { ClientStall } from './client-stall.ts';
 import { FieldNameSet } from './field-names.ts';
@@ -190,7 +190,7 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
       this.#clientGone();
     } else if (this.#phase !== PHASE.reading) {
       const started = this.#exchange.responseStarted;
-      this.#exchange.abandon('timeout');
+      this.#exchange.abandon(TIMEOUT);
       if (started) this.onExchangeTruncated('UT', 'response_timeout');
       else this.onExchangeFailed(ANSWERS.upstreamTimeout, 'UT', 'response_timeout');
     } else if (this.#reader.begun) {
@@ -407,6 +407,7 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
       else this.#refuse(problem);
       return;
     }
+    this.#engine.garbage.note(bytes.length);
     if (end < bytes.length) this.#hold(bytes, end);
     else this.onActivity();
     if (this.#stall !== undefined) this.#watchClient();

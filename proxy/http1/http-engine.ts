@@ -1,5 +1,6 @@
 import type { Clock } from '../../src/core/clock.ts';
 import type { Logger } from '../../src/core/logger.ts';
+import { BufferGarbage } from '../tcp/buffer-garbage.ts';
 import type { Deadlines, DeadlineQueue } from '../tcp/deadlines.ts';
 
 export interface HttpLimits {
@@ -54,6 +55,8 @@ export interface HttpEngine {
   readonly clientDeadlines: DeadlineQueue;
   readonly decisionDeadlines: DeadlineQueue;
   readonly lingerDeadlines: DeadlineQueue;
+  /** Told of what bodies come in. */
+  readonly garbage: BufferGarbage;
   /** The time as HTTP writes it (RFC 9110 5.6.7). */
   date(): string;
 }
@@ -81,6 +84,7 @@ export function createHttpEngine({ clock, logger, deadlines, limits = {} }: Http
     clientDeadlines: deadlines.queue(all.clientTimeout),
     decisionDeadlines: deadlines.queue(all.decisionTimeout),
     lingerDeadlines: deadlines.queue(LINGER),
+    garbage: new BufferGarbage(),
     date: () => {
       const now = Math.floor(clock.now() / 1000);
       if (now !== second) {

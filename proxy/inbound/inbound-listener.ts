@@ -1,4 +1,4 @@
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from 'node:net';
 import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf } from '../../src/core/errors.ts';
 import { HttpConnection } from '../http1/http-connection.ts';
@@ -88,11 +88,7 @@ export class InboundListener {
   };
 
   /** Listens; resolves with the address, and rejects with what the system says. */
-  listen(options: {
-    readonly host: string;
-    readonly port: number;
-    readonly reusePort?: boolean;
-  }): Promise<AddressInfo> {
+  listen(options: ListenOptions | { readonly fd: number }): Promise<AddressInfo> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen(options, () => {

@@ -1,10 +1,8 @@
 import type { OnReadOpts, Socket } from 'node:net';
 import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf } from '../../src/core/errors.ts';
-import type { UpstreamTransport } from '../upstream/upstream-connection.ts';
-
-/** Istio's default connect timeout, TCP and TLS together. */
-const CONNECT_TIMEOUT = 10_000;
+import { CONNECT_TIMEOUT, type UpstreamFailure } from '../upstream/pool.ts';
+import type { Endpoint } from './endpoint.ts';
 
 export interface OpaqueAttempt {
   /** Gives it up: nobody is told. */
@@ -13,7 +11,7 @@ export interface OpaqueAttempt {
 
 /** Opens a connection for opaque bytes. One of the two is called, once; before that no byte of a client is sent. */
 export function connectOpaque(
-  transport: UpstreamTransport,
+  { tcp: transport, host }: Pick<Endpoint, 'tcp' | 'host'>,
   {
     clock,
     onread,
@@ -23,16 +21,25 @@ export function connectOpaque(
     readonly clock: Clock;
     readonly onread?: OnReadOpts;
     readonly onReady: (socket: Socket) => void;
-    readonly onFailed: (reason: string) => void;
+    readonly onFailed: (reason: string, failure: UpstreamFailure) => void;
   },
 ): OpaqueAttempt {
+  const { pool } = host;
+  const { circuit, limits } = pool;
+  if (circuit.full || circuit.connections >= circuit.limits.maxConnections) {
+    circuit.counts.upstream_cx_overflow += 1;
+    return never(() => onFailed(`${circuit.connections} connections are open`, 'UO'));
+  }
   let socket: Socket;
   try {
     socket = transport.connect(onread);
   } catch (error) {
-    queueMicrotask(() => onFailed(reasonOf(error)));
-    return { cancel: () => {} };
+    return never(() => onFailed(reasonOf(error), 'UF'));
   }
+  circuit.counts.upstream_cx_total += 1;
+  circuit.connections += 1;
+  circuit.opaque += 1;
+  host.opaque += 1;
   let over = false;
   const end = (): void => {
     over = true;
@@ -43,14 +50,22 @@ export function connectOpaque(
     if (over) return;
     end();
     socket.destroy();
-    onFailed(reason);
+    circuit.counts.upstream_cx_connect_fail += 1;
+    if (reason === CONNECT_TIMEOUT) circuit.counts.upstream_cx_connect_timeout += 1;
+    pool.health?.onConnectFailure();
+    onFailed(reason, 'UF');
   };
   let problem = '';
   const onClose = (): void => fail(problem || 'closed before it was open');
-  const timer = clock.after(CONNECT_TIMEOUT, () => fail('connect timeout'));
+  const timer = clock.after(limits.connectTimeout, () => fail(CONNECT_TIMEOUT));
   // It stays: a socket without one would take the process down with its next error.
   socket.on('error', (error: Error & { code?: string }) => {
     problem ||= error.code ?? error.message;
+  });
+  socket.once('close', () => {
+    circuit.connections -= 1;
+    circuit.opaque -= 1;
+    host.opaque -= 1;
   });
   socket.once('close', onClose);
   socket.once(transport.readyEvent, () => {
@@ -61,6 +76,8 @@ export function connectOpaque(
       return;
     }
     end();
+    if (limits.keepAliveTime > 0) socket.setKeepAlive(true, limits.keepAliveTime);
+    pool.health?.onConnected();
     onReady(socket);
   });
   return {
@@ -68,6 +85,19 @@ export function connectOpaque(
       if (over) return;
       end();
       socket.destroy();
+    },
+  };
+}
+
+/** An attempt that is not made. */
+function never(tell: () => void): OpaqueAttempt {
+  let cancelled = false;
+  queueMicrotask(() => {
+    if (!cancelled) tell();
+  });
+  return {
+    cancel: () => {
+      cancelled = true;
     },
   };
 }

@@ -1,14 +1,11 @@
 import type { Forward } from '../http1/decision.ts';
 import type { Edge } from '../report/edge.ts';
 import type { HttpEdgeMetrics, TcpEdgeMetrics } from '../report/istio-metrics.ts';
+import type { Member } from '../upstream/balancer.ts';
 import type { UpstreamTransport } from '../upstream/upstream-connection.ts';
 
 /** One place where a call can go, with everything that is the same for all calls. */
-export interface Endpoint {
-  /** `address:port`. */
-  readonly destination: string;
-  /** The share of calls; at least 1. */
-  readonly weight: number;
+export interface Endpoint extends Member {
   /** For requests. */
   readonly forward: Forward;
   /** For opaque connections. */

@@ -9,19 +9,17 @@ import type { IstioMetrics } from '../report/istio-metrics.ts';
 import { METADATA_FIELDS } from '../report/peer-metadata.ts';
 import { reportedWorkload, UNKNOWN_WORKLOAD } from '../report/reported-workload.ts';
 import { plainTransport, tlsTransport } from '../upstream/transports.ts';
+import type { Retries } from '../upstream/retries.ts';
+import type { UpstreamHost } from '../upstream/upstream-host.ts';
 import type { Secured } from '../upstream/secured.ts';
 import type { UpstreamTransport } from '../upstream/upstream-connection.ts';
 import type { createClientContext } from './client-context.ts';
 import type { Endpoint } from './endpoint.ts';
 import { expectPeer } from './expected-peer.ts';
-import type { UpstreamPools } from './upstream-pools.ts';
 
 /** What Istio's clients offer for HTTP; a server that is no sidecar would still find a plain name. */
 const HTTP_ALPN = ['istio-http/1.1', 'istio', 'http/1.1'] as const;
 const TCP_ALPN = ['istio'] as const;
-
-/** Attempts at different endpoints for a call that reached nobody. Istio's default is two retries. */
-const MAX_FAILURES = 2;
 
 export interface EndpointFactoryOptions {
   /** This sidecar's own workload. */
@@ -31,7 +29,6 @@ export interface EndpointFactoryOptions {
   readonly metadata: Buffer;
   /** Changes when peers have to be judged anew. */
   readonly trust: number;
-  readonly pools: UpstreamPools;
   readonly clientContext: ReturnType<typeof createClientContext>;
   readonly verifyPeer: VerifyPeer;
   /** Whether an address and port are a listener of this sidecar itself. */
@@ -47,7 +44,15 @@ export interface MeshEndpoint {
   readonly service: Service | undefined;
   /** The port of the service. */
   readonly servicePort: number;
-  readonly next: () => Endpoint | undefined;
+  readonly cluster: EndpointCluster;
+}
+
+/** The destination that an endpoint is made for. */
+export interface EndpointCluster {
+  readonly retries: Retries;
+  readonly hostOf: (key: string, transport: UpstreamTransport) => UpstreamHost;
+  /** Server name to be said instead of Istio's. */
+  readonly sni: string | undefined;
 }
 
 /** An application must not speak for the sidecar, nor learn what sidecars tell each other. */
@@ -62,11 +67,11 @@ export class EndpointFactory {
   }
 
   /** A workload whose sidecar must prove to be exactly it. */
-  mtls({ workload, port, service, servicePort, next }: MeshEndpoint): Endpoint {
+  mtls({ workload, port, service, servicePort, cluster }: MeshEndpoint): Endpoint {
     const { clientContext, verifyPeer, trust, metadata, ownIdentity, onSecured } = this.#options;
     const host = hostOf(workload);
     const hostname = service?.hostname ?? host;
-    const servername = `outbound_.${servicePort}_._.${hostname}`;
+    const servername = cluster.sni ?? `outbound_.${servicePort}_._.${hostname}`;
     const transport = (alpn: readonly string[]): UpstreamTransport =>
       tlsTransport({
         host,
@@ -97,12 +102,12 @@ export class EndpointFactory {
         service: this.#serviceOf(service),
         principals: [ownIdentity.toString(), workload.identity.toString()],
       }),
-      next,
+      cluster,
     });
   }
 
   /** A workload of the mesh that takes plaintext. */
-  plaintext({ workload, port, service, next }: MeshEndpoint): Endpoint {
+  plaintext({ workload, port, service, cluster }: MeshEndpoint): Endpoint {
     const host = hostOf(workload);
     const transport = this.#plain(host, port);
     return this.#endpoint({
@@ -112,12 +117,12 @@ export class EndpointFactory {
       weight: workload.weight,
       add: undefined,
       edge: this.#edge({ workload, service: this.#serviceOf(service), principals: undefined }),
-      next,
+      cluster,
     });
   }
 
   /** An address outside the mesh. */
-  outside(address: string, port: number, service: ReportedService, next: () => Endpoint | undefined): Endpoint {
+  outside(address: string, port: number, service: ReportedService, cluster: EndpointCluster): Endpoint {
     const transport = this.#plain(address, port);
     return this.#endpoint({
       key: `plaintext|${address}|${port}`,
@@ -126,7 +131,7 @@ export class EndpointFactory {
       weight: 1,
       add: undefined,
       edge: this.#edge({ workload: undefined, service, principals: undefined }),
-      next,
+      cluster,
     });
   }
 
@@ -147,19 +152,21 @@ export class EndpointFactory {
     readonly weight: number;
     readonly add: Buffer | undefined;
     readonly edge: Edge;
-    readonly next: () => Endpoint | undefined;
+    readonly cluster: EndpointCluster;
   }): Endpoint {
-    const { pools, istio } = this.#options;
-    const { key, http, tcp, weight, add, edge, next } = parts;
+    const { istio } = this.#options;
+    const { key, http, tcp, weight, add, edge, cluster } = parts;
+    const host = cluster.hostOf(key, http);
     const forward: Forward = Object.freeze({
       kind: 'forward',
-      upstream: pools.get(key, http),
+      upstream: host.pool,
       strip: METADATA_FIELDS,
       add,
       response: RESPONSE_EDITS,
-      alternative: (failures: number) => (failures > MAX_FAILURES ? undefined : next()?.forward.upstream),
+      retries: cluster.retries,
     });
     return Object.freeze({
+      host,
       destination: http.destination,
       weight,
       forward,

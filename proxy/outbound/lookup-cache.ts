@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { Clock } from '../../src/core/clock.ts';
 
 /** Finds the addresses of a name, as the system does. */
@@ -34,6 +35,7 @@ export class LookupCache {
   }
 
   #ask(host: string): Promise<readonly string[]> {
+    if (isIP(host) !== 0) return Promise.resolve([host]);
     const { lookup, clock } = this.#options;
     return new Promise((resolve) => {
       const timer = clock.after(PATIENCE, () => resolve([]));

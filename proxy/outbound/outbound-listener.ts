@@ -13,8 +13,9 @@ import { breakSocket, TcpRelay } from '../tcp/relay.ts';
 import type { Cluster } from './cluster.ts';
 import { connectOpaque } from './connect-opaque.ts';
 import type { Endpoint } from './endpoint.ts';
+import { limitRelay } from './relay-limits.ts';
 import { createOutboundHttp } from './outbound-http.ts';
-import type { OutboundPort } from './outbound-port.ts';
+import type { Lead, OutboundPort } from './outbound-port.ts';
 import { REFUSED, type Refused, type Target } from './route.ts';
 import type { Router } from './router.ts';
 
@@ -24,8 +25,8 @@ export interface OutboundListenerOptions {
   readonly router: Router;
   readonly reporter: OutboundReporter;
   readonly requestIds: RequestIds;
-  /** What this listener leads to at the moment; undefined where it leads nowhere any more. */
-  readonly port: () => OutboundPort | undefined;
+  /** Where one connection leads; undefined where it leads nowhere. Never rejects. */
+  readonly lead: (socket: Socket) => Lead | undefined | Promise<Lead | undefined>;
 }
 
 /** Milliseconds after which a silent client is taken to wait for the server. */
@@ -85,18 +86,31 @@ export class OutboundListener {
     this.#sockets.add(socket);
     socket.on('error', () => {});
     socket.once('close', () => this.#sockets.delete(socket));
-    const caller: Caller = {
-      remote: hostPort(socket.remoteAddress ?? '', socket.remotePort ?? 0),
-      local: hostPort(socket.localAddress ?? '', socket.localPort ?? 0),
+    const lead = this.#options.lead(socket);
+    if (!(lead instanceof Promise)) {
+      this.#serve(socket, lead);
+      return;
+    }
+    const wait = async (): Promise<void> => {
+      const found = await lead;
+      if (!socket.destroyed) this.#serve(socket, found);
     };
-    const port = this.#options.port();
-    if (port === undefined) breakSocket(socket);
-    else if (port.protocol === 'tcp') this.#serveOpaque(socket, caller, port, '');
-    else if (port.protocol === 'auto') this.#sniff(socket, caller, port);
-    else this.#serveHttp(socket, caller);
+    void wait();
   };
 
-  #sniff(socket: Socket, caller: Caller, port: OutboundPort): void {
+  #serve(socket: Socket, lead: Lead | undefined): void {
+    const caller: Caller = {
+      remote: hostPort(socket.remoteAddress ?? '', socket.remotePort ?? 0),
+      local: lead?.destination ?? hostPort(socket.localAddress ?? '', socket.localPort ?? 0),
+    };
+    const port = lead?.port();
+    if (lead === undefined || port === undefined) breakSocket(socket);
+    else if (port.protocol === 'tcp') this.#serveOpaque(socket, caller, port, '');
+    else if (port.protocol === 'auto') this.#sniff(socket, caller, { lead, port });
+    else this.#serveHttp(socket, caller, lead);
+  }
+
+  #sniff(socket: Socket, caller: Caller, { lead, port }: { readonly lead: Lead; readonly port: OutboundPort }): void {
     const silent = port.targetOfConnection('') !== undefined;
     const sniffer = new Sniffer({
       socket,
@@ -105,7 +119,7 @@ export class OutboundListener {
       silence: silent ? SILENCE : 0,
       patience: PATIENCE,
       onDetected: (detected: Detected) => {
-        if (detected.protocol === 'http1') this.#serveHttp(socket, caller);
+        if (detected.protocol === 'http1') this.#serveHttp(socket, caller, lead);
         else {
           const name = detected.protocol === 'tls' ? detected.hello.serverName : '';
           this.#serveOpaque(socket, caller, port, name);
@@ -120,8 +134,8 @@ export class OutboundListener {
     });
   }
 
-  #serveHttp(socket: Socket, caller: Caller): void {
-    const { engine, router, reporter, requestIds, port } = this.#options;
+  #serveHttp(socket: Socket, caller: Caller, { port }: Lead): void {
+    const { engine, router, reporter, requestIds } = this.#options;
     const handler = createOutboundHttp({ port, router, reporter, requestIds, caller });
     void new HttpConnection({ socket, engine, handler });
   }
@@ -142,11 +156,11 @@ export class OutboundListener {
     const route = await this.#options.router.route(target);
     if (socket.destroyed) return;
     if (route.kind === 'refused') this.#refuse(socket, caller, route);
-    else this.#connect(socket, caller, route.cluster, MAX_ATTEMPTS);
+    else this.#connect(socket, caller, route.cluster, []);
   }
 
-  #connect(socket: Socket, caller: Caller, cluster: Cluster, attempts: number): void {
-    const endpoint = cluster.pick();
+  #connect(socket: Socket, caller: Caller, cluster: Cluster, tried: readonly Endpoint[]): void {
+    const endpoint = tried.length === 0 ? cluster.pick() : cluster.next(tried);
     if (endpoint === undefined) {
       this.#refuse(socket, caller, REFUSED.unhealthy);
       return;
@@ -155,22 +169,34 @@ export class OutboundListener {
     const { clock, reporter } = this.#options;
     const onGone = (): void => attempt.cancel();
     const reader = new GrowingReader();
-    const attempt = connectOpaque(endpoint.tcp, {
+    const attempt = connectOpaque(endpoint, {
       clock,
       onread: reader.onread,
       onReady: (upstream) => {
         socket.off('close', onGone);
         let closed: ReturnType<OutboundReporter['tcpOpened']> | undefined;
-        const relay = new TcpRelay({ downstream: socket, upstream, reader, onClose: (result) => closed?.(result) });
+        const relay = new TcpRelay({
+          downstream: socket,
+          upstream,
+          reader,
+          onClose: (result) => {
+            unlimit();
+            closed?.(result);
+          },
+        });
+        const unlimit = limitRelay(relay, cluster.policy.connections, clock);
         closed = reporter.tcpOpened(caller, called, relay);
       },
-      onFailed: (reason) => {
+      onFailed: (reason, failure) => {
         socket.off('close', onGone);
-        if (attempts > 1 && cluster.endpoints.length > 1) {
-          this.#connect(socket, caller, cluster, attempts - 1);
+        const places = [...tried, endpoint];
+        const again = failure === 'UF' && places.length < MAX_ATTEMPTS && cluster.members.length > 1;
+        if (again) {
+          this.#connect(socket, caller, cluster, places);
           return;
         }
-        reporter.tcpRefused(caller, { flags: 'UF', reason, called, service: called.edge.service });
+        const flags = failure === 'UF' ? 'UF,URX' : failure;
+        reporter.tcpRefused(caller, { flags, reason, called, service: called.edge.service });
         breakSocket(socket);
       },
     });

@@ -14,6 +14,14 @@ export interface OutboundPort {
   targetOfConnection(serverName: string): Target | undefined;
 }
 
+/** Where one of the application's connections leads. */
+export interface Lead {
+  /** `address:port` that the application called, where that is not where its connection arrived. */
+  readonly destination?: string;
+  /** What may be called by it at the moment; undefined where nothing may any more. */
+  readonly port: () => OutboundPort | undefined;
+}
+
 /** The port where plain HTTP is, where an authority says none (RFC 9110 4.2.1). */
 const HTTP_PORT = 80;
 
@@ -39,6 +47,26 @@ export function egressPort({ protocol, port, hosts }: OutboundListenerConfig): O
     },
     targetOfConnection: (serverName: string) =>
       single ?? (serverName === '' ? undefined : targetOf(serverName.toLowerCase(), undefined)),
+  });
+}
+
+/**
+ * What is intercepted on its way to an address and port: the service that a request or a ClientHello names, if that is
+ * one of the mesh with such a port, and otherwise what is at the address.
+ */
+export function capturedPort(
+  { address, port }: { readonly address: string; readonly port: number },
+  { hosts, protocol }: { readonly hosts: readonly SidecarHost[]; readonly protocol: PortProtocol },
+): OutboundPort {
+  const visible = compileVisibleHosts(hosts);
+  const { namespaces } = visible;
+  const there: Target = { name: { host: address, namespaces }, ports: [port], anyPort: false, visible, open: true };
+  const named = (host: string): Target =>
+    host === '' || host === address ? there : { ...there, name: { host, namespaces }, otherwise: there };
+  return Object.freeze({
+    protocol,
+    targetOf: (authority: string) => named(readAuthority(authority)?.host ?? ''),
+    targetOfConnection: (serverName: string) => named(serverName.toLowerCase()),
   });
 }
 

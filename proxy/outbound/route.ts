@@ -15,6 +15,8 @@ export interface Target {
   readonly visible: VisibleHosts;
   /** Whether the listener leads out of the mesh, where the mesh allows that. */
   readonly open: boolean;
+  /** What is meant where the name is not that of a service with one of the ports: where an intercepted call was going. */
+  readonly otherwise?: Target;
 }
 
 export type Route = Routed | Refused;

@@ -1,4 +1,10 @@
 import type { Clock } from '../../src/core/clock.ts';
+import { chooseTrafficPolicy } from '../../src/resources/choose-destination-rule.ts';
+import {
+  DEFAULT_DESTINATION_POLICY,
+  destinationPolicyOf,
+  type DestinationPolicy,
+} from '../../src/resources/destination-policy.ts';
 import type { AddressBook, Destination, Service, Workload } from '../agent/destination.ts';
 import type { SidecarConfig, SidecarConfigSource } from '../agent/sidecar-config.ts';
 import type { IdentitySource, VerifyPeer } from '../inbound/identity-source.ts';
@@ -6,13 +12,13 @@ import { UNKNOWN_SERVICE, type ReportedService } from '../report/edge.ts';
 import type { IstioMetrics } from '../report/istio-metrics.ts';
 import { metadataLines } from '../report/peer-metadata.ts';
 import type { Secured } from '../upstream/secured.ts';
+import type { UpstreamClusters } from '../upstream/upstream-clusters.ts';
 import { createClientContext } from './client-context.ts';
-import { createCluster, type Cluster } from './cluster.ts';
+import type { Cluster } from './cluster.ts';
 import type { Endpoint } from './endpoint.ts';
-import { EndpointFactory } from './endpoints.ts';
+import { EndpointFactory, type EndpointCluster } from './endpoints.ts';
 import { LookupCache, type Lookup } from './lookup-cache.ts';
 import { REFUSED, refuse, type Refused, type Route, type Target } from './route.ts';
-import type { UpstreamPools } from './upstream-pools.ts';
 import { wayTo } from './way.ts';
 
 export interface RouterOptions {
@@ -20,7 +26,7 @@ export interface RouterOptions {
   readonly config: SidecarConfigSource;
   readonly identity: IdentitySource;
   readonly book: AddressBook;
-  readonly pools: UpstreamPools;
+  readonly clusters: UpstreamClusters<Endpoint>;
   readonly verifyPeer: VerifyPeer;
   readonly lookup: Lookup;
   readonly isOwn: (address: string, port: number) => boolean;
@@ -68,6 +74,7 @@ export class Router {
   #routeTo(destination: Destination, target: Target): Route | Promise<Route> {
     const generation = this.#current();
     if (generation === undefined) return REFUSED.unconfigured;
+    if (target.otherwise !== undefined && !isMeant(destination, target)) return this.route(target.otherwise);
     switch (destination.kind) {
       case 'service': {
         const { service, workloads } = destination;
@@ -103,14 +110,14 @@ export class Router {
 
   /** The parts of the configuration in force. Peers are judged anew when the roots, or who we are, have changed. */
   #current(): Generation | undefined {
-    const { config: source, pools, verifyPeer, isOwn, istio, onSecured } = this.#options;
+    const { config: source, clusters, verifyPeer, isOwn, istio, onSecured } = this.#options;
     const config = source.current();
     const before = this.#generation;
     if (config === undefined || before?.config === config) return before;
     const own = config.workload;
     if (before !== undefined && !sameTrust(before.config, config)) {
       this.#trust += 1;
-      pools.renew();
+      clusters.renew();
     }
     this.#generation = {
       config,
@@ -121,7 +128,6 @@ export class Router {
         ownIdentity: own.identity,
         metadata: metadataLines(own),
         trust: this.#trust,
-        pools,
         clientContext: this.#clientContext,
         verifyPeer,
         isOwn,
@@ -133,47 +139,54 @@ export class Router {
   }
 
   #serviceRoute(
-    { factory }: Generation,
+    { config, factory }: Generation,
     { service, workloads, port }: { service: Service; workloads: readonly Workload[]; port: number },
   ): Route {
     const reached = workloads.flatMap((workload) => {
       const own = workload.healthy ? workload.services.get(service.key)?.get(port) : undefined;
       return own === undefined ? [] : [{ workload, port: own }];
     });
-    return this.#clusterOf(`outbound|${port}||${service.hostname}`, reached, { factory, service, servicePort: port });
+    const { workload, rootNamespace, destinationRules } = config;
+    const caller = { namespace: workload.namespace, labels: workload.labels, rootNamespace };
+    const policy = destinationPolicyOf(chooseTrafficPolicy(destinationRules, caller, service), port);
+    const cluster = this.#options.clusters.open(`${service.key}|${port}`, `outbound|${port}||${service.hostname}`);
+    return this.#routeVia(cluster, policy, reached, { factory, service, servicePort: port });
   }
 
   /** A workload called by its address: of the services it belongs to, the port says which is meant, if any. */
   #workloadRoute({ factory }: Generation, workload: Workload, port: number): Route {
     const name = `outbound|${port}||${workload.addresses[0] ?? workload.hostname}`;
-    return this.#clusterOf(name, [{ workload, port }], { factory, service: undefined, servicePort: port });
+    const cluster = this.#options.clusters.open(`${workload.uid}|${port}`, name);
+    const policy = DEFAULT_DESTINATION_POLICY;
+    return this.#routeVia(cluster, policy, [{ workload, port }], { factory, service: undefined, servicePort: port });
   }
 
-  #clusterOf(
-    name: string,
+  #routeVia(
+    cluster: Cluster,
+    policy: DestinationPolicy,
     reached: readonly { readonly workload: Workload; readonly port: number }[],
     { factory, service, servicePort }: { factory: EndpointFactory; service: Service | undefined; servicePort: number },
   ): Route {
     let refusal: Refused | undefined;
-    const cluster = createCluster({
-      name,
-      endpoints: (next) =>
-        reached.flatMap(({ workload, port }): Endpoint[] => {
-          const way = wayTo(workload, port);
-          const parts = { workload, port, service, servicePort, next };
-          if (way.kind === 'plaintext') return [factory.plaintext(parts)];
-          if (way.kind === 'refused') {
-            refusal = refuse({ status: 503, flags: 'UH', detail: 'no_healthy_upstream{mtls}', body: way.reason });
-            return [];
-          }
-          if (this.#clientContext() === undefined) {
-            refusal = REFUSED.noCertificate;
-            return [];
-          }
-          return [factory.mtls(parts)];
-        }),
+    const { mode, sni } = policy.tls;
+    cluster.update({ policy }, (hostOf) => {
+      const of: EndpointCluster = { retries: cluster.retries, hostOf, sni };
+      return reached.flatMap(({ workload, port }): Endpoint[] => {
+        const way = wayTo(workload, port, mode);
+        const parts = { workload, port, service, servicePort, cluster: of };
+        if (way.kind === 'plaintext') return [factory.plaintext(parts)];
+        if (way.kind === 'refused') {
+          refusal = refuse({ status: 503, flags: 'UH', detail: 'no_healthy_upstream{mtls}', body: way.reason });
+          return [];
+        }
+        if (this.#clientContext() === undefined) {
+          refusal = REFUSED.noCertificate;
+          return [];
+        }
+        return [factory.mtls(parts)];
+      });
     });
-    return cluster.endpoints.length > 0 ? routeTo(cluster) : (refusal ?? REFUSED.unhealthy);
+    return cluster.members.length > 0 ? routeTo(cluster) : (refusal ?? REFUSED.unhealthy);
   }
 
   /**
@@ -192,10 +205,10 @@ export class Router {
     if (addresses.some((address) => this.#options.isOwn(address, port))) return REFUSED.loop;
     return cached(generation.passthrough, addresses, port, () => {
       const service: ReportedService = { ...UNKNOWN_SERVICE, host, name: 'PassthroughCluster' };
-      const cluster = createCluster({
-        name: 'PassthroughCluster',
-        inOrder: true,
-        endpoints: (next) => addresses.map((address) => generation.factory.outside(address, port, service, next)),
+      const cluster = this.#options.clusters.open(`outside|${host}|${port}`, 'PassthroughCluster');
+      cluster.update({ policy: DEFAULT_DESTINATION_POLICY, picking: 'IN_ORDER' }, (hostOf) => {
+        const of: EndpointCluster = { retries: cluster.retries, hostOf, sni: undefined };
+        return addresses.map((address) => generation.factory.outside(address, port, service, of));
       });
       return routeTo(cluster);
     });
@@ -214,6 +227,14 @@ function cached<K extends object>(cache: RouteCache<K>, key: K, port: number, ma
   // A certificate that is missing comes without the configuration changing.
   if (route !== REFUSED.noCertificate) routes.set(port, route);
   return route;
+}
+
+/** Whether a name says more than the address that was called. What is not known may be such a name: it is refused. */
+function isMeant(destination: Destination, target: Target): boolean {
+  if (destination.kind === 'unknown') return true;
+  if (destination.kind !== 'service' || portOf(destination.service, target) === undefined) return false;
+  // Nobody is behind a ServiceEntry with resolution NONE: calls to it go where their callers say.
+  return destination.workloads.length > 0 || !target.visible.has(destination.service);
 }
 
 function routeTo(cluster: Cluster): Route {

@@ -29,7 +29,7 @@ export interface InboundReporterOptions {
   readonly tally: TcpTally;
   readonly accessLog: AccessLog;
   /** Says why a request was denied. */
-  readonly decisions?: Pick<DecisionLog, 'denial'> | undefined;
+  readonly decisions?: Pick<DecisionLog, 'denial' | 'refusalOf'> | undefined;
   readonly metrics: Metrics;
   readonly countSecured: CountSecured;
 }
@@ -47,7 +47,13 @@ interface Reported {
 }
 
 /** How details begin of what policies, providers and token rules refuse. */
-const JUDGED = ['rbac_access_denied', 'ext_authz_', 'jwt_authn_access_denied'];
+const JUDGED = [
+  'rbac_access_denied',
+  'ext_authz_',
+  'jwt_authn_access_denied',
+  'authorization_step_failed',
+  'policies_changed_too_often',
+];
 
 /** Reports what arrives, as `reporter="destination"`: metrics and access log. */
 export class InboundReporter implements InboundObserver {
@@ -133,6 +139,7 @@ export class InboundReporter implements InboundObserver {
           bytesReceived: result.received,
           bytesSent: result.sent,
           connectionTerminationDetails: result.reason,
+          ...this.#refusalOf(facts),
         },
         facts,
       ),
@@ -151,7 +158,13 @@ export class InboundReporter implements InboundObserver {
     }
     if (!accessLog.wants({ failed: true })) return;
     const entry = { ...EMPTY_ENTRY, startTime: clock.now(), connectionTerminationDetails: reason };
-    accessLog.write(withConnection(entry, facts));
+    accessLog.write(withConnection({ ...entry, ...this.#refusalOf(facts) }, facts));
+  }
+
+  /** Of a connection that policy refused: what it was noted by, and why. */
+  #refusalOf(facts: ConnectionFacts): Partial<AccessEntry> {
+    const refused = this.#options.decisions?.refusalOf(facts);
+    return refused === undefined ? {} : { requestId: refused.id, denial: refused.denial ?? '' };
   }
 
   onSecured(secured: Omit<Secured, 'group'>): void {

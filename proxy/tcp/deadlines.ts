@@ -50,6 +50,11 @@ export class Deadlines {
     return queue;
   }
 
+  /** The clock by which all of them are measured. */
+  elapsed(): number {
+    return this.#clock.elapsed();
+  }
+
   /** Stops ticking; nothing expires any more. */
   close(): void {
     this.#timer?.cancel();

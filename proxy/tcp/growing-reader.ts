@@ -4,13 +4,16 @@ import type { OnReadOpts, Socket } from 'node:net';
 const SIZES = [1024, 16 * 1024, 256 * 1024] as const;
 /** Up to here bytes are copied out of the buffer, which costs less than to stop reading until they are written. */
 const COPIED = 4 * 1024;
+/** The most that a TLS socket delivers at once. */
+const TLS_RECORD = 16 * 1024;
 /** Reads in a row that a smaller buffer would have held, until there is a smaller one. */
 const PATIENCE = 16;
 
 /**
  * Reads a socket of our own making into one buffer, again and again, instead of a new one for each read. The buffer
  * grows when a read fills it, and shrinks when reads are short. What was read into it is passed on without a copy, and
- * nothing more is read until it was written, so that no connection ever holds more than one buffer.
+ * nothing more is read until it was written, so that no connection ever holds more than one buffer; or, of a TLS socket,
+ * what it has decrypted besides.
  */
 export class GrowingReader {
   /** For `net.connect` or `tls.connect`. */
@@ -91,6 +94,9 @@ export class GrowingReader {
 
   /** Node asks after each read what the next one goes into. */
   #next(): Buffer {
+    // A TLS socket that was told to stop still delivers what it has decrypted: a record at a time, and not into what is
+    // being written.
+    if (this.#lent && this.#from !== undefined && 'encrypted' in this.#from) return Buffer.allocUnsafeSlow(TLS_RECORD);
     if (this.#buffer?.length !== this.size) this.#buffer = Buffer.allocUnsafeSlow(this.size);
     return this.#buffer;
   }

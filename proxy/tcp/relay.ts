@@ -1,5 +1,9 @@
 import type { Socket } from 'node:net';
+import { BufferGarbage } from './buffer-garbage.ts';
 import type { GrowingReader } from './growing-reader.ts';
+
+/** Of all relays of this thread. */
+const GARBAGE = new BufferGarbage();
 
 export interface TcpRelayResult {
   /** Bytes from the client to the upstream. */
@@ -40,6 +44,7 @@ export class TcpRelay {
     this.#onClose = onClose;
     downstream.on('data', (bytes: Buffer) => {
       this.#received += bytes.length;
+      GARBAGE.note(bytes.length);
       if (!upstream.write(bytes)) downstream.pause();
     });
     if (reader === undefined) {

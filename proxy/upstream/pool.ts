@@ -1,4 +1,6 @@
 import { reasonOf } from '../../src/core/errors.ts';
+import { Circuit } from './circuit.ts';
+import type { EndpointHealth } from './endpoint-health.ts';
 import { cancelDeadline, type DeadlineQueue, type Deadlines } from '../tcp/deadlines.ts';
 import { UpstreamConnection, type ConnectionOwner, type UpstreamTransport } from './upstream-connection.ts';
 
@@ -11,36 +13,47 @@ export interface UpstreamWaiter {
   onUpstreamFailure(failure: UpstreamFailure, reason: string): void;
 }
 
+/** How the connections of one pool are made and kept. Durations in milliseconds. */
 export interface UpstreamLimits {
-  /** Open connections, idle ones and those still connecting included. Istio's default is none: 2^32-1. */
-  readonly maxConnections: number;
-  /** Requests that wait for a connection. */
-  readonly maxPending: number;
   /** Requests on one connection; 0 for any number. */
   readonly maxRequests: number;
-  /** Milliseconds for TCP and TLS together; Istio's default is 10 s. */
+  /** TCP and TLS together; Istio's default is 10 s. */
   readonly connectTimeout: number;
   /**
-   * Milliseconds that an idle connection is kept. It must be shorter than the server's own, or requests run into its
-   * close: Node's servers close after 5 s and announce it, gunicorn's after 2 s and do not.
+   * How long an idle connection is kept. It must be shorter than the server's own, or requests run into its close: Node's
+   * servers close after 5 s and announce it, gunicorn's after 2 s and do not.
    */
   readonly idleTimeout: number;
+  /** How old a connection may be when it is lent again; 0 for any age. */
+  readonly maxAge: number;
+  /** Silence after which the system asks whether the other side is still there; 0 for never. */
+  readonly keepAliveTime: number;
 }
 
 export const DEFAULT_UPSTREAM_LIMITS: UpstreamLimits = Object.freeze({
-  maxConnections: 2 ** 32 - 1,
-  // A queue without end is memory without end; at a thousand waiting requests the upstream is not coming back in time.
-  maxPending: 1024,
   maxRequests: 0,
   connectTimeout: 10_000,
   idleTimeout: 4_000,
+  maxAge: 0,
+  keepAliveTime: 0,
 });
 
 export interface UpstreamPoolOptions {
   readonly transport: UpstreamTransport;
   readonly deadlines: Deadlines;
   readonly limits?: Partial<UpstreamLimits>;
+  /** What the pool shares with others of its destination; its own where there are none. */
+  readonly circuit?: Circuit;
 }
+
+/** Why a connection was given up that was not there in time. */
+export const CONNECT_TIMEOUT = 'connect timeout';
+
+/**
+ * Requests that wait for one of as many connections as there may be, where nobody has bounded them: a queue without end is
+ * memory without end, and at a thousand waiting requests the upstream is not coming back in time.
+ */
+const LONGEST_QUEUE = 1024;
 
 /**
  * Keep-alive connections to one destination. The most recently used is lent first, so that a pool shrinks when load
@@ -55,22 +68,40 @@ export interface UpstreamPoolOptions {
 export class UpstreamPool implements ConnectionOwner {
   readonly #transport: UpstreamTransport;
   readonly #deadlines: Deadlines;
-  readonly #limits: UpstreamLimits;
-  readonly #connectDeadlines: DeadlineQueue;
-  readonly #idleDeadlines: DeadlineQueue;
+  readonly circuit: Circuit;
+  /** Whoever wants to know what becomes of calls to this endpoint. */
+  health: EndpointHealth | undefined;
+  #limits: UpstreamLimits;
+  #connectDeadlines: DeadlineQueue;
+  #idleDeadlines: DeadlineQueue;
   readonly #idle: UpstreamConnection[] = [];
   readonly #all = new Set<UpstreamConnection>();
   readonly #waiting = new Set<UpstreamWaiter>();
   #connecting = 0;
+  /** Of the circuit's pending requests those that wait here. */
+  #pending = 0;
   #scheduled = false;
   #closed = false;
 
-  constructor({ transport, deadlines, limits = {} }: UpstreamPoolOptions) {
+  constructor({ transport, deadlines, limits = {}, circuit = new Circuit() }: UpstreamPoolOptions) {
     this.#transport = transport;
     this.#deadlines = deadlines;
+    this.circuit = circuit;
     this.#limits = { ...DEFAULT_UPSTREAM_LIMITS, ...limits };
     this.#connectDeadlines = deadlines.queue(this.#limits.connectTimeout);
     this.#idleDeadlines = deadlines.queue(this.#limits.idleTimeout);
+    circuit.pools.add(this);
+  }
+
+  get limits(): UpstreamLimits {
+    return this.#limits;
+  }
+
+  /** Other limits from now on; what is under way goes on by those that it began with. */
+  configure(limits: UpstreamLimits): void {
+    this.#limits = limits;
+    this.#connectDeadlines = this.#deadlines.queue(limits.connectTimeout);
+    this.#idleDeadlines = this.#deadlines.queue(limits.idleTimeout);
   }
 
   /** `address:port`, for logs and records. */
@@ -90,26 +121,62 @@ export class UpstreamPool implements ConnectionOwner {
     return this.#waiting.size;
   }
 
+  /** Requests under way or waiting. */
+  get load(): number {
+    return this.#all.size - this.#connecting - this.#idle.length + this.#waiting.size;
+  }
+
   /** Asks for a connection. The answer never comes before this call returns, except for a failure that is certain. */
   acquire(waiter: UpstreamWaiter): void {
     if (this.#closed) {
       waiter.onUpstreamFailure('UH', 'the pool is closed');
+    } else if (this.circuit.full) {
+      this.circuit.counts.upstream_rq_pending_overflow += 1;
+      waiter.onUpstreamFailure('UO', `${this.circuit.active} requests are under way`);
     } else if (this.#idle.length > this.#waiting.size) {
       this.#waiting.add(waiter);
       this.#schedule();
-    } else if (this.#all.size < this.#limits.maxConnections) {
-      this.#waiting.add(waiter);
-      this.#open();
-    } else if (this.#waiting.size < this.#limits.maxPending) {
-      this.#waiting.add(waiter);
     } else {
-      waiter.onUpstreamFailure('UO', `${this.#waiting.size} requests wait for ${this.#all.size} connections`);
+      this.#acquireNew(waiter);
     }
+  }
+
+  #acquireNew(waiter: UpstreamWaiter): void {
+    const { circuit } = this;
+    const mayOpen = this.#mayOpen();
+    if (circuit.pending >= circuit.limits.maxPending || (!mayOpen && this.#waiting.size >= this.#longestQueue)) {
+      circuit.counts.upstream_rq_pending_overflow += 1;
+      const reason = `${circuit.pending} requests wait for ${circuit.connections} connections`;
+      waiter.onUpstreamFailure('UO', reason);
+      return;
+    }
+    circuit.counts.upstream_rq_pending_total += 1;
+    this.#waiting.add(waiter);
+    this.#countPending();
+    if (mayOpen) this.#open();
+    else circuit.counts.upstream_cx_overflow += 1;
+  }
+
+  get #longestQueue(): number {
+    const { maxPending } = this.circuit.limits;
+    return maxPending === Infinity ? LONGEST_QUEUE : maxPending;
+  }
+
+  /** Each endpoint may have one connection, or those that share the bound would wait for each other for ever. */
+  #mayOpen(): boolean {
+    return this.#all.size === 0 || this.circuit.connections < this.circuit.limits.maxConnections;
+  }
+
+  /** Who waits for an idle connection to be looked at is not pending: it is there. */
+  #countPending(): void {
+    const pending = Math.max(0, this.#waiting.size - this.#idle.length);
+    this.circuit.pending += pending - this.#pending;
+    this.#pending = pending;
   }
 
   /** The waiter has gone. */
   cancel(waiter: UpstreamWaiter): void {
-    this.#waiting.delete(waiter);
+    if (this.#waiting.delete(waiter)) this.#countPending();
   }
 
   /**
@@ -120,24 +187,31 @@ export class UpstreamPool implements ConnectionOwner {
   release(connection: UpstreamConnection, announced: number | undefined): void {
     connection.user = undefined;
     if (connection.closed) return;
-    const { maxRequests, idleTimeout } = this.#limits;
+    const { maxRequests, idleTimeout, maxAge } = this.#limits;
     // One second less than announced: the answer and the next request are on their way for some time.
     const keep = announced === undefined ? idleTimeout : Math.min(idleTimeout, (announced - 1) * 1000);
-    if (this.#closed || keep <= 0 || (maxRequests > 0 && connection.uses >= maxRequests)) {
+    const spent =
+      (maxRequests > 0 && connection.uses >= maxRequests) ||
+      (maxAge > 0 && this.#deadlines.elapsed() - connection.openedAt >= maxAge);
+    if (this.#closed || keep <= 0 || spent) {
       connection.discard('not kept');
       return;
     }
     if (connection.socket.isPaused()) connection.socket.resume();
     this.#idle.push(connection);
     (keep === idleTimeout ? this.#idleDeadlines : this.#deadlines.queue(keep)).add(connection.deadline);
-    if (this.#waiting.size > 0) this.#schedule();
+    if (this.#waiting.size === 0) return;
+    this.#countPending();
+    this.#schedule();
   }
 
   /** Closes what is idle and refuses what comes; exchanges under way end as they would have. */
   close(): void {
     this.#closed = true;
+    if (this.#all.size === 0) this.circuit.pools.delete(this);
     for (const connection of this.#idle.slice()) connection.discard('the pool is closed');
     for (let waiter = this.#next(); waiter !== undefined; waiter = this.#next()) {
+      this.#countPending();
       waiter.onUpstreamFailure('UH', 'the pool is closed');
     }
   }
@@ -145,22 +219,34 @@ export class UpstreamPool implements ConnectionOwner {
   onReady(connection: UpstreamConnection): void {
     this.#connecting -= 1;
     cancelDeadline(connection.deadline);
+    const { keepAliveTime, maxAge } = this.#limits;
+    if (keepAliveTime > 0) connection.socket.setKeepAlive(true, keepAliveTime);
+    if (maxAge > 0) connection.openedAt = this.#deadlines.elapsed();
     const waiter = this.#next();
+    this.#countPending();
     if (waiter !== undefined) this.#lend(connection, waiter, false);
     else this.release(connection, undefined);
   }
 
   onClosed(connection: UpstreamConnection, reason: string): void {
     this.#all.delete(connection);
+    this.circuit.connections -= 1;
+    if (this.#closed && this.#all.size === 0) this.circuit.pools.delete(this);
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
     if (!connection.ready) {
       this.#connecting -= 1;
+      this.circuit.counts.upstream_cx_connect_fail += 1;
+      if (reason === CONNECT_TIMEOUT) this.circuit.counts.upstream_cx_connect_timeout += 1;
+      this.health?.onConnectFailure();
       // Each attempt stands for one waiter; the others have attempts of their own, or get them below.
       if (this.#waiting.size > this.#connecting + this.#idle.length) {
-        this.#next()?.onUpstreamFailure('UF', reason);
+        const waiter = this.#next();
+        this.#countPending();
+        waiter?.onUpstreamFailure('UF', reason);
       }
     }
+    this.#countPending();
     this.#openForWaiting();
   }
 
@@ -170,22 +256,20 @@ export class UpstreamPool implements ConnectionOwner {
       connection = new UpstreamConnection(this, this.#transport);
     } catch (error) {
       // Not even tried, as with a certificate that OpenSSL does not take.
-      this.#next()?.onUpstreamFailure('UF', reasonOf(error));
+      const waiter = this.#next();
+      this.#countPending();
+      waiter?.onUpstreamFailure('UF', reasonOf(error));
       return;
     }
     this.#connecting += 1;
+    this.circuit.connections += 1;
+    this.circuit.counts.upstream_cx_total += 1;
     this.#all.add(connection);
     this.#connectDeadlines.add(connection.deadline);
   }
 
   #openForWaiting(): void {
-    while (
-      !this.#closed &&
-      this.#waiting.size > this.#connecting + this.#idle.length &&
-      this.#all.size < this.#limits.maxConnections
-    ) {
-      this.#open();
-    }
+    while (!this.#closed && this.#waiting.size > this.#connecting + this.#idle.length && this.#mayOpen()) this.#open();
   }
 
   #schedule(): void {
@@ -212,11 +296,14 @@ export class UpstreamPool implements ConnectionOwner {
       const waiter = this.#next();
       if (waiter !== undefined) this.#lend(connection, waiter, true);
     }
+    if (this.#waiting.size === 0) return;
+    this.#countPending();
     this.#openForWaiting();
   };
 
   #lend(connection: UpstreamConnection, waiter: UpstreamWaiter, reused: boolean): void {
     connection.uses += 1;
+    this.circuit.counts.upstream_rq_total += 1;
     waiter.onUpstream(connection, reused);
   }
 

@@ -1,9 +1,11 @@
 import type { OnReadOpts, Socket } from 'node:net';
+import type { EndpointHealth } from './endpoint-health.ts';
 import { cancelDeadline, DeadlineEntry, type Expiring } from '../tcp/deadlines.ts';
+import { ReadBuffer } from './read-buffer.ts';
 
 /** Who uses an upstream connection at the moment. */
 export interface UpstreamUser {
-  /** Bytes from the upstream. The buffer is overwritten after the call: copy what is kept. */
+  /** Bytes from the upstream. The buffer is overwritten after the call: copy what is kept, or lend the connection's own. */
   onUpstreamData(bytes: Buffer, length: number): void;
   /** The upstream has closed its direction cleanly. */
   onUpstreamEnd(): void;
@@ -11,13 +13,19 @@ export interface UpstreamUser {
   onUpstreamClosed(reason: string): void;
   /** What was written has left the process; more may be written. */
   onUpstreamDrain(): void;
+  /** What was lent of the connection's own buffer is written: it may be read on. */
+  onUpstreamReturned(): void;
 }
 
 /**
  * Every read from an upstream goes into this one buffer (64 KiB is what libuv asks for at most), so that an idle
- * connection holds none and a read allocates nothing. It works because a read and its callback are one step.
+ * connection holds none and a read allocates nothing. It works because a read and its callback are one step. Long
+ * answers alone have a buffer of their connection's own.
  */
 const RECEIVED = Buffer.allocUnsafeSlow(64 * 1024);
+
+/** The longest TLS record. A read as long as this is seldom the last. */
+export const FULL_RECORD = 16 * 1024;
 
 /** What opens a socket for the pool: the engine brings how it wants to read. */
 export interface UpstreamTransport {
@@ -34,6 +42,7 @@ export interface UpstreamTransport {
 /** The pool, as its connections see it. */
 export interface ConnectionOwner {
   readonly destination: string;
+  readonly health: EndpointHealth | undefined;
   release(connection: UpstreamConnection, announced: number | undefined): void;
   /** Connected, and the peer is the one expected. */
   onReady(connection: UpstreamConnection): void;
@@ -49,13 +58,17 @@ export class UpstreamConnection implements Expiring {
   user: UpstreamUser | undefined;
   /** How many requests it was lent for. */
   uses = 0;
+  /** Milliseconds on the clock's `elapsed`, where somebody cares about its age. */
+  openedAt = 0;
   ready = false;
   closed = false;
   #reason = '';
+  #own: ReadBuffer | undefined;
+  #corked = false;
 
   constructor(pool: ConnectionOwner, transport: UpstreamTransport) {
     this.pool = pool;
-    this.socket = transport.connect({ buffer: RECEIVED, callback: this.#onRead });
+    this.socket = transport.connect({ buffer: () => this.#next(), callback: this.#onRead });
     const socket = this.socket;
     socket.setNoDelay(true);
     socket.on('error', (error: Error & { code?: string }) => {
@@ -80,10 +93,50 @@ export class UpstreamConnection implements Expiring {
       cancelDeadline(this.deadline);
       const user = this.user;
       this.user = undefined;
+      this.#narrow();
       pool.onClosed(this, this.#reason);
       user?.onUpstreamClosed(this.#reason);
     });
   }
+
+  /** Its own buffer, where what was just read lies in it; while it is lent, the socket must be paused. */
+  ownBuffer(bytes: Buffer): ReadBuffer | undefined {
+    return this.#own?.bytes.buffer === bytes.buffer ? this.#own : undefined;
+  }
+
+  /** Whether a write still holds what was read last. */
+  get lent(): boolean {
+    return this.#own?.lent === true;
+  }
+
+  /**
+   * The answer is long: from the next read to its end it goes into a larger buffer, which is this connection's own. Call
+   * it while what was read is taken.
+   */
+  widen(): void {
+    this.#own ??= ReadBuffer.take(() => this.user?.onUpstreamReturned());
+  }
+
+  #narrow(): void {
+    this.#own?.release();
+    this.#own = undefined;
+  }
+
+  /**
+   * Has all that is written in this turn of the loop leave in one system call. Not for TLS, where it would first be
+   * copied into one piece.
+   */
+  batch(): void {
+    if (this.#corked || 'encrypted' in this.socket) return;
+    this.#corked = true;
+    this.socket.cork();
+    setImmediate(this.#uncork);
+  }
+
+  readonly #uncork = (): void => {
+    this.#corked = false;
+    this.socket.uncork();
+  };
 
   /** Closes at once. A user that is still there hears of it. */
   discard(reason: string): void {
@@ -96,10 +149,20 @@ export class UpstreamConnection implements Expiring {
     this.discard(this.ready ? 'idle timeout' : 'connect timeout');
   }
 
-  readonly #onRead = (bytesRead: number): boolean => {
+  /** Node asks after each read what the next one goes into. */
+  #next(): Buffer {
+    // A TLS socket that was told to stop still delivers what it has decrypted: not into a buffer that is lent.
+    if (this.#own === undefined || (this.#own.lent && 'encrypted' in this.socket)) return RECEIVED;
+    return this.#own.bytes;
+  }
+
+  readonly #onRead = (bytesRead: number, bytes: Uint8Array): boolean => {
     // Nobody asked: an answer that came before its question would be given to the wrong one (response queue poisoning).
     if (this.user === undefined) this.discard('unsolicited bytes');
-    else this.user.onUpstreamData(RECEIVED, bytesRead);
+    else
+      this.user.onUpstreamData(bytes === RECEIVED ? RECEIVED : Buffer.from(bytes.buffer, bytes.byteOffset), bytesRead);
+    // Here and nowhere else, since only after a read does Node ask for another buffer.
+    if (this.#own !== undefined && this.user === undefined) this.#narrow();
     // Back-pressure goes by pause() and resume(), which these sockets understand too.
     return true;
   };

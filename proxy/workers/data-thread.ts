@@ -1,5 +1,5 @@
 import { reasonOf } from '../../src/core/errors.ts';
-import type { XdsUpdate } from '../../src/wire/xds-client-session.ts';
+import type { XdsUpdate } from '../../src/wire/xds-owner.ts';
 import { packUpdate, type PackedUpdate } from './packed-update.ts';
 import type { CertificateMessage, MainCalls, ThreadCalls, ThreadState } from './protocol.ts';
 import { ThreadPort, type FramePort } from './thread-port.ts';

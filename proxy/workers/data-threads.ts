@@ -3,7 +3,7 @@ import { SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import { MergedMetrics } from '../../src/observe/merged-metrics.ts';
 import type { Count, Metrics } from '../../src/observe/metrics.ts';
-import type { XdsUpdate } from '../../src/wire/xds-client-session.ts';
+import type { XdsUpdate } from '../../src/wire/xds-owner.ts';
 import type { Replica, Replicated } from '../agent/replica.ts';
 import type { KeySets } from '../authorize/tokens/key-sets.ts';
 import type { DecisionReport } from '../decisions/decision-log.ts';

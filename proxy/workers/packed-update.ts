@@ -1,4 +1,4 @@
-import type { XdsUpdate } from '../../src/wire/xds-client-session.ts';
+import type { XdsUpdate } from '../../src/wire/xds-owner.ts';
 
 /**
  * A push as it crosses between threads: all bodies in one piece of memory. Copied one by one, each of ten thousand would

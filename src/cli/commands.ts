@@ -30,6 +30,11 @@ export const COMMANDS: readonly CommandRow[] = [
     load: () => import('./commands/proxy.ts'),
   },
   {
+    name: 'intercept',
+    summary: 'bring the connections of a network namespace to its sidecar, or no longer',
+    load: () => import('./commands/intercept.ts'),
+  },
+  {
     name: 'apply',
     summary: 'put resources into the folder that the CA watches',
     load: () => import('./commands/apply.ts'),

@@ -28,8 +28,8 @@ import { listenersOfWorkload, type WorkloadListener } from './workload-listeners
 export interface ExplainedCall {
   /** Where providers are asked: whether it is once all agree. */
   readonly allowed: boolean;
-  /** Providers that are asked first, in the order of their names; `known` where the mesh settings have them. */
-  readonly asks: readonly (AskedProvider & { readonly known: boolean })[];
+  /** Providers that are asked first, in the order of their names. */
+  readonly asks: readonly ShownProvider[];
   /** The rules by which tokens are verified before DENY and ALLOW are judged. */
   readonly tokens: readonly ShownTokenRule[];
   /** Why the handshake already ends it, before any policy is asked. */
@@ -41,6 +41,13 @@ export interface ExplainedCall {
   readonly notes: readonly string[];
   /** Where each rule of each policy was written, by `namespace/name` of the policy. */
   readonly places: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface ShownProvider extends AskedProvider {
+  /** Whether the mesh settings have it. */
+  readonly known: boolean;
+  /** Why it cannot be asked, so that what it would be asked about is refused; absent where it can. */
+  readonly inVain?: string | undefined;
 }
 
 interface Mesh {
@@ -104,14 +111,20 @@ export function explainCall(question: CallQuestion, mesh: Mesh): ExplainedCall {
     request,
   );
   const refusedByMtls = refusalOf(question.from, mtls, trustDomains);
-  const asks = explanation.asks.flatMap((asked) => {
+  const asks = explanation.asks.flatMap((asked): ShownProvider[] => {
     const provider = extensionProviders.find(({ name }) => name === asked.provider);
-    // As a sidecar has it: of a port that is declared as TCP nobody can tell an HTTP provider anything.
-    const leftOut = provider?.kind === 'ext-authz-http' && protocol === 'tcp' && !isSniffed(listener.protocol);
-    return leftOut ? [] : [{ ...asked, known: provider !== undefined && provider.kind !== 'other' }];
+    if (provider === undefined || provider.kind === 'other') {
+      return [{ ...asked, known: false, inVain: 'is no authorization provider of the mesh settings' }];
+    }
+    if (provider.kind === 'ext-authz-grpc' || protocol === 'http') return [{ ...asked, known: true }];
+    // As a sidecar has it (custom-step.ts): at a port that is declared as TCP an HTTP provider is passed over. Where only
+    // the first bytes say so, they may have been chosen to get past it, and nothing is let through.
+    if (!isSniffed(listener.protocol)) return [];
+    return [{ ...asked, known: true, inVain: 'is asked about HTTP only, and the port is not declared as TCP' }];
   });
   return {
-    allowed: explanation.judged.allow && asks.every(({ known }) => known) && refusedByMtls === undefined,
+    allowed:
+      explanation.judged.allow && asks.every(({ inVain }) => inVain === undefined) && refusedByMtls === undefined,
     asks,
     tokens: tokens?.rules ?? [],
     refusedByMtls,
@@ -135,7 +148,7 @@ export function explainCall(question: CallQuestion, mesh: Mesh): ExplainedCall {
         const rules = resource.spec['rules'];
         const count = Array.isArray(rules) ? rules.length : 0;
         const places = Array.from({ length: count }, (_, index) => {
-          const { line, column } = resource.origin.locate(`spec.rules[${index}]`);
+          const { line = '', column = '' } = resource.origin.locate(`spec.rules[${index}]`) ?? {};
           return `${resource.origin.file ?? ''}:${line}:${column}`;
         });
         return [`${resource.namespace}/${resource.name}`, places];

@@ -33,5 +33,11 @@ export function checkSettings(settings: Settings): SettingsFault[] {
     const remedy = 'switch one of them off, or set ca.tokenIssuer.besideKubernetes';
     faults.push({ key: 'ca.tokenIssuer.enabled', message: 'the Kubernetes API server answers for tokens too', remedy });
   }
+  const { interceptionMode, inbound, outbound } = settings.proxy;
+  for (const [key, { port }] of Object.entries({ inbound, outbound })) {
+    if (interceptionMode === 'NONE' || port !== 0) continue;
+    const remedy = 'give it the port that "sealwright intercept install" was given';
+    faults.push({ key: `proxy.${key}`, message: 'a free port, which no rule can bring connections to', remedy });
+  }
   return faults;
 }

@@ -205,13 +205,22 @@ export const SETTINGS = {
     }),
     inbound: hostPortSetting({
       default: ':15006',
-      purpose: "Where connections to the application arrive; without a host, at the workload's own address.",
+      purpose: 'Where intercepted connections to the application arrive; without a host, at every address.',
       commands: proxy,
     }),
     outbound: hostPortSetting({
       default: ':15001',
-      purpose: "Where the application's own calls arrive; without a host, at the workload's own address.",
+      purpose:
+        "Where the application's own calls arrive; without a host, at the workload's own address, or at loopback where they are intercepted.",
       commands: proxy,
+    }),
+    interceptionMode: enumSetting({
+      default: 'NONE',
+      values: ['NONE', 'REDIRECT', 'TPROXY'],
+      purpose:
+        'How connections come to the sidecar: called by name, or brought by the rules of `sealwright intercept`.',
+      commands: proxy,
+      alsoVariables: ['ISTIO_META_INTERCEPTION_MODE'],
     }),
     status: hostPortSetting({
       default: ':15020',

@@ -10,12 +10,18 @@ export interface Position {
   readonly column: number;
 }
 
-/** One document of a YAML text as plain JSON values that still know where they stand. */
-export interface YamlDocument {
+/** One document as plain JSON values that still know where they stand, if they stand anywhere. */
+export interface SourceDocument {
   readonly file: string | undefined;
   /** JSON values only: no dates, no cycles, no keys that are not text. `undefined` where there are issues. */
   readonly value: unknown;
   readonly issues: readonly Issue[];
+  /** See `YamlDocument`. Nothing where there is no text. */
+  locate(path: FieldPath): Position | undefined;
+}
+
+/** One document of a YAML text. */
+export interface YamlDocument extends SourceDocument {
   /** Where the document's content begins, as an offset into the text. */
   readonly offset: number;
   /** Where a field stands (its key; in a list the item), or the nearest object around it that there is. */
@@ -93,7 +99,7 @@ export function parseYaml(input: string | Uint8Array, options: YamlOptions = {})
 }
 
 /** The same finding with the file, line and column of its field; what is set already stays. */
-export function placeIssue(issue: Issue, document: Pick<YamlDocument, 'file' | 'locate'>): Issue {
+export function placeIssue(issue: Issue, document: Pick<SourceDocument, 'file' | 'locate'>): Issue {
   if (issue.line !== undefined) return issue;
   const file = issue.file ?? document.file;
   return { ...issue, ...(file === undefined ? {} : { file }), ...document.locate(issue.path) };

@@ -3,13 +3,13 @@ import { formatFieldPath, type FieldStep } from './field-path.ts';
 import type { YamlFault } from './yaml-fault.ts';
 
 /** Deeper nesting than any resource needs; bounds our own recursion. */
-const DEEPEST = 64;
+export const DEEPEST = 64;
 
 /** Aliases of one document: the library's own default against "billion laughs". */
 const MOST_ALIASES = 100;
 
 /** Values of one document after aliases are expanded: what a file of the largest size could hold without any. */
-const MOST_VALUES = 500_000;
+export const MOST_VALUES = 500_000;
 
 /** Beyond this, more findings help nobody. */
 const MOST_FAULTS = 20;

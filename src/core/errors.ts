@@ -813,6 +813,32 @@ export const ERRORS = {
     ...invalid,
   },
 
+  interception_unavailable: {
+    what: 'this machine cannot intercept connections',
+    remedy: 'run it on Linux with the optional package koffi installed, or set proxy.interceptionMode to NONE',
+    ...unready,
+  },
+  interception_refused: {
+    what: 'the kernel refused a call that interception needs',
+    remedy: 'give the sidecar the capability NET_ADMIN, which TPROXY needs, or use REDIRECT',
+    ...unready,
+  },
+  intercept_program_missing: {
+    what: 'a program that sets the rules is not on this machine',
+    remedy: 'install iptables and iproute2, in the container that runs this command',
+    ...unready,
+  },
+  intercept_not_permitted: {
+    what: 'this process may not change the rules of its network namespace',
+    remedy: 'run it as root, or in a container with the capabilities NET_ADMIN and NET_RAW',
+    ...unready,
+  },
+  intercept_failed: {
+    what: 'the rules could not be set',
+    remedy: 'see the reason: the kernel may lack a module (nf_nat, xt_REDIRECT, xt_owner, xt_TPROXY, nf_conntrack)',
+    ...unready,
+  },
+
   // --- cli
   demo_failed: {
     what: 'the demo could not go on',

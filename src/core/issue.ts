@@ -12,6 +12,8 @@ export interface Issue {
   readonly remedy: string;
   /** The field, such as `spec.rules[0].from[0].source.ipBlocks[1]`; empty for the whole document. */
   readonly path: string;
+  /** Where it came without a file: `AuthorizationPolicy shop/read`. */
+  readonly object?: string;
   readonly file?: string;
   /** Counted from 1. */
   readonly line?: number;
@@ -19,9 +21,9 @@ export interface Issue {
   readonly column?: number;
 }
 
-/** One finding as one line: `file:line:column: error: field: what; remedy`. */
+/** One finding as one line: `file:line:column: error: field: what; remedy`, or with the object in the place of a file. */
 export function formatIssue(issue: Issue): string {
-  const place = [issue.file, issue.line, issue.column].filter((part) => part !== undefined).join(':');
+  const place = [issue.file ?? issue.object, issue.line, issue.column].filter((part) => part !== undefined).join(':');
   const field = issue.path === '' ? '' : `${issue.path}: `;
   return `${place === '' ? '' : `${place}: `}${issue.severity}: ${field}${issue.message}; ${issue.remedy}`;
 }

@@ -1,3 +1,4 @@
+import { MergedReads } from './merged-reads.ts';
 import type { MetricChange, SeriesKey } from './metric-recorder.ts';
 import type { CounterFamily, HistogramFamily, Metrics } from './metrics.ts';
 
@@ -16,9 +17,11 @@ export class MergedMetrics {
   readonly #counters = new Map<string, Family<CounterFamily>>();
   readonly #histograms = new Map<string, Family<HistogramFamily>>();
   readonly #gauges = new Map<string, Map<number, number>>();
+  readonly #reads: MergedReads;
 
   constructor(metrics: Metrics) {
     this.#metrics = metrics;
+    this.#reads = new MergedReads(metrics);
   }
 
   /** @param thread whose changes they are: each thread's are to come in their order */
@@ -48,6 +51,9 @@ export class MergedMetrics {
         case 'gauge':
           this.#setGauge(thread, change);
           break;
+        case 'read':
+          this.#reads.set(thread, change);
+          break;
         default:
           change satisfies never;
       }
@@ -62,6 +68,7 @@ export class MergedMetrics {
       }
     }
     for (const values of this.#gauges.values()) values.delete(thread);
+    this.#reads.forget(thread);
   }
 
   #setGauge(thread: number, { name, help, value }: Extract<MetricChange, { kind: 'gauge' }>): void {

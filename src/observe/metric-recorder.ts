@@ -1,4 +1,5 @@
-import type { CounterFamily, HistogramFamily, Metrics } from './metrics.ts';
+import type { Across, CounterFamily, HistogramFamily, Metrics } from './metrics.ts';
+import type { ReadSeries } from './read-series.ts';
 import { HeldCount, HeldDistribution } from './series.ts';
 
 /** Label values in the order of the family's names. */
@@ -23,7 +24,17 @@ export type MetricChange =
       readonly buckets: readonly number[];
       readonly series: readonly { readonly key: SeriesKey; readonly counts: Float64Array; readonly sum: number }[];
     })
-  | { readonly kind: 'gauge'; readonly name: string; readonly help: string; readonly value: number | undefined };
+  | { readonly kind: 'gauge'; readonly name: string; readonly help: string; readonly value: number | undefined }
+  | {
+      /** All series of a family that is read, as they are now. */
+      readonly kind: 'read';
+      readonly of: 'counter' | 'gauge';
+      readonly name: string;
+      readonly help: string;
+      readonly labels: readonly string[];
+      readonly across: Across;
+      readonly series: readonly ReadSeries[];
+    };
 
 export interface MetricRecorder {
   readonly metrics: Metrics;
@@ -138,6 +149,14 @@ export function createMetricRecorder(): MetricRecorder {
     },
     gauge: (name, help, read) => {
       families.push(() => ({ kind: 'gauge', name, help, value: read() }));
+    },
+    readCounter: (name, help, labels, read) => {
+      const family = { kind: 'read', of: 'counter', name, help, labels, across: 'sum' } as const;
+      families.push(() => ({ ...family, series: [...read()] }));
+    },
+    readGauge: (name, help, labels, read, across = 'sum') => {
+      const family = { kind: 'read', of: 'gauge', name, help, labels, across } as const;
+      families.push(() => ({ ...family, series: [...read()] }));
     },
     info: () => {
       throw new TypeError('what a process is, it says itself');

@@ -1,5 +1,6 @@
 import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 import { HeldCounter, HeldHistogram } from './held-series.ts';
+import { ReadCounter, ReadGauge, type ReadSeries } from './read-series.ts';
 import type { Count, Distribution } from './series.ts';
 
 export type { Count, Distribution } from './series.ts';
@@ -17,12 +18,24 @@ export interface HistogramFamily {
   remove(...values: string[]): void;
 }
 
+/** What the numbers of several threads come to: mostly their sum; the greatest where each counts the same things. */
+export type Across = 'sum' | 'most';
+
 /** A registry of metrics in Prometheus' terms: the only way in which rooms count. */
 export interface Metrics {
   counter(name: string, help: string, labels?: readonly string[]): CounterFamily;
   histogram(name: string, help: string, buckets: readonly number[], labels?: readonly string[]): HistogramFamily;
   /** A gauge that is read when somebody scrapes. Answer nothing to leave the series out. */
   gauge(name: string, help: string, read: () => number | undefined): void;
+  /** Series of which somebody else holds the numbers: read when somebody scrapes. */
+  readCounter(name: string, help: string, labels: readonly string[], read: () => Iterable<ReadSeries>): void;
+  readGauge(
+    name: string,
+    help: string,
+    labels: readonly string[],
+    read: () => Iterable<ReadSeries>,
+    across?: Across,
+  ): void;
   /** A gauge that is always 1 and says what is in its labels, such as a version. */
   info(name: string, help: string, labels: Readonly<Record<string, string>>): void;
   /** The text exposition format. */
@@ -53,6 +66,8 @@ export function createMetrics(options: { readonly processMetrics: boolean }): Me
         },
       });
     },
+    readCounter: (name, help, labels, read) => void new ReadCounter({ name, help, labels, registry, read }),
+    readGauge: (name, help, labels, read) => void new ReadGauge({ name, help, labels, registry, read }),
     info: (name, help, labels) => {
       new Gauge({ name, help, labelNames: Object.keys(labels), registers: [registry] }).set({ ...labels }, 1);
     },

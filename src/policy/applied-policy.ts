@@ -1,5 +1,4 @@
 import type { AuthorizationPolicy } from './authorization-policy.ts';
-import type { CompiledRule } from './compiled-rule.ts';
 import type { ResourceName } from './resource-document.ts';
 import { selects } from './workload-selector.ts';
 
@@ -8,13 +7,6 @@ export interface PolicyScope {
   readonly workload: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> };
   /** Where policies for the whole mesh live. */
   readonly rootNamespace: string;
-}
-
-/** A policy that applies, beside its compiled rules. */
-export interface AppliedPolicy {
-  readonly policy: AuthorizationPolicy;
-  /** In the order of the document. */
-  readonly rules: readonly CompiledRule[];
 }
 
 /** A policy that does not apply, and why. */

@@ -1,5 +1,7 @@
 import type { ConditionAttribute } from './authorization-policy.ts';
 
+export type Protocol = 'http' | 'tcp';
+
 /** What HTTP alone can tell (Istio: "HTTP only"). On a TCP listener it is not there to be compared. */
 export function isHttpOnly({ name }: ConditionAttribute): boolean {
   return name.startsWith('request.');
@@ -11,4 +13,9 @@ export function isHttpOnly({ name }: ConditionAttribute): boolean {
  */
 export function isUnknowable({ name }: ConditionAttribute): boolean {
   return name === 'experimental.envoy.filters';
+}
+
+/** Whether such a listener cannot tell it. */
+export function isUntold(attribute: ConditionAttribute, protocol: Protocol): boolean {
+  return isUnknowable(attribute) || (protocol === 'tcp' && isHttpOnly(attribute));
 }

@@ -1,5 +1,6 @@
 import type { ConnectionFacts, RequestFacts } from './facts.ts';
 import type { CompiledRule } from './compiled-rule.ts';
+import { keysOfIdentity, type Keys } from './identity-anchors.ts';
 import { BoundProgram, type RuleProgram } from './rule-program.ts';
 import { NO_ALLOW_MATCHED, NO_POLICY, type RuleReference, type Verdict } from './verdict.ts';
 
@@ -25,6 +26,7 @@ export interface CustomMatch {
 }
 
 const NOBODY: readonly CustomMatch[] = Object.freeze([]);
+const NO_KEYS: Keys = Object.freeze([]);
 
 /** What dry runs would have done. */
 export interface ShadowVerdict {
@@ -45,6 +47,8 @@ export class ConnectionDecision {
   readonly asks: boolean;
   readonly #programs: Programs;
   readonly #facts: ConnectionFacts;
+  /** Of the peer's identity. */
+  readonly #keys: Keys;
   readonly #custom: BoundProgram;
   readonly #providers: readonly { readonly provider: string; readonly bound: BoundProgram }[];
   readonly #deny: BoundProgram;
@@ -54,13 +58,14 @@ export class ConnectionDecision {
   constructor(programs: Programs, facts: ConnectionFacts) {
     this.#programs = programs;
     this.#facts = facts;
-    this.#custom = new BoundProgram(programs.custom, facts);
+    this.#keys = facts.identity === undefined ? NO_KEYS : keysOfIdentity(facts.identity);
+    this.#custom = this.#bind(programs.custom);
     this.asks = !this.#custom.settled || this.#custom.always !== undefined;
     this.#providers = this.asks
-      ? [...programs.providers].map(([provider, program]) => ({ provider, bound: new BoundProgram(program, facts) }))
+      ? [...programs.providers].map(([provider, program]) => ({ provider, bound: this.#bind(program) }))
       : [];
-    this.#deny = new BoundProgram(programs.deny, facts);
-    this.#allow = new BoundProgram(programs.allow, facts);
+    this.#deny = this.#bind(programs.deny);
+    this.#allow = this.#bind(programs.allow);
     this.judged = this.#judgedByNow();
     this.constant = this.#settled();
   }
@@ -116,13 +121,17 @@ export class ConnectionDecision {
     return Object.freeze({ deny: denied?.verdict.matched, allow: allowed?.verdict.matched, verdict });
   }
 
+  #bind(program: RuleProgram): BoundProgram {
+    return new BoundProgram(program, this.#facts, this.#keys);
+  }
+
   /** Off the hot path: bound when first asked. */
   #bindLazily(): Readonly<Record<'audit' | 'dryDeny' | 'dryAllow', BoundProgram>> {
     const { audit, dryDeny, dryAllow } = this.#programs;
     this.#lazy ??= {
-      audit: new BoundProgram(audit, this.#facts),
-      dryDeny: new BoundProgram(dryDeny, this.#facts),
-      dryAllow: new BoundProgram(dryAllow, this.#facts),
+      audit: this.#bind(audit),
+      dryDeny: this.#bind(dryDeny),
+      dryAllow: this.#bind(dryAllow),
     };
     return this.#lazy;
   }

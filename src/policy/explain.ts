@@ -1,6 +1,8 @@
-import type { AppliedPolicy, PassedPolicy } from './applied-policy.ts';
+import type { PassedPolicy } from './applied-policy.ts';
+import type { AttributeTest } from './attribute-test.ts';
 import type { Action, Condition } from './authorization-policy.ts';
-import type { Clause, CompiledCondition, CompiledRule } from './compiled-rule.ts';
+import type { CompiledPolicy } from './compiled-policy.ts';
+import type { CompiledRule } from './compiled-rule.ts';
 import type { ConnectionFacts, RequestFacts } from './facts.ts';
 import type { ResourceName } from './resource-document.ts';
 import { NO_ALLOW_MATCHED, NO_POLICY, type RuleReference, type Verdict } from './verdict.ts';
@@ -57,40 +59,47 @@ export interface Explanation {
 }
 
 interface Question {
-  readonly applied: readonly AppliedPolicy[];
+  readonly applied: readonly CompiledPolicy[];
   readonly passed: readonly PassedPolicy[];
   readonly connection: ConnectionFacts;
   readonly request: RequestFacts | undefined;
 }
 
-/** Asks every condition of every rule. Shares no evaluation order with the hot path, so that tests can compare both. */
-export function explain({ applied, passed, connection, request }: Question): Explanation {
+/** So many rules are some tens of microseconds. */
+const PAUSE = 32;
+
+/**
+ * Asks every condition of every rule, and pauses where others may have a turn. Shares no evaluation order with the hot
+ * path, so that tests can compare both.
+ */
+export function* explainInSlices(question: Question): Generator<undefined, Explanation> {
+  const { applied, passed, connection, request } = question;
   const facts = { connection, request };
-  const judged = applied.map(({ policy, rules }) => ({
-    policy,
-    rules: rules.map((compiled) => ({ compiled, explanation: explainRule(compiled, facts) })),
-  }));
-  const matchedOf = (action: Action): CompiledRule[] =>
-    judged
-      .filter(({ policy }) => policy.action === action && !policy.dryRun)
-      .flatMap(({ rules }) => rules.filter(({ explanation }) => explanation.matched))
-      .map(({ compiled }) => compiled);
-  const allowing = applied.some(({ policy }) => policy.action === 'ALLOW' && !policy.dryRun);
-  const custom = matchedOf('CUSTOM');
+  const matching: Record<Action, CompiledRule[]> = { ALLOW: [], DENY: [], AUDIT: [], CUSTOM: [] };
+  const policies: PolicyExplanation[] = [];
+  let allowing = false;
+  let asked = 0;
+  for (const { policy, rules } of applied) {
+    const { namespace, name, action, dryRun } = policy;
+    if (action === 'ALLOW' && !dryRun) allowing = true;
+    const explained: RuleExplanation[] = [];
+    for (const rule of rules) {
+      const explanation = explainRule(rule, facts);
+      if (explanation.matched && !dryRun) matching[action].push(rule);
+      explained.push(explanation);
+      if ((asked += 1) % PAUSE === 0) yield;
+    }
+    const matched = explained.some((rule) => rule.matched);
+    policies.push({ policy: { namespace, name }, action, dryRun, matched, rules: explained });
+  }
   const onceAgreed =
-    firstById(matchedOf('DENY'))?.verdict ??
-    (allowing ? (firstById(matchedOf('ALLOW'))?.verdict ?? NO_ALLOW_MATCHED) : NO_POLICY);
+    firstById(matching.DENY)?.verdict ??
+    (allowing ? (firstById(matching.ALLOW)?.verdict ?? NO_ALLOW_MATCHED) : NO_POLICY);
   return {
-    verdict: firstById(custom)?.verdict ?? onceAgreed,
-    asks: asksOf(custom),
+    verdict: firstById(matching.CUSTOM)?.verdict ?? onceAgreed,
+    asks: asksOf(matching.CUSTOM),
     judged: onceAgreed,
-    policies: judged.map(({ policy: { namespace, name, action, dryRun }, rules }) => ({
-      policy: { namespace, name },
-      action,
-      dryRun,
-      matched: rules.some(({ explanation }) => explanation.matched),
-      rules: rules.map(({ explanation }) => explanation),
-    })),
+    policies,
     notApplied: passed,
   };
 }
@@ -107,12 +116,36 @@ function asksOf(custom: readonly CompiledRule[]): readonly AskedProvider[] {
   });
 }
 
-interface Facts {
+/** Without a request on TCP. */
+export interface AskedFacts {
   readonly connection: ConnectionFacts;
   readonly request: RequestFacts | undefined;
 }
 
-function explainRule({ rule, groups, ignored, never }: CompiledRule, facts: Facts): RuleExplanation {
+/** One condition beside its test. */
+interface CompiledCondition {
+  readonly condition: Condition;
+  readonly compiled: AttributeTest;
+}
+
+type Clause = readonly CompiledCondition[];
+
+/** Compiled for this question alone: all rules are asked here, and few of them in earnest. */
+function groupsOf({ of, rule: { from, to, when } }: CompiledRule, ignored: readonly Condition[]): Clause[][] {
+  const written = [from, to, when.length === 0 ? [] : [when]].filter((group) => group.length > 0);
+  return written.map((group) =>
+    group.map((conditions) =>
+      conditions
+        .filter((condition) => !ignored.includes(condition))
+        .map((condition) => ({ condition, compiled: of.compile(condition) })),
+    ),
+  );
+}
+
+/** What one rule says to it, condition by condition. */
+export function explainRule(compiled: CompiledRule, facts: AskedFacts): RuleExplanation {
+  const { rule, ignored, never } = compiled;
+  const groups = groupsOf(compiled, ignored);
   const failures = groups.map((group) => failureOf(group, facts));
   const failed = failures.find((failure) => failure !== undefined);
   const matched = failed === undefined && !never;
@@ -126,9 +159,9 @@ function explainRule({ rule, groups, ignored, never }: CompiledRule, facts: Fact
 }
 
 /** Nothing if one clause holds; else the first failure of the clause that holds longest. */
-function failureOf(group: readonly Clause[], facts: Facts): AskedCondition | undefined {
+function failureOf(group: readonly Clause[], facts: AskedFacts): AskedCondition | undefined {
   let nearest: { failure: AskedCondition; held: number } | undefined;
-  for (const { conditions } of group) {
+  for (const conditions of group) {
     const held = conditions.findIndex((condition) => !holds(condition, facts));
     const failed = conditions[held];
     if (failed === undefined) return undefined;
@@ -138,18 +171,18 @@ function failureOf(group: readonly Clause[], facts: Facts): AskedCondition | und
 }
 
 /** The conditions of the first clause that holds. */
-function heldOf(group: readonly Clause[], facts: Facts): AskedCondition[] {
-  const clause = group.find(({ conditions }) => conditions.every((condition) => holds(condition, facts)));
-  return clause?.conditions.map((condition) => askedOf(condition, facts)) ?? [];
+function heldOf(group: readonly Clause[], facts: AskedFacts): AskedCondition[] {
+  const clause = group.find((conditions) => conditions.every((condition) => holds(condition, facts)));
+  return clause?.map((condition) => askedOf(condition, facts)) ?? [];
 }
 
-function holds({ compiled }: CompiledCondition, facts: Facts): boolean {
+function holds({ compiled }: CompiledCondition, facts: AskedFacts): boolean {
   if (compiled.phase === 'connection') return compiled.test(facts.connection);
   if (compiled.phase === 'remote-address') return compiled.test(remoteAddress(facts));
   return facts.request !== undefined && compiled.test(facts.request);
 }
 
-function askedOf(asked: CompiledCondition, facts: Facts): AskedCondition {
+function askedOf(asked: CompiledCondition, facts: AskedFacts): AskedCondition {
   const { field, attribute, values, negated } = asked.condition;
   return { field, attribute: attributeText(attribute), wanted: values, negated, got: read(asked, facts) };
 }
@@ -160,13 +193,13 @@ function attributeText(attribute: Condition['attribute']): string {
   return attribute.name;
 }
 
-function read({ compiled }: CompiledCondition, facts: Facts): string | undefined {
+function read({ compiled }: CompiledCondition, facts: AskedFacts): string | undefined {
   if (compiled.phase === 'connection') return compiled.read(facts.connection);
   if (compiled.phase === 'remote-address') return remoteAddress(facts).text;
   return facts.request === undefined ? undefined : compiled.read(facts.request);
 }
 
-function remoteAddress({ connection, request }: Facts): ConnectionFacts['sourceIp'] {
+function remoteAddress({ connection, request }: AskedFacts): ConnectionFacts['sourceIp'] {
   const { remoteIp, sourceIp } = connection;
   return remoteIp === 'per-request' ? (request?.remoteIp ?? sourceIp) : remoteIp;
 }

@@ -8,7 +8,8 @@ import { Findings } from './findings.ts';
 import { readRule } from './parse-rule.ts';
 import type { ResourceDocument } from './resource-document.ts';
 import { DRY_RUN, readResource, type ResourceMetadata } from './resource-metadata.ts';
-import { readTargetReferences, type TargetReference } from './target-references.ts';
+import { readTargetReferences, warnOfTargets } from './target-references.ts';
+import { warnOfValues } from './value-doubts.ts';
 import { readSelector } from './workload-selector.ts';
 
 /** Istio's CRD. */
@@ -47,7 +48,10 @@ function readPolicy(
     });
   }
   if (action === 'DENY') rules.forEach((rule) => warnOfTcp(findings, rule));
-  for (const rule of rules) warnOfContradiction(findings, rule);
+  for (const rule of rules) {
+    warnOfContradiction(findings, rule);
+    warnOfValues(findings, action, rule);
+  }
   const targets = readTargetReferences(findings, spec, metadata.namespace);
   warnOfTargets(findings, targets);
   return Object.freeze({
@@ -142,18 +146,6 @@ function warnOfContradiction(findings: Findings, rule: Rule): void {
     path: `spec.rules[${rule.index}].${found.condition.field}`,
     message: `the rule never matches: ${found.other.field} excludes all of this`,
     remedy: 'remove one of the two, or write two rules',
-  });
-}
-
-/** Waypoints and gateways enforce these (pilot/pkg/model/policyattachment.go), and there is none here. */
-function warnOfTargets(findings: Findings, targets: readonly TargetReference[]): void {
-  const [first] = targets;
-  if (first === undefined) return;
-  findings.warning({
-    code: 'policy_target_not_enforced',
-    path: 'spec.targetRefs',
-    message: `no sidecar enforces a policy that is attached to a ${first.kind}`,
-    remedy: 'select the workloads with selector.matchLabels',
   });
 }
 

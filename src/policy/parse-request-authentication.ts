@@ -5,7 +5,7 @@ import { readTokenRule } from './parse-token-rule.ts';
 import type { RequestAuthentication, TokenRule } from './request-authentication.ts';
 import type { ResourceDocument } from './resource-document.ts';
 import { DRY_RUN, readResource, type ResourceMetadata } from './resource-metadata.ts';
-import { readTargetReferences } from './target-references.ts';
+import { readTargetReferences, warnOfTargets } from './target-references.ts';
 import { readSelector } from './workload-selector.ts';
 
 /** Istio's CRD. */
@@ -40,12 +40,14 @@ function readPolicy(
       remedy: 'remove the annotation',
     });
   }
+  const targets = readTargetReferences(findings, spec, metadata.namespace);
+  warnOfTargets(findings, targets);
   return Object.freeze({
     name: metadata.name,
     namespace: metadata.namespace,
     file: document.file,
     selector: readSelector(findings, spec),
-    targets: Object.freeze(readTargetReferences(findings, spec, metadata.namespace)),
+    targets: Object.freeze(targets),
     rules: Object.freeze(readRules(findings, spec.fields['jwtRules'])),
   });
 }

@@ -18,6 +18,8 @@ const FIELDS = [
   'issuer',
   'audiences',
   'jwksUri',
+  // The CRD has it by both names.
+  'jwks_uri',
   'jwks',
   'fromHeaders',
   'fromParams',
@@ -29,6 +31,10 @@ const FIELDS = [
   'spaceDelimitedClaims',
   'presence',
 ];
+
+/** Istio's CRD. */
+const LONGEST_URL = 2048;
+const MOST_CLAIMS = 64;
 
 const PRESENCES = ['OPTIONAL', 'REQUIRED'] as const;
 
@@ -42,7 +48,7 @@ const HEADER_NAME = /^[-_A-Za-z0-9]+$/;
 export function readTokenRule(findings: Findings, path: string, value: unknown): TokenRule | undefined {
   const rule = readObject(findings, { path, value, known: FIELDS });
   if (rule === undefined) return undefined;
-  const issuer = readText(findings, fieldPath(path, 'issuer'), rule.fields['issuer']) ?? '';
+  const issuer = readWritten(findings, rule, 'issuer');
   const keys = readKeys(findings, rule, issuer);
   const payloadHeader = readText(
     findings,
@@ -63,25 +69,46 @@ export function readTokenRule(findings: Findings, path: string, value: unknown):
     claimHeaders: readClaimHeaders(findings, rule),
     forwardOriginalToken: readTruth(findings, rule, 'forwardOriginalToken'),
     timeout: readTimeout(findings, rule),
-    spaceDelimitedClaims: readTexts(findings, rule, 'spaceDelimitedClaims'),
+    spaceDelimitedClaims: readClaims(findings, rule),
     required: readPresence(findings, rule) === 'REQUIRED',
   });
 }
 
-function readKeys(findings: Findings, { path, fields }: FieldObject, issuer: string): KeyPlace {
-  const at = fieldPath(path, 'jwksUri');
-  const url = readText(findings, at, fields['jwksUri']) ?? '';
+/** Text that is not empty, where it is given at all: empty where it is not. */
+function readWritten(findings: Findings, { path, fields }: FieldObject, name: string): string {
+  const at = fieldPath(path, name);
+  const text = readText(findings, at, fields[name]);
+  if (text === '') {
+    findings.error({
+      code: 'policy_empty_value',
+      path: at,
+      message: 'is empty',
+      remedy: `write it, or leave ${name} out`,
+    });
+  }
+  return text ?? '';
+}
+
+function readClaims(findings: Findings, rule: FieldObject): readonly string[] {
+  const claims = readTexts(findings, rule, 'spaceDelimitedClaims');
+  if (claims.length > MOST_CLAIMS) {
+    const path = fieldPath(rule.path, 'spaceDelimitedClaims');
+    const message = `has ${claims.length} entries`;
+    findings.error({ code: 'policy_too_many', path, message, remedy: `write at most ${MOST_CLAIMS}` });
+  }
+  return claims;
+}
+
+function readKeys(findings: Findings, rule: FieldObject, issuer: string): KeyPlace {
+  const { path, fields } = rule;
+  const name = isGiven(fields['jwksUri']) ? 'jwksUri' : 'jwks_uri';
+  const at = fieldPath(path, name);
+  const url = readWritten(findings, rule, name);
+  if (name === 'jwksUri' && isGiven(fields['jwks_uri'])) keysTwice(findings, fieldPath(path, 'jwks_uri'), name);
   const keySet = readText(findings, fieldPath(path, 'jwks'), fields['jwks']) ?? '';
   if (url !== '') checkUrl(findings, at, url);
   if (keySet !== '') {
-    if (url !== '') {
-      findings.warning({
-        code: 'policy_jwks_twice',
-        path: at,
-        message: 'is never asked, as the rule has jwks of its own',
-        remedy: 'keep only one of jwks and jwksUri',
-      });
-    }
+    if (url !== '') keysTwice(findings, at, 'jwks');
     return { kind: 'inline', keySet: readPublicKeySet(findings, fieldPath(path, 'jwks'), keySet) ?? '{"keys":[]}' };
   }
   if (url !== '') return { kind: 'address', url };
@@ -96,7 +123,18 @@ function readKeys(findings: Findings, { path, fields }: FieldObject, issuer: str
   return { kind: 'discovery', issuer };
 }
 
+/** As the CRD has it: which of the two is meant, nobody can know. */
+function keysTwice(findings: Findings, path: string, other: string): void {
+  const message = `stands beside ${other}`;
+  findings.error({ code: 'policy_jwks_twice', path, message, remedy: 'keep only one of jwks and jwksUri' });
+}
+
 function checkUrl(findings: Findings, path: string, url: string): void {
+  if (url.length > LONGEST_URL) {
+    const message = `has ${url.length} characters`;
+    findings.error({ code: 'policy_url_invalid', path, message, remedy: `write at most ${LONGEST_URL}` });
+    return;
+  }
   const parsed = URL.parse(url);
   if (/^https?:\/\//i.test(url) && parsed !== null && parsed.hostname !== '') return;
   findings.error({

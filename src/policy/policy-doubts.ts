@@ -15,8 +15,16 @@ export interface DoubtContext {
   readonly trustDomains: TrustDomains;
   /** The ports of all workloads that the policy selects; none where none is known. */
   readonly listeners: readonly KnownListener[];
-  /** The authorization providers of the mesh settings, by name. */
-  readonly providers: readonly string[];
+  /** The authorization providers of the mesh settings. */
+  readonly providers: readonly KnownProvider[];
+  /** Whether some RequestAuthentication is for a workload that the policy selects. */
+  readonly tokensVerified: boolean;
+}
+
+export interface KnownProvider {
+  readonly name: string;
+  /** Asked about requests alone. */
+  readonly httpOnly: boolean;
 }
 
 /**
@@ -30,14 +38,17 @@ export function doubtsOf(policy: AuthorizationPolicy, context: DoubtContext): Is
     ...foreignPrincipals(rule, context.trustDomains),
     ...unexposedPorts(rule, context.listeners),
     ...onTcp(policy, rule, context.listeners),
+    ...neverAsked(policy, rule, context),
+    ...unverifiedTokens(rule, context),
   ]);
   return [...unknownProvider(policy, context.providers), ...ofRules];
 }
 
 /** Istio denies what such a policy matches (authz/builder), and so does a sidecar here. */
-function unknownProvider({ provider }: AuthorizationPolicy, providers: readonly string[]): Issue[] {
-  if (provider === undefined || providers.includes(provider)) return [];
-  const known = providers.length === 0 ? 'there is none yet' : `there is ${providers.join(', ')}`;
+function unknownProvider({ provider }: AuthorizationPolicy, providers: DoubtContext['providers']): Issue[] {
+  if (provider === undefined || providers.some(({ name }) => name === provider)) return [];
+  const names = providers.map(({ name }) => name).join(', ');
+  const known = providers.length === 0 ? 'there is none yet' : `there is ${names}`;
   return [
     Object.freeze({
       severity: 'warning',
@@ -118,6 +129,39 @@ function onTcp({ action }: AuthorizationPolicy, rule: Rule, listeners: readonly 
       code: 'policy_rule_widened',
       message: `on port ${ports}, which is TCP, this cannot be told and the rule matches without it`,
       remedy: 'name the HTTP ports in to.operation.ports',
+    }),
+  ];
+}
+
+/** Istio leaves a provider of HTTP out of a TCP listener's filters, and so does a sidecar at a port that is declared so. */
+function neverAsked(
+  { provider }: AuthorizationPolicy,
+  rule: Rule,
+  { listeners, providers }: Pick<DoubtContext, 'listeners' | 'providers'>,
+): Issue[] {
+  if (providers.find(({ name }) => name === provider)?.httpOnly !== true) return [];
+  const tcp = listeners.filter(({ port, protocol }) => protocol === 'tcp' && mayMeet(rule, port));
+  if (tcp.length === 0) return [];
+  const ports = [...new Set(tcp.map(({ port }) => port))].slice(0, 8).join(', ');
+  return [
+    warning(rule, '', {
+      code: 'policy_provider_not_asked',
+      message: `on port ${ports}, which is TCP, the rule does nothing: ${provider} is asked over HTTP, about requests alone`,
+      remedy: 'ask a provider over gRPC there, or write a DENY or ALLOW policy for the port',
+    }),
+  ];
+}
+
+/** Without a token that was verified, what is said of it never holds, and what is excepted is excepted for nobody. */
+function unverifiedTokens(rule: Rule, { listeners, tokensVerified }: DoubtContext): Issue[] {
+  if (tokensVerified || listeners.length === 0) return [];
+  const [first] = conditionsOf(rule).filter(({ attribute }) => attribute.name.startsWith('request.auth.'));
+  if (first === undefined) return [];
+  return [
+    warning(rule, first.field, {
+      code: 'policy_token_unverified',
+      message: `${first.negated ? 'always' : 'never'} holds: no RequestAuthentication verifies tokens for these workloads`,
+      remedy: 'write a RequestAuthentication that selects them',
     }),
   ];
 }

@@ -17,7 +17,7 @@ const VERSIONS: readonly string[] = [`${GROUP}/v1`, `${GROUP}/v1beta1`];
 const KINDS: readonly string[] = ['AuthorizationPolicy', 'PeerAuthentication', 'RequestAuthentication'];
 
 /** Istio's webhook keeps these for itself (pkg/config/validation). */
-const INTERNAL = [
+export const INTERNAL_ANNOTATIONS: readonly string[] = [
   'internal.istio.io/webhook-always-reject',
   'internal.istio.io/parents',
   'internal.istio.io/parent-namespace',
@@ -83,7 +83,7 @@ function readMetadata(findings: Findings, root: FieldObject, document: ResourceD
   }
   const namespace = readText(findings, 'metadata.namespace', fields['namespace']) ?? '';
   const annotations = readTextMap(findings, 'metadata.annotations', fields['annotations']);
-  for (const annotation of INTERNAL.filter((internal) => annotations.has(internal))) {
+  for (const annotation of INTERNAL_ANNOTATIONS.filter((internal) => annotations.has(internal))) {
     findings.error({
       code: 'policy_internal_annotation',
       path: fieldPath('metadata.annotations', annotation),

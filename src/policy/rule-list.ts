@@ -1,10 +1,22 @@
 import type { CompiledRule } from './compiled-rule.ts';
-import type { Edit } from './text-map.ts';
+import type { Edit } from './key-map.ts';
 
-/** Rules in the order in which Envoy asks them: it keeps policies in a std::map, sorted by the bytes of their names. */
-export interface RuleList {
+/** Several rules in the order in which Envoy asks them: it keeps policies in a std::map, sorted by the bytes of their names. */
+export class RuleList {
   readonly edit: Edit;
   readonly rules: CompiledRule[];
+
+  constructor(edit: Edit, rules: CompiledRule[]) {
+    this.edit = edit;
+    this.rules = rules;
+  }
+}
+
+/** What stands in one place: mostly one rule. */
+export type Found = CompiledRule | RuleList;
+
+export function rulesOf(found: Found): readonly CompiledRule[] {
+  return found instanceof RuleList ? found.rules : [found];
 }
 
 /** Ours are ASCII, so that comparing texts compares bytes. */
@@ -28,7 +40,7 @@ export function placeOf(rules: readonly CompiledRule[], rule: CompiledRule): num
   return low;
 }
 
-const SLICE = 512;
+const SLICE = 256;
 
 /** Sorts, and pauses where others may have a turn. */
 export function* sortInSlices(rules: CompiledRule[]): Generator<undefined, void> {
@@ -48,7 +60,12 @@ export function* sortInSlices(rules: CompiledRule[]): Generator<undefined, void>
     }
     runs = merged;
   }
-  for (const [at, rule] of (runs[0] ?? []).entries()) rules[at] = rule;
+  let written = 0;
+  for (const rule of runs[0] ?? []) {
+    rules[written] = rule;
+    written += 1;
+    if (written % (8 * SLICE) === 0) yield;
+  }
 }
 
 function* mergeInSlices(

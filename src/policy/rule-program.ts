@@ -1,10 +1,13 @@
 import type { RequestTest } from './attribute-test.ts';
-import { bindRule, type CompiledRule } from './compiled-rule.ts';
+import type { CompiledRule } from './compiled-rule.ts';
 import type { ConnectionFacts, RequestFacts } from './facts.ts';
-import { RuleIndex, type RuleShelf } from './rule-index.ts';
-import { byId, comesBefore } from './rule-list.ts';
 import { lowerCase } from './lower-case.ts';
-import { HASH_START, hashOn } from './text-map.ts';
+import type { Keys } from './identity-anchors.ts';
+import { HOST, PATH, PREFIX } from './request-anchors.ts';
+import { RuleIndex } from './rule-index.ts';
+import { byId, comesBefore, RuleList, rulesOf, type Found } from './rule-list.ts';
+import type { RuleShelf } from './rule-shelf.ts';
+import { HASH_START, hashOf, hashOn, keyOf } from './text-hash.ts';
 
 /** The rules of one action. Of several that match, the one is named that Envoy would name. */
 export interface RuleProgram {
@@ -31,14 +34,16 @@ export class BoundProgram {
   /** Where path or host find rules. */
   readonly #shelves: readonly RuleShelf[];
 
-  constructor({ index }: RuleProgram, facts: ConnectionFacts) {
-    const shelves = index.shelvesFor(facts.identity);
+  /** `identity` are the keys of the peer's. */
+  constructor({ index }: RuleProgram, facts: ConnectionFacts, identity: Keys) {
+    const shelves = index.shelvesFor(identity);
     let always: CompiledRule | undefined;
     const tests: BoundRule[] = [];
     for (const { others } of shelves) {
-      for (const rule of others.rules) {
+      if (others === undefined) continue;
+      for (const rule of rulesOf(others)) {
         if (always !== undefined && comesBefore(always, rule)) break;
-        const test = bindRule(rule, facts);
+        const test = rule.bind(facts);
         if (test === true) {
           always = rule;
           break;
@@ -51,9 +56,7 @@ export class BoundProgram {
     this.#facts = facts;
     this.#always = always;
     this.#tests = shelves.length > 1 ? asked.sort((a, b) => byId(a.rule, b.rule)) : asked;
-    this.#shelves = shelves.filter(
-      ({ paths, lengths, hosts }) => !paths.isEmpty || lengths.length > 0 || !hosts.isEmpty,
-    );
+    this.#shelves = shelves.filter((shelf) => shelf.isAsked);
   }
 
   /** Whether no request can change the answer. */
@@ -84,36 +87,37 @@ export class BoundProgram {
   }
 
   #firstOn(shelf: RuleShelf, request: RequestFacts, before: CompiledRule | undefined): CompiledRule | undefined {
-    const { paths, prefixes, lengths, hosts } = shelf;
+    const { lengths } = shelf;
     let best = before;
-    if (!paths.isEmpty || lengths.length > 0) {
+    if (shelf.paths > 0 || lengths.length > 0) {
       const { path } = request;
       let hash = HASH_START;
       let at = 0;
       for (let index = 0; index < lengths.length; index += 1) {
-        const length = lengths[index]?.[0] ?? 0;
+        const length = lengths[index] ?? 0;
         if (length > path.length) break;
         for (; at < length; at += 1) hash = hashOn(hash, path.charCodeAt(at));
-        best = this.#firstOf(prefixes.begins(path, length, hash)?.rules, request, best);
+        best = this.#firstOf(shelf.find(keyOf(hash, PREFIX)), request, best);
       }
-      if (!paths.isEmpty) {
+      if (shelf.paths > 0) {
         for (; at < path.length; at += 1) hash = hashOn(hash, path.charCodeAt(at));
-        best = this.#firstOf(paths.begins(path, path.length, hash)?.rules, request, best);
+        best = this.#firstOf(shelf.find(keyOf(hash, PATH)), request, best);
       }
     }
-    if (!hosts.isEmpty && request.host !== undefined) {
-      best = this.#firstOf(hosts.get(lowerCase(request.host))?.rules, request, best);
+    if (shelf.hosts > 0 && request.host !== undefined) {
+      best = this.#firstOf(shelf.find(keyOf(hashOf(lowerCase(request.host)), HOST)), request, best);
     }
     return best;
   }
 
   /** The first of these that comes before the best so far and matches; else the best so far. */
-  #firstOf(
-    rules: readonly CompiledRule[] | undefined,
-    request: RequestFacts,
-    best: CompiledRule | undefined,
-  ): CompiledRule | undefined {
-    if (rules === undefined) return best;
+  #firstOf(found: Found | undefined, request: RequestFacts, best: CompiledRule | undefined): CompiledRule | undefined {
+    if (found === undefined) return best;
+    if (!(found instanceof RuleList)) {
+      if (best !== undefined && comesBefore(best, found)) return best;
+      return found.matches(this.#facts, request) ? found : best;
+    }
+    const { rules } = found;
     for (let index = 0; index < rules.length; index += 1) {
       const rule = rules[index];
       if (rule === undefined || (best !== undefined && comesBefore(best, rule))) return best;

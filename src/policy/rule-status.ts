@@ -1,7 +1,7 @@
 import type { Issue } from '../core/issue.ts';
-import { isUnknowable } from './attribute-traits.ts';
+import { isUnknowable, type Protocol } from './attribute-traits.ts';
 import type { AuthorizationPolicy } from './authorization-policy.ts';
-import type { CompiledRule, Protocol } from './compiled-rule.ts';
+import type { CompiledRule } from './compiled-rule.ts';
 
 /**
  * What a listener makes of a rule that it cannot judge as written, loudly: an ALLOW rule never matches, any other is

@@ -1,6 +1,18 @@
 import { fieldPath, isGiven, readList, readObject, readText, type FieldObject } from './field-reader.ts';
 import type { Findings } from './findings.ts';
 
+/** Waypoints and gateways enforce these (pilot/pkg/model/policyattachment.go), and there is none here. */
+export function warnOfTargets(findings: Findings, targets: readonly TargetReference[]): void {
+  const [first] = targets;
+  if (first === undefined) return;
+  findings.warning({
+    code: 'policy_target_not_enforced',
+    path: 'spec.targetRefs',
+    message: `no sidecar enforces a policy that is attached to a ${first.kind}`,
+    remedy: 'select the workloads with selector.matchLabels',
+  });
+}
+
 /** A Kubernetes object that a policy is attached to. A sidecar enforces no such policy: a waypoint or gateway does. */
 export interface TargetReference {
   readonly kind: string;
@@ -9,6 +21,7 @@ export interface TargetReference {
 
 /** Istio's CRD. */
 const MOST = 16;
+const LONGEST_NAME = 253;
 
 const KINDS: Readonly<Record<string, string>> = {
   Gateway: 'gateway.networking.k8s.io',
@@ -57,6 +70,9 @@ function readReference(
   const reference = { group: text('group'), kind: text('kind'), name: text('name'), namespace: text('namespace') };
   const refuse = (field: string, message: string, remedy: string): void =>
     findings.error({ code: 'policy_target_reference', path: fieldPath(at, field), message, remedy });
+  if (reference.name.length > LONGEST_NAME) {
+    refuse('name', `has ${reference.name.length} characters`, `write at most ${LONGEST_NAME}`);
+  }
   if (reference.name === '') refuse('name', 'the target has no name', 'name the object');
   if (reference.namespace !== '' && reference.namespace !== namespace) {
     refuse('namespace', 'the target is in another namespace', `leave it out: the target is in ${namespace}`);

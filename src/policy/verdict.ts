@@ -15,9 +15,11 @@ export interface Verdict {
   /**
    * The rule that decided; or `no-policy` where no ALLOW policy applies and nothing denied; `no-allow-matched` where
    * one applies and none of its rules matched; `custom-unsupported` where a CUSTOM rule matched that cannot be asked;
-   * `provider` where the one that it names refused or did not answer; `token` where no rule took the request's token.
+   * `provider` where the one that it names refused or did not answer; `token` where no rule took the request's token;
+   * `failure` where it could not be judged to the end.
    */
-  readonly decidedBy: RuleReference | 'no-policy' | 'no-allow-matched' | 'custom-unsupported' | 'provider' | 'token';
+  readonly decidedBy:
+    RuleReference | 'no-policy' | 'no-allow-matched' | 'custom-unsupported' | 'provider' | 'token' | 'failure';
   /** The rule that matched, whatever came of it. */
   readonly matched: RuleReference | undefined;
   /** Envoy's `%RESPONSE_CODE_DETAILS%` for a denial; empty where allowed. */
@@ -55,6 +57,11 @@ export function refusedByProvider(
 /** What a request comes to whose token no rule takes. */
 export function refusedByToken(details: string, reason: string): Verdict {
   return Object.freeze({ allow: false, decidedBy: 'token', matched: undefined, details, reason });
+}
+
+/** What a call comes to that could not be judged to the end: unknown means refuse (invariant 5). */
+export function refusedByFailure(details: string, reason: string): Verdict {
+  return Object.freeze({ allow: false, decidedBy: 'failure', matched: undefined, details, reason });
 }
 
 /** The name that Istio gives a rule in Envoy's configuration. Envoy walks rules in the order of these names. */

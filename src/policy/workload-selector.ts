@@ -6,6 +6,11 @@ export type WorkloadSelector = ReadonlyMap<string, string>;
 
 const EVERY: WorkloadSelector = new Map();
 
+/** Istio's CRD. */
+const MOST_LABELS = 4096;
+/** Kubernetes has no longer ones. */
+const LONGEST_VALUE = 63;
+
 /** Reads `spec.selector`. */
 export function readSelector(findings: Findings, spec: FieldObject): WorkloadSelector {
   const path = fieldPath(spec.path, 'selector');
@@ -21,8 +26,18 @@ export function readSelector(findings: Findings, spec: FieldObject): WorkloadSel
       remedy: 'leave the selector out, or give it matchLabels',
     });
   }
+  if (labels.size > MOST_LABELS) {
+    const message = `has ${labels.size} labels`;
+    findings.error({ code: 'policy_too_many', path: labelsPath, message, remedy: `write at most ${MOST_LABELS}` });
+    return labels;
+  }
   for (const [key, value] of labels) {
     const at = fieldPath(labelsPath, key);
+    if (value.length > LONGEST_VALUE) {
+      const message = `no label has a value of ${value.length} characters`;
+      const remedy = `write at most ${LONGEST_VALUE}`;
+      findings.error({ code: 'policy_selector_value', path: at, message, remedy });
+    }
     if (key === '') {
       findings.error({ code: 'policy_selector_key', path: at, message: 'the key is empty', remedy: 'name a label' });
     }

@@ -2,14 +2,14 @@ import { join } from 'node:path';
 import { parseYaml, placeIssue } from '../config/yaml-document.ts';
 import { setYamlField } from '../config/yaml-text.ts';
 import { reasonOf, SealwrightError } from '../core/errors.ts';
-import type { Issue } from '../core/issue.ts';
+import { formatIssue, type Issue } from '../core/issue.ts';
 import { listFolder, readBounded } from './folder-listing.ts';
 import { findKind, nearestKind, type ResourceKind } from './kind.ts';
 import { parseResource } from './parse-resource.ts';
 import { readResources } from './read-file.ts';
 import { documentsOf, editFile, replaceDocument } from './resource-file.ts';
 import { resourceKey, type Resource, type ResourceName } from './resource.ts';
-import type { ResourceValidator } from './resource-store.ts';
+import { makeSnapshot, type ResourceSnapshot, type ResourceValidator } from './resource-store.ts';
 
 /** What became of one resource, in kubectl's words. */
 export interface EditResult extends ResourceName {
@@ -32,11 +32,14 @@ export interface ApplyOptions {
   /** For resources that name none; one that names another is refused, as kubectl does. */
   readonly namespace?: string | undefined;
   readonly validators: readonly ResourceValidator[];
+  /** What is to be said of all resources together, as they will stand in the folder. Warnings; see `applyResources`. */
+  readonly review?: (snapshot: ResourceSnapshot) => readonly Issue[];
 }
 
 /**
  * Puts the resources of a text into a folder. All are checked before anything is written. A resource goes to the file
- * that holds it, whose other documents and comments stay as they are; a new one gets a file of its own.
+ * that holds it, whose other documents and comments stay as they are; a new one gets a file of its own. Of what the
+ * review finds, that about these resources is told, and what was not to be said of the others before.
  *
  * @throws SealwrightError `resource_folder_unreadable`, `resource_file_refused`
  */
@@ -61,6 +64,7 @@ export async function applyResources(options: ApplyOptions): Promise<EditOutcome
   const inputs = chunksOf(text, source, namespace);
   const results: EditResult[] = [];
   const before = await readFolder(folder);
+  if (options.review !== undefined) found.push(...reviewed(options.review, before, resources));
   for (const resource of resources) {
     const key = resourceKey(resource);
     const body = bodyOf(inputs.get(key)?.body ?? '', resource, inputs.get(key)?.named ?? false);
@@ -76,6 +80,16 @@ export async function applyResources(options: ApplyOptions): Promise<EditOutcome
     }
   }
   return { results, issues: found };
+}
+
+function reviewed(
+  review: NonNullable<ApplyOptions['review']>,
+  before: readonly StoredResource[],
+  applied: readonly Resource[],
+): Issue[] {
+  const stored = before.map(({ resource }) => resource);
+  const known = new Set(review(makeSnapshot(stored, 0)).map(formatIssue));
+  return review(makeSnapshot([...applied, ...stored], 0)).filter((issue) => !known.has(formatIssue(issue)));
 }
 
 /**

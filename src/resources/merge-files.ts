@@ -1,5 +1,5 @@
 import type { Issue } from '../core/issue.ts';
-import { placeOf } from './read-file.ts';
+import { placeOf } from './judge-resource.ts';
 import { resourceKey, type Resource } from './resource.ts';
 
 /** What one file puts in force. */

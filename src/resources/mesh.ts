@@ -77,7 +77,8 @@ export function parseMesh(resource: Pick<Resource, 'spec' | 'origin'>): ParsedSp
   const [document, second] = documents;
   const key = resource.origin.locate(['data', MESH_CONFIG_KEY]);
   // A block of text begins on the line below its key; any other style has no lines of its own.
-  const lineOf = (line: number): number => (written.includes('\n') ? key.line + line : key.line);
+  const lineOf = (line: number): number =>
+    key === undefined ? line : written.includes('\n') ? key.line + line : key.line;
   const place = (issue: Issue): Issue => {
     const line = issue.line ?? document?.locate(issue.path).line ?? 1;
     const path = `data.${MESH_CONFIG_KEY}${issue.path === '' ? '' : `.${issue.path}`}`;

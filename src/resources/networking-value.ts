@@ -61,6 +61,7 @@ export class NetworkingFindings {
   selector(
     path: string,
     selector: { readonly labels?: Readonly<Record<string, string>> | undefined } | undefined,
+    field = 'labels',
   ): void {
     if (selector === undefined) return;
     const labels = Object.entries(selector.labels ?? {});
@@ -69,7 +70,7 @@ export class NetworkingFindings {
       this.warning(path, 'selector_empty', message, 'name a label, or leave the selector out');
     }
     for (const [key, value] of labels) {
-      const place = `${path}.labels[${JSON.stringify(key)}]`;
+      const place = `${path}.${field}[${JSON.stringify(key)}]`;
       if (key === '') this.error(place, 'selector_key_empty', 'an empty key', 'name the label');
       else if (key.includes('*') || value.includes('*'))
         this.error(place, 'selector_wildcard', 'a wildcard is not supported in a selector', 'write the whole value');

@@ -1,7 +1,7 @@
 import { checkShape, described, fields, anything, mapOf, optional, text } from '../config/field-schema.ts';
 import type { FieldPath } from '../config/field-path.ts';
 import { suggestWord } from '../core/nearest-word.ts';
-import { placeIssue, type YamlDocument } from '../config/yaml-document.ts';
+import { placeIssue, type SourceDocument } from '../config/yaml-document.ts';
 import type { Issue } from '../core/issue.ts';
 import { isOwnGroup, nearestKind, RESOURCE_KINDS, type ResourceKind } from './kind.ts';
 import { isLabelValue, isNamespaceName, isQualifiedName, isResourceName } from './kubernetes-name.ts';
@@ -43,7 +43,7 @@ const METADATA = fields({
 });
 
 /** Reads the envelope of one document: kind, version, names. Never throws; what is wrong is an issue with its place. */
-export function parseResource(document: YamlDocument, context: ParseContext): ParsedResource {
+export function parseResource(document: SourceDocument, context: ParseContext): ParsedResource {
   const issues: Issue[] = [...document.issues];
   const report = (
     path: string,

@@ -5,6 +5,7 @@ import {
   type ParsedRequestAuthentication,
 } from '../policy/parse-request-authentication.ts';
 import { parsePeerAuthentication, type ParsedPeerAuthentication } from '../policy/peer-authentication.ts';
+import { DRY_RUN, INTERNAL_ANNOTATIONS } from '../policy/resource-metadata.ts';
 import { isMeshConfigMap, parseMesh } from './mesh.ts';
 import { readableDocumentOf } from './resource-document.ts';
 import type { Resource } from './resource.ts';
@@ -41,6 +42,7 @@ const SECURITY_KINDS: ReadonlySet<string> = new Set([
 /** What a store is to refuse or to warn of beyond the shape of resources: policies as the policy engine reads them. */
 export function policyValidators({ rootNamespace, strayRoot }: PolicyRules): readonly ResourceValidator[] {
   return [
+    foreignAnnotations,
     (resource) => {
       if (resource.kind === 'AuthorizationPolicy') return readAuthorizationPolicy(resource).issues;
       if (resource.kind === 'PeerAuthentication') return readPeerAuthentication(resource).issues;
@@ -49,6 +51,21 @@ export function policyValidators({ rootNamespace, strayRoot }: PolicyRules): rea
     (resource) => ignoredInRoot(resource, rootNamespace),
     (resource) => strayPolicy(resource, { rootNamespace, strayRoot }),
     (resource) => contradictingMesh(resource, rootNamespace),
+  ];
+}
+
+/** Of a policy its reader says so; Istio's webhook refuses them of every kind. */
+function foreignAnnotations({ kind, annotations }: Resource): Issue[] {
+  if (SECURITY_KINDS.has(kind)) return [];
+  const refuse = (name: string, code: string, message: string): Issue[] => {
+    if (annotations[name] === undefined) return [];
+    return [
+      { severity: 'error', code, path: `metadata.annotations[${name}]`, message, remedy: 'remove the annotation' },
+    ];
+  };
+  return [
+    ...refuse(DRY_RUN, 'policy_dry_run_kind', `a ${kind} has no dry run`),
+    ...INTERNAL_ANNOTATIONS.flatMap((name) => refuse(name, 'policy_internal_annotation', 'is kept for internal use')),
   ];
 }
 

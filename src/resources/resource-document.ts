@@ -26,7 +26,7 @@ export function documentOf(resource: Resource): Readonly<Record<string, unknown>
 export function readableDocumentOf(resource: Resource): {
   readonly value: unknown;
   readonly file: string | undefined;
-  readonly locate: (path: string) => Position;
+  readonly locate: (path: string) => Position | undefined;
 } {
   const { file } = resource.origin;
   return { value: documentOf(resource), file, locate: (path) => resource.origin.locate(parseFieldPath(path)) };

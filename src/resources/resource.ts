@@ -6,7 +6,7 @@ import type { ResourceKind } from './kind.ts';
 /** Where a resource was written, for messages about its fields. */
 export interface ResourceOrigin {
   readonly file: string | undefined;
-  locate(path: FieldPath): Position;
+  locate(path: FieldPath): Position | undefined;
 }
 
 /** One Kubernetes-style resource whose envelope was checked; what it says is checked by whoever reads its kind. */

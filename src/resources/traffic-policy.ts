@@ -12,6 +12,7 @@ import {
 } from '../config/field-schema.ts';
 import { parseDuration } from '../core/duration.ts';
 import type { NetworkingFindings } from './networking-value.ts';
+import { checkUnusedParts } from './unused-traffic-policy.ts';
 
 const INT32 = { min: -2_147_483_648, max: 2_147_483_647 } as const;
 const UINT32 = { min: 0, max: 4_294_967_295 } as const;
@@ -127,6 +128,7 @@ export function checkTrafficPolicy(policy: WrittenTrafficPolicy, path: string, f
     else findings.port(`${place}.port.number`, port);
     checkPart(part, place, findings);
   }
+  checkUnusedParts(policy, path, findings);
 }
 
 function checkPart(
@@ -135,6 +137,8 @@ function checkPart(
   findings: NetworkingFindings,
 ): void {
   checkDurations({ loadBalancer, connectionPool, outlierDetection }, path, findings);
+  checkCounts(connectionPool, `${path}.connectionPool`, findings);
+  if (tls !== undefined) checkTlsMode(tls, `${path}.tls`, findings);
   const { warmup, simple, consistentHash } = loadBalancer ?? {};
   if (simple !== undefined && consistentHash !== undefined) {
     const place = `${path}.loadBalancer.consistentHash`;
@@ -166,6 +170,33 @@ function checkWarmup(warmup: Read<typeof WARMUP>, path: string, findings: Networ
   }
   if (aggression !== undefined && aggression < 1) {
     findings.error(`${path}.aggression`, 'field_range', `${aggression} is too small`, 'at least 1');
+  }
+}
+
+/** Istio's API has signed numbers here and takes none below 0; 0 stands for the default. */
+function checkCounts(pool: PortPolicy['connectionPool'], path: string, findings: NetworkingFindings): void {
+  for (const [part, settings] of Object.entries(pool ?? {})) {
+    for (const [name, value] of Object.entries(settings ?? {})) {
+      if (typeof value !== 'number' || value >= 0) continue;
+      findings.error(`${path}.${part}.${name}`, 'field_range', `${value} is below 0`, 'at least 1, or leave it out');
+    }
+  }
+}
+
+/** What a mode comes to must not be a surprise: it is said while somebody looks. */
+function checkTlsMode(tls: NonNullable<PortPolicy['tls']>, path: string, findings: NetworkingFindings): void {
+  const { mode = 'DISABLE' } = tls;
+  if (mode === 'DISABLE') {
+    const message = 'calls leave in plaintext, and where mutual TLS is demanded they are refused';
+    findings.warning(
+      `${path}.mode`,
+      'tls_disabled',
+      message,
+      'leave tls out: mutual TLS is used wherever it is spoken',
+    );
+  } else if (mode !== 'ISTIO_MUTUAL') {
+    const message = `${mode} is not spoken yet: calls to this host are refused`;
+    findings.warning(`${path}.mode`, 'tls_mode_not_enforced', message, 'one of: ISTIO_MUTUAL, DISABLE');
   }
 }
 

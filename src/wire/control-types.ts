@@ -7,6 +7,7 @@ export const CONTROL_TYPES = Object.freeze({
   peerAuthentication: 'security.istio.io/v1/PeerAuthentication',
   requestAuthentication: 'security.istio.io/v1/RequestAuthentication',
   sidecar: 'networking.istio.io/v1/Sidecar',
+  destinationRule: 'networking.istio.io/v1/DestinationRule',
   configMap: 'v1/ConfigMap',
   /** The keys of the issuers that RequestAuthentications name, as the CA read them. */
   keySet: 'sealwright.io/v1/KeySet',

@@ -39,6 +39,7 @@ export async function runDiscoveryStream(options: DiscoveryStreamOptions): Promi
       session.received(readResponse(response));
       // Answers are sent whether or not there is room: so nothing more is read before there is.
       await room;
+      await session.roomForMore();
     }
   } finally {
     session.disconnected();

@@ -50,6 +50,7 @@ export function readResponse(message: DeltaDiscoveryResponse): DeltaResponse {
     systemVersion: message.systemVersionInfo,
     nonce: message.nonce,
     removed: message.removedResources,
+    more: message.sealwrightMore,
     resources: message.resources.map(({ name, version, aliases, resource }) => ({
       name,
       version,
@@ -65,6 +66,7 @@ export function writeResponse(response: DeltaResponse): MessageInitShape<typeof 
     systemVersionInfo: response.systemVersion,
     nonce: response.nonce,
     removedResources: [...response.removed],
+    sealwrightMore: response.more,
     resources: response.resources.map(({ name, version, aliases, body }) => ({
       name,
       version,

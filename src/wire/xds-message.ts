@@ -38,6 +38,8 @@ export interface DeltaResponse {
   readonly resources: readonly XdsResource[];
   /** Gone, or asked for and not there. */
   readonly removed: readonly string[];
+  /** The push has further parts, and counts once the last of them is there: one without this mark. */
+  readonly more: boolean;
 }
 
 /** The name that subscribes to everything. */

@@ -1,15 +1,12 @@
 import { SealwrightError } from '../core/errors.ts';
-import type { DeltaRequest, DeltaResponse, XdsResource } from './xds-message.ts';
-import type { PushLimits } from './xds-server-type.ts';
+import type { DeltaRequest, DeltaResponse } from './xds-message.ts';
+import type { PushLimits, TypeView } from './xds-server-type.ts';
 import { XdsServerType } from './xds-server-type.ts';
 
 /** The resources of every type as one subscriber may see them. A type that is not served has none. */
 export interface ResourceSource {
-  /** The resources that have this name or alias. */
-  find(typeUrl: string, name: string): readonly XdsResource[];
-  all(typeUrl: string): Iterable<XdsResource>;
-  /** A version of the type as a whole, for people. */
-  systemVersion(typeUrl: string): string;
+  /** The type as it is now. */
+  view(typeUrl: string): TypeView;
   /** Told of the names of each request, once: a client may mean more by asking than to be answered. */
   onSubscribed?(typeUrl: string, names: readonly string[]): void;
 }
@@ -19,6 +16,7 @@ export interface XdsServerSessionOptions {
   /** Sends to the client. False: its transport is full, and `drained()` will be called. */
   readonly send: (response: DeltaResponse) => boolean;
   readonly limits?: Partial<PushLimits>;
+  /** Called once for each push, when all of it is in force. */
   readonly onAccepted?: (typeUrl: string, systemVersion: string) => void;
   /** `culprit` is the resource that is at fault; undefined while it is being narrowed down. */
   readonly onRefused?: (typeUrl: string, refusal: string, culprit: string | undefined) => void;
@@ -30,10 +28,11 @@ export interface XdsServerSessionOptions {
 const MAX_TYPES = 64;
 
 /**
- * 1 MiB of bodies a push stays below gRPC's default limit of 4 MiB for a message with room for names; a stream that
- * names 100 000 resources should have asked for all of them.
+ * A part of 256 KiB is made in a few milliseconds of one turn of the event loop, and read in as many; a single larger
+ * resource must stay below gRPC's default limit of 4 MiB for a message. A stream that names 100 000 resources should
+ * have asked for all of them.
  */
-const DEFAULT_LIMITS: PushLimits = { maxNames: 100_000, maxEntries: 1_000, maxBytes: 1024 * 1024 };
+const DEFAULT_LIMITS: PushLimits = { maxNames: 100_000, maxEntries: 256, maxBytes: 256 * 1024 };
 
 /**
  * The server's end of one delta-xDS stream: who wants what, what was sent, what was answered. For each type one push
@@ -71,18 +70,15 @@ export class XdsServerSession {
     const { source } = this.#options;
     const { typeUrl } = request;
     if (this.#types.size >= MAX_TYPES) throw new SealwrightError('xds_request_invalid', { reason: 'too many types' });
-    const typeSource = {
-      find: (name: string) => source.find(typeUrl, name),
-      all: () => source.all(typeUrl),
-    };
-    this.#types.set(typeUrl, new XdsServerType(typeSource, this.#limits, request));
+    this.#types.set(typeUrl, new XdsServerType(() => source.view(typeUrl), this.#limits, request));
   }
 
   #answered(type: XdsServerType, answer: { typeUrl: string; nonce: string; refusal: string | undefined }): void {
-    const { source, onAccepted, onRefused } = this.#options;
+    const { onAccepted, onRefused } = this.#options;
     const { typeUrl, nonce, refusal } = answer;
     if (refusal === undefined) {
-      if (type.accepted(nonce)) onAccepted?.(typeUrl, source.systemVersion(typeUrl));
+      const version = type.accepted(nonce);
+      if (version !== undefined) onAccepted?.(typeUrl, version);
       return;
     }
     const { stale, culprit } = type.refused(nonce);
@@ -114,9 +110,8 @@ export class XdsServerSession {
       const content = type.next(nonce);
       if (content === undefined) continue;
       this.#nonce += 1;
-      const { resources, removed } = content;
-      const systemVersion = this.#options.source.systemVersion(typeUrl);
-      this.#full = !this.#options.send({ typeUrl, systemVersion, nonce, resources, removed });
+      const { version: systemVersion, resources, removed, more } = content;
+      this.#full = !this.#options.send({ typeUrl, systemVersion, nonce, resources, removed, more });
     }
   }
 }

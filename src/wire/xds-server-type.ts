@@ -2,35 +2,45 @@ import { SealwrightError } from '../core/errors.ts';
 import type { DeltaRequest, XdsResource } from './xds-message.ts';
 import { WILDCARD } from './xds-message.ts';
 
-/** The resources of one type as one subscriber may see them. */
-export interface TypeSource {
+/** The resources of one type as one subscriber may see them, at one moment: it never answers otherwise. */
+export interface TypeView {
+  /** For people. */
+  readonly version: string;
   /** Those that have this name or alias. */
   find(name: string): readonly XdsResource[];
-  /** All of them, for a wildcard. */
-  all(): Iterable<XdsResource>;
+  /** The names of all of them, for a wildcard. */
+  names(): Iterable<string>;
 }
 
 export interface PushLimits {
   /** Names that one type may be subscribed to on one stream. */
   readonly maxNames: number;
-  /** Resources and removals in one push. */
+  /** Resources and removals in one part of a push. */
   readonly maxEntries: number;
-  /** Bytes of bodies in one push; a single larger resource goes alone. */
+  /** Bytes of bodies in one part; a single larger resource goes alone. */
   readonly maxBytes: number;
 }
 
 /** A version; null for "nothing has this name"; undefined for "gone, and the name now is another's alias, or unwanted". */
 type Told = string | null | undefined;
 
-/** The content of a push, and what the client will know of each name once it accepts it. */
-export interface PushContent {
+/** The content of a push or of a part of it, and what the client will know of each name once it accepts it. */
+interface Content {
   readonly resources: readonly XdsResource[];
   readonly removed: readonly string[];
   readonly entries: ReadonlyMap<string, Told>;
 }
 
+export interface PushContent extends Content {
+  /** Of the view that it is from. */
+  readonly version: string;
+  /** Further parts follow, from the same view. */
+  readonly more: boolean;
+}
+
 interface Push {
   readonly nonce: string;
+  readonly version: string;
   readonly entries: ReadonlyMap<string, Told>;
   /** Entries of which the client's answer will not say whether it holds them: its subscription changed meanwhile. */
   readonly doubtful: Set<string>;
@@ -41,10 +51,11 @@ const UNKNOWN = '\0unknown';
 
 /**
  * What one stream's client wants of one type, what it holds, and what it has to be told. Holds no bodies: memory is
- * the names and versions that the client has.
+ * the names and versions that the client has, and while a push is under way the view that it is from. All parts of a
+ * push come from one view, so that the client never has of two changes half of each.
  */
 export class XdsServerType {
-  readonly #source: TypeSource;
+  readonly #source: () => TypeView;
   readonly #limits: PushLimits;
   #wildcard = false;
   readonly #names = new Set<string>();
@@ -58,11 +69,17 @@ export class XdsServerType {
   readonly #dirty = new Set<string>();
   /** Parts of a refused push, each to be sent by itself. */
   readonly #parts: Set<string>[] = [];
+  /** Names of the push that is under way that were not looked at yet. */
+  readonly #rest = new Set<string>();
+  /** What the push that is under way is taken from. */
+  #view: TypeView | undefined;
+  /** The client was told of further parts, and waits for one that says that it is the last. */
+  #owesLast = false;
   #inFlight: Push | undefined;
   /** The first request of a type is always answered, so that a client knows when it has everything. */
   #owesAnswer = true;
 
-  constructor(source: TypeSource, limits: PushLimits, first: DeltaRequest) {
+  constructor(source: () => TypeView, limits: PushLimits, first: DeltaRequest) {
     this.#source = source;
     this.#limits = limits;
     for (const [name, version] of first.initialVersions) this.#held.set(name, version);
@@ -83,7 +100,13 @@ export class XdsServerType {
       this.#addName(name);
       // A client may ask again for what it dropped meanwhile: it is answered whatever it held, and whatever is
       // under way to it (xDS: resource_names_subscribe).
-      for (const each of [name, ...this.#source.find(name).map((resource) => resource.name)]) this.#doubt(each);
+      for (const each of [
+        name,
+        ...this.#source()
+          .find(name)
+          .map((resource) => resource.name),
+      ])
+        this.#doubt(each);
     }
     // Second, because what it drops the client judges by all that it subscribes to now.
     for (const name of unsubscribe) this.#unsubscribe(name);
@@ -116,7 +139,12 @@ export class XdsServerType {
       return;
     }
     if (!this.#names.delete(name)) return;
-    const resources = new Set([name, ...this.#source.find(name).map((resource) => resource.name)]);
+    const resources = new Set([
+      name,
+      ...this.#source()
+        .find(name)
+        .map((resource) => resource.name),
+    ]);
     for (const [resource, aliases] of this.#sentFor) if (aliases.includes(name)) resources.add(resource);
     for (const resource of resources) {
       // A client that drops a name which the wildcard covers is told again what there is under it.
@@ -129,7 +157,9 @@ export class XdsServerType {
   #forgetUnwanted(resource: string): void {
     if (this.#names.has(resource)) return;
     if (this.#sentFor.get(resource)?.some((alias) => this.#names.has(alias)) === true) return;
-    const current = this.#source.find(resource).find((each) => each.name === resource);
+    const current = this.#source()
+      .find(resource)
+      .find((each) => each.name === resource);
     if (current !== undefined && this.#wants(current)) return;
     this.#sentFor.delete(resource);
     // The client judges by the aliases that it knows. Where it may know others than are known here (it holds another
@@ -169,34 +199,46 @@ export class XdsServerType {
   markAll(): void {
     this.mark(this.#held.keys());
     this.mark(this.#names);
-    if (this.#wildcard) for (const resource of this.#source.all()) this.#dirty.add(resource.name);
+    if (this.#wildcard) this.mark(this.#source().names());
   }
 
-  /** What to push next, or undefined while a push is unanswered or there is nothing to say. */
+  /** What to push next, or undefined while an answer is awaited or there is nothing to say. */
   next(nonce: string): PushContent | undefined {
     if (this.#inFlight !== undefined) return undefined;
     for (;;) {
+      const view = (this.#view ??= this.#begin());
       const part = this.#parts[0];
-      const content = this.#collect(part ?? this.#dirty);
+      const content = this.#collect(view, part ?? this.#rest);
       if (part !== undefined && part.size === 0) this.#parts.shift();
-      const speaks = content.entries.size > 0 || (this.#owesAnswer && part === undefined);
-      if (!speaks && part !== undefined) continue;
+      const more = this.#parts.length > 0 || this.#rest.size > 0;
+      const speaks = content.entries.size > 0 || (!more && (this.#owesAnswer || this.#owesLast));
+      if (!speaks && more) continue;
+      if (!more) this.#view = undefined;
+      if (!speaks && this.#dirty.size > 0) continue;
       if (!speaks) return undefined;
-      this.#owesAnswer = false;
-      this.#inFlight = { nonce, entries: content.entries, doubtful: new Set() };
-      return content;
+      this.#owesAnswer &&= more;
+      this.#owesLast = more;
+      this.#inFlight = { nonce, version: view.version, entries: content.entries, doubtful: new Set() };
+      return { ...content, version: view.version, more };
     }
   }
 
+  /** Begins a push of all that is to be looked at by now. What changes from here on belongs to the next one. */
+  #begin(): TypeView {
+    for (const name of this.#dirty) this.#rest.add(name);
+    this.#dirty.clear();
+    return this.#source();
+  }
+
   /** Takes names from `queue` until it is empty or the push is full. */
-  #collect(queue: Set<string>): PushContent {
+  #collect(view: TypeView, queue: Set<string>): Content {
     const [resources, removed, entries] = [[] as XdsResource[], [] as string[], new Map<string, Told>()];
     const { maxEntries, maxBytes } = this.#limits;
     let bytes = 0;
     for (const name of queue) {
-      const found = this.#source.find(name);
+      const found = view.find(name);
       // A part of a refused push means the names alone: a resource that has one for an alias is another part's.
-      const meant = (each: string): boolean => queue === this.#dirty || each === name;
+      const meant = (each: string): boolean => queue === this.#rest || each === name;
       const due = found.filter((resource) => meant(resource.name) && this.#isDue(resource, entries));
       const size = due.reduce((sum, resource) => sum + resource.body.value.length, 0);
       const full = entries.size + due.length > maxEntries || bytes + size > maxBytes;
@@ -232,7 +274,7 @@ export class XdsServerType {
 
   /** Who asked for the resource by an alias that it has no more is told what that alias means now. */
   #loseAliases(resource: string, kept: readonly string[]): void {
-    this.mark((this.#sentFor.get(resource) ?? []).filter((alias) => !kept.includes(alias)));
+    for (const alias of this.#sentFor.get(resource) ?? []) if (!kept.includes(alias)) this.#rest.add(alias);
   }
 
   #isDue(resource: XdsResource, entries: ReadonlyMap<string, Told>): boolean {
@@ -257,10 +299,13 @@ export class XdsServerType {
     return gone;
   }
 
-  /** The client accepted the push of this nonce. False: another one is under way, and this answer is stale. */
-  accepted(nonce: string): boolean {
-    if (this.#inFlight?.nonce !== nonce) return false;
-    const { entries, doubtful } = this.#inFlight;
+  /**
+   * The client accepted what had this nonce. Answers the version of the push that is in force as a whole by that;
+   * undefined where further parts are to come, or where another answer than this one is awaited.
+   */
+  accepted(nonce: string): string | undefined {
+    if (this.#inFlight?.nonce !== nonce) return undefined;
+    const { entries, doubtful, version } = this.#inFlight;
     for (const [name, version] of entries) {
       this.#refused.delete(name);
       if (doubtful.has(name)) continue;
@@ -268,7 +313,7 @@ export class XdsServerType {
       else this.#held.delete(name);
     }
     this.#inFlight = undefined;
-    return true;
+    return this.#owesLast ? undefined : version;
   }
 
   /**
@@ -286,6 +331,8 @@ export class XdsServerType {
       this.#refused.set(only, entries.get(only) ?? null);
       return { stale: false, culprit: only };
     }
+    // Halves are parts of the push that is under way, or of the one that ended with this.
+    this.#owesLast = true;
     const middle = Math.ceil(names.length / 2);
     this.#parts.unshift(new Set(names.slice(0, middle)), new Set(names.slice(middle)));
     return { stale: false };

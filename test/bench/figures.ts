@@ -16,6 +16,18 @@ export const FIGURES: Readonly<Record<string, RegisteredFigure>> = {
     what: 'the same of a whole sidecar with two threads that share the port, against one',
     load: async () => (await import('./http1-threads.ts')).http1Threads,
   },
+  'http1-p99': {
+    what: 'p99 latency of such a request at half load, open loop',
+    load: async () => (await import('./latency.ts')).http1P99,
+  },
+  'tcp-p99': {
+    what: 'the same for the same messages as opaque TCP',
+    load: async () => (await import('./latency.ts')).tcpP99,
+  },
+  'http1-growth': {
+    what: 'CPU of one HTTP/1.1 request with 10,000 policies, services or open connections, against 10',
+    load: async () => (await import('./http1-growth.ts')).http1Growth,
+  },
   'bulk-cpu': {
     what: 'CPU of 1 GB of opaque TCP through the inbound side, mTLS to plain and back',
     load: async () => (await import('./bulk-cpu.ts')).bulkCpu,

@@ -50,7 +50,7 @@ export async function http1Threads(): Promise<Figure> {
     }
     for (let round = 0; round < ROUNDS; round += 1) {
       for (const [threads, { pid }] of proxies) {
-        const generator = (): ChildProcess => start('tls-client.ts');
+        const generator = (): ChildProcess => start('closed-loop.ts');
         const at = { host: `${mesh.net}.1${threads}`, client, pid, generator };
         await load({ ...at, requests: WARM_UP });
         const result = await load({ ...at, requests: REQUESTS });
@@ -92,7 +92,7 @@ async function load(options: {
   const { host, client, pid, requests } = options;
   const { keyPem, chainPem, rootsPem } = client;
   const generator = options.generator();
-  generator.send({ host, port: 8080, connections: CONNECTIONS, requests, keyPem, chainPem, rootsPem });
+  generator.send({ host, port: 8080, connections: CONNECTIONS, requests, identity: { keyPem, chainPem, rootsPem } });
   await answerOf(generator);
   const before = processCpu(pid);
   const finished = answerOf<{ seconds: number }>(generator);

@@ -40,14 +40,15 @@ export async function idleMemory(): Promise<Figure> {
     const at = { client, host: '127.0.0.1', port: await envoy.port('inbound'), path: '/api/books' };
     const peer = await measure(envoy.process.pid ?? 0, at);
     return {
-      ours: ours.held,
-      peer: peer.held,
+      ours: ours.held.all,
+      peer: peer.held.all,
       unit: `MiB resident with ${CONNECTIONS} idle connections`,
       peerName: 'Envoy',
       notes: [ours, peer].map(
         (each, index) =>
-          `${index === 0 ? 'ours' : 'Envoy'}: ${each.bare.toFixed(1)} MiB without a connection, ` +
-          `${(((each.held - each.bare) * 1024) / CONNECTIONS).toFixed(1)} KiB for each`,
+          `${index === 0 ? 'ours' : 'Envoy'}: ${each.bare.all.toFixed(1)} MiB without a connection, ` +
+          `${(((each.held.all - each.bare.all) * 1024) / CONNECTIONS).toFixed(1)} KiB for each; ` +
+          `without the pages of files: ${each.bare.own.toFixed(1)} and ${each.held.own.toFixed(1)} MiB`,
       ),
     };
   } finally {
@@ -63,7 +64,7 @@ interface Target {
   readonly path: string;
 }
 
-async function measure(pid: number, { client, ...target }: Target): Promise<{ bare: number; held: number }> {
+async function measure(pid: number, { client, ...target }: Target): Promise<{ bare: Resident; held: Resident }> {
   await sleep(SETTLE);
   const bare = resident(pid);
   const generator: ChildProcess = fork(join(import.meta.dirname, 'load/idle-client.ts'));
@@ -78,9 +79,16 @@ async function measure(pid: number, { client, ...target }: Target): Promise<{ ba
   }
 }
 
-/** MiB. */
-function resident(pid: number): number {
-  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  if (kilobytes === undefined) throw new Error(`process ${pid} has ended`);
-  return Number(kilobytes) / 1024;
+/** In MiB. */
+interface Resident {
+  readonly all: number;
+  /** Without the pages of files, which all processes of a program share and the kernel can read again. */
+  readonly own: number;
+}
+
+function resident(pid: number): Resident {
+  const text = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const [all, own] = ['VmRSS', 'RssAnon'].map((name) => new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1]);
+  if (all === undefined || own === undefined) throw new Error(`process ${pid} has ended`);
+  return { all: Number(all) / 1024, own: Number(own) / 1024 };
 }

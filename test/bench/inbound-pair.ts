@@ -8,8 +8,9 @@ import { findEnvoy, RunningEnvoy } from '../fakes/running-envoy.ts';
 import { NotMeasurable } from './figure.ts';
 import { envoyInbound } from './load/envoy-inbound.ts';
 
-const SERVER = 'spiffe://cluster.local/ns/shop/sa/catalog';
-const CLIENT = 'spiffe://cluster.local/ns/shop/sa/frontend';
+/** Who the proxies are, and who alone is let in. */
+export const SERVER = 'spiffe://cluster.local/ns/shop/sa/catalog';
+export const CLIENT = 'spiffe://cluster.local/ns/shop/sa/frontend';
 
 /** A proxy to be measured, and what its callers need. */
 export interface MeasuredProxy {
@@ -23,8 +24,16 @@ export interface InboundPair {
   readonly envoy: MeasuredProxy;
   /** What both let in. */
   readonly client: TestIdentity;
+  /** The port of the application behind both. */
+  readonly upstreamPort: number;
+  /** What both prove who they are with, as files. */
+  readonly files: { readonly keyFile: string; readonly chainFile: string; readonly rootsFile: string };
+  /** Removed with the pair. */
+  readonly folder: string;
   /** Starts a program of `test/bench/load`, which is ended with the pair. */
   start(file: string): ChildProcess;
+  /** Has another program ended with the pair. */
+  adopt(child: ChildProcess): void;
 }
 
 export interface InboundPairOptions {
@@ -80,7 +89,11 @@ export async function withInboundPair<T>(
       ours: { process: ours, port },
       envoy: { process: envoy.process, port: await envoy.port('inbound') },
       client,
+      upstreamPort,
+      files,
+      folder,
       start,
+      adopt: (child) => children.push(child),
     });
   } finally {
     for (const child of children) child.kill('SIGKILL');

@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DecisionLog } from '../../proxy/decisions/decision-log.ts';
 import { serveExplainSocket } from '../../proxy/status/explain-socket.ts';
@@ -87,6 +88,52 @@ describe('resources on the command line', () => {
     assert.deepEqual([code, stdout], [1, '']);
     assert.match(stderr, /^-:13:\d+: error: .*did you mean methods\?/m);
     assert.deepEqual(readdirSync(join(folder, 'resources')), []);
+  });
+
+  it('are applied with the doubts that validating them would tell, those that they raise about others too', async () => {
+    const doubtful = POLICY.replace('methods: [GET]', 'ports: ["80"], methods: [get]');
+    const first = await runCommand(folder, ['apply', '-f', '-'], doubtful);
+    assert.deepEqual([first.code, first.stdout], [0, 'authorizationpolicy shop/read created\n']);
+    assert.match(first.stderr, /^-:8:\d+: warning: .*"get" never matches: .*; write GET\n$/);
+    const second = await runCommand(folder, ['apply', '-f', '-'], WORKLOAD);
+    assert.match(
+      second.stderr,
+      /^resources\/shop-authorizationpolicy-read\.yaml:8:\d+: warning: .*listens on 80; .*\n$/,
+      'now it can be known',
+    );
+    assert.equal((await runCommand(folder, ['apply', '-f', '-'], WORKLOAD)).stderr, '', 'it was said before');
+    const again = (await runCommand(folder, ['apply', '-f', '-'], doubtful)).stderr;
+    const validated = (await sealwright('policy', 'validate')).stdout;
+    assert.equal(again, validated.replaceAll('resources/shop-authorizationpolicy-read.yaml', '-'));
+    assert.equal(again.split('\n').length, 3);
+  });
+
+  it('are told to programs as one value, what was done and what is wrong', async () => {
+    const apply = async (text: string, ...more: string[]) => {
+      const { code, stdout, stderr } = await runCommand(folder, ['apply', '-f', '-', ...more], text);
+      assert.equal(stderr, '');
+      return {
+        code,
+        ...(JSON.parse(stdout) as { results: Record<string, string>[]; issues: Record<string, unknown>[] }),
+      };
+    };
+    const good = await apply(POLICY.replace('[GET]', '[get]'), '--output', 'json');
+    assert.deepEqual(good.results, [
+      {
+        kind: 'AuthorizationPolicy',
+        namespace: 'shop',
+        name: 'read',
+        action: 'created',
+        file: 'resources/shop-authorizationpolicy-read.yaml',
+      },
+    ]);
+    const [doubt] = good.issues;
+    assert.deepEqual(
+      [doubt?.['severity'], doubt?.['code'], doubt?.['file'], doubt?.['line'], doubt?.['path']],
+      ['warning', 'policy_value_never_matches', '-', 8, 'spec.rules[0].to[0].operation.methods[0]'],
+    );
+    const bad = await apply(POLICY.replace('methods', 'method'), '-o', 'json');
+    assert.deepEqual([bad.code, bad.results, bad.issues[0]?.['code']], [1, [], 'policy_unknown_field']);
   });
 
   const wrong: [args: string[], said: RegExp, code: number][] = [
@@ -191,6 +238,39 @@ describe('resources on the command line', () => {
       stdout,
       /^resources\/read\.yaml:9:\d+: warning: .*principals\[0\]: nobody of the trust domain else\.example/m,
     );
+  });
+
+  it('are reviewed together: what selects nobody, names ports that nobody has, or looks for tokens where there are none', async () => {
+    const tcp = WORKLOAD.replaceAll('http', 'tcp');
+    const of = (kind: string, spec: string): string =>
+      `apiVersion: security.istio.io/v1\nkind: ${kind}\nmetadata: { name: a, namespace: shop }\nspec: ${spec}\n`;
+    const own = 'selector: { matchLabels: { app: catalog } }';
+    const warnings = async (policies: string, workload = tcp): Promise<string[]> => {
+      writeFileSync(join(folder, 'resources/a.yaml'), `${workload}---\n${policies}`);
+      const { code, stdout } = await sealwright('policy', 'validate', '-o', 'json');
+      assert.equal(code, 0, stdout);
+      return (JSON.parse(stdout) as Record<string, string | number>[]).map(
+        ({ code: said, line, path }) => `${said} ${line} ${path}`,
+      );
+    };
+    for (const kind of ['AuthorizationPolicy', 'PeerAuthentication', 'RequestAuthentication']) {
+      const other = 'selector: { matchLabels: { app: else } }';
+      assert.deepEqual(await warnings(of(kind, `{ ${other} }`)), ['policy_selects_nobody 9 spec.selector'], kind);
+    }
+    assert.deepEqual(await warnings(of('PeerAuthentication', `{ ${own}, portLevelMtls: { 80: {}, 8080: {} } }`)), [
+      'policy_port_not_exposed 9 spec.portLevelMtls["80"]',
+    ]);
+    const tokens = of('RequestAuthentication', `{ ${own}, jwtRules: [{ issuer: "https://a" }] }`);
+    assert.deepEqual(await warnings(tokens), ['policy_tokens_not_read 9 spec.jwtRules']);
+    assert.deepEqual(await warnings(tokens, WORKLOAD), []);
+    const asking = of(
+      'AuthorizationPolicy',
+      `{ ${own}, rules: [{ from: [{ source: { requestPrincipals: ["*"] } }] }] }`,
+    );
+    assert.deepEqual(await warnings(asking, WORKLOAD), [
+      'policy_token_unverified 9 spec.rules[0].from[0].source.requestPrincipals',
+    ]);
+    assert.deepEqual(await warnings(`${asking}---\n${tokens}`, WORKLOAD), []);
   });
 
   it('of a root namespace are warned of where a selector makes them nothing', async () => {
@@ -394,7 +474,7 @@ describe('resources on the command line', () => {
       const path = join(folder, 'workloads/shop/catalog/explain.sock');
       mkdirSync(join(path, '..'), { recursive: true });
       mkdirSync(join(folder, 'workloads/shop/stopped'), { recursive: true });
-      const log = new DecisionLog({ clock: realClock, capacity: 8 });
+      const log = new DecisionLog({ clock: realClock, capacity: 8, randomBytes });
       const socket = await serveExplainSocket({ path, find: (id) => log.find(id), logger: new RecordingLogger() });
       try {
         const policies = compilePolicies({
@@ -437,6 +517,15 @@ describe('resources on the command line', () => {
         const { stdout } = await sealwright('policy', 'explain', '--id', 'r-1', '-o', 'json');
         const [found] = JSON.parse(stdout) as { workload: string; decision: { verdict: { allow: boolean } } }[];
         assert.deepEqual([found?.workload, found?.decision.verdict.allow], ['shop/catalog', false]);
+
+        const whose = {};
+        log.noteRefused(whose, { policies, connection: caller }, verdict);
+        const { id = '' } = log.refusalOf(whose) ?? {};
+        const refused = await sealwright('policy', 'explain', '--id', id, '--expect', 'deny');
+        assert.equal(refused.code, 0, refused.stderr);
+        assert.match(refused.stdout, new RegExp(`^connection ${id} at 20`));
+        assert.match(refused.stdout, /-> shop\/catalog port 8080 \(tcp\)$/m);
+        assert.match(refused.stdout, /^DENIED: an ALLOW policy applies and no ALLOW rule matched$/m);
       } finally {
         await socket.close();
       }
@@ -459,6 +548,36 @@ describe('resources on the command line', () => {
       const unknown = await sealwright(...ask, 'shop/frontend');
       assert.match(unknown.stdout, /^DENIED: .*our-authorizer is no authorization provider of the mesh settings$/m);
       assert.equal((await sealwright(...ask, 'shop/frontend', '--expect', 'deny')).code, 0);
+    });
+
+    it('say of an HTTP provider what a sidecar does where it is asked about TCP', async () => {
+      rmSync(join(folder, 'resources/deny.yaml'));
+      writeFileSync(
+        join(folder, 'resources/ask.yaml'),
+        `apiVersion: v1
+kind: ConfigMap
+metadata: { name: sealwright, namespace: sealwright-system }
+data:
+  mesh: |
+    extensionProviders: [{ name: over-http, envoyExtAuthzHttp: { service: a.example, port: 80 } }]
+---
+${POLICY.replace('name: read', 'name: ask').replace('  rules:', '  action: CUSTOM\n  provider: { name: over-http }\n  rules:')}`,
+      );
+      const all = POLICY.replace('to: [{ operation: { methods: [GET] } }]', 'to: [{ operation: { ports: ["8080"] } }]');
+      writeFileSync(join(folder, 'resources/read.yaml'), all);
+      const asTcp = async (protocol: string): Promise<string> => {
+        writeFileSync(join(folder, 'resources/workload.yaml'), WORKLOAD.replaceAll('http', protocol));
+        return explain('--from', 'shop/orders');
+      };
+      const guessed = await asTcp('unnamed');
+      assert.match(guessed, /\(tcp\)$/m);
+      assert.match(
+        guessed,
+        /^DENIED: rule 0 of CUSTOM policy shop\/ask matched, and over-http is asked about HTTP only, and the port is not/m,
+      );
+      const declared = await asTcp('tcp');
+      assert.match(declared, /^ALLOWED: rule 0 of ALLOW policy shop\/read matched$/m);
+      assert.doesNotMatch(declared, /^asks:/m);
     });
 
     it('answer nothing from a folder that holds an error', async () => {

@@ -5,6 +5,7 @@ import { decodeObject } from '../../src/wire/json-object.ts';
 import { ADDRESS, FACTS, MCP_RESOURCE, type Facts, type Service, type Workload } from '../../src/wire/message-type.ts';
 import { XdsClientSession } from '../../src/wire/xds-client-session.ts';
 import { runDiscoveryStream } from '../../src/wire/xds-client.ts';
+import type { XdsUpdate } from '../../src/wire/xds-owner.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
 
 export interface SubscriberOptions {
@@ -110,19 +111,23 @@ export class ControlSubscriber {
     const removed = new Set<string>();
     this.held.set(typeUrl, held);
     this.removed.set(typeUrl, removed);
-    this.#session.declare(typeUrl, (update) => {
-      for (const resource of update.changed) {
-        held.set(resource.name, resource);
-        for (const name of [resource.name, ...resource.aliases]) removed.delete(name);
-      }
-      for (const name of update.removed) {
-        held.delete(name);
-        removed.add(name);
-      }
-      this.pushes.set(typeUrl, (this.pushes.get(typeUrl) ?? 0) + 1);
-      // After the session has taken it in.
-      queueMicrotask(() => this.#events.emit('push'));
-      return undefined;
+    this.#session.declare<XdsUpdate>(typeUrl, {
+      read: (update) => update,
+      take: (updates) => {
+        for (const update of updates) {
+          for (const resource of update.changed) {
+            held.set(resource.name, resource);
+            for (const name of [resource.name, ...resource.aliases]) removed.delete(name);
+          }
+          for (const name of update.removed) {
+            held.delete(name);
+            removed.add(name);
+          }
+        }
+        this.pushes.set(typeUrl, (this.pushes.get(typeUrl) ?? 0) + 1);
+        // After the session has taken it in.
+        queueMicrotask(() => this.#events.emit('push'));
+      },
     });
   }
 }

@@ -101,21 +101,26 @@ export interface PushedDocument {
   readonly spec?: Readonly<Record<string, unknown>>;
   /** Instead of a spec, as a ConfigMap has it. */
   readonly data?: Readonly<Record<string, string>>;
+  /** Wall milliseconds. */
+  readonly createdAt?: number;
   /** What stands outside, where that is another name than within. */
   readonly outside?: string;
 }
 
 /** A Kubernetes-style document as the control stream pushes it. */
 export function pushedDocument(of: PushedDocument): XdsResource {
-  const { kind, name, namespace = 'shop', spec, data, outside = `${namespace}/${name}` } = of;
-  const group = kind === 'Sidecar' ? 'networking.istio.io/v1' : 'security.istio.io/v1';
+  const { kind, name, namespace = 'shop', spec, data, outside = `${namespace}/${name}`, createdAt = 0 } = of;
+  const group = ['Sidecar', 'DestinationRule'].includes(kind) ? 'networking.istio.io/v1' : 'security.istio.io/v1';
   const document = {
     apiVersion: kind === 'ConfigMap' ? 'v1' : group,
     kind,
     metadata: { name, namespace, creationTimestamp: '2026-01-01T00:00:00Z' },
     ...(data === undefined ? { spec: spec ?? {} } : { data }),
   };
-  const body = MCP_RESOURCE.encode({ metadata: { name: outside }, body: encodeObject(document) });
+  const body = MCP_RESOURCE.encode({
+    metadata: { name: outside, createTime: { seconds: BigInt(createdAt / 1_000), nanos: 0 } },
+    body: encodeObject(document),
+  });
   return versioned(outside, body, []);
 }
 

@@ -94,4 +94,22 @@ describe('metrics of several threads', () => {
     merged.forget(1);
     assert.deepEqual(await scrape(), ['open 1']);
   });
+
+  it('add up numbers that somebody else holds, or take the greatest where all count the same things', async () => {
+    for (const [thread, { metrics: own }] of threads.entries()) {
+      own.readCounter('opened_total', 'Opened.', ['to'], () => [{ values: ['shop'], value: thread + 1 }]);
+      own.readGauge('open', 'Open.', ['to'], () => [{ values: ['shop'], value: thread + 1 }]);
+      own.readGauge('members', 'Members.', ['to'], () => [{ values: ['shop'], value: 3 }], 'most');
+    }
+    const lines = ['opened_total{to="shop"} 3', 'open{to="shop"} 3', 'members{to="shop"} 3'];
+    assert.deepEqual(await scrape(), lines);
+    assert.deepEqual(await scrape(), lines);
+    // What was counted stays counted, what was open is not open any more.
+    merged.forget(0);
+    threads.splice(0, 1, createMetricRecorder());
+    assert.deepEqual(await scrape(), ['opened_total{to="shop"} 3', 'open{to="shop"} 2', 'members{to="shop"} 3']);
+    merged.forget(1);
+    threads.pop();
+    assert.deepEqual(await scrape(), []);
+  });
 });

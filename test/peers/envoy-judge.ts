@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { TestMesh, type TestIdentity } from '../fakes/mesh-certificates.ts';
 import { RunningEnvoy } from '../fakes/running-envoy.ts';
-import type { Rbac } from './istio-rbac.ts';
+import type { PathNormalization } from '../../src/policy/path-normalization.ts';
+import type { FilterName, Rbac } from './istio-rbac.ts';
+import { ISSUERS, KEY_SET, SPACE_DELIMITED, TOKENS } from './policy-tokens.ts';
 
 /** How a call reaches Envoy. */
 export interface PeerConnection {
@@ -23,6 +25,17 @@ export interface PeerRequest {
   readonly target: string;
   readonly host: string;
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
+  /** Which of the tokens it has, if any. */
+  readonly token?: number | undefined;
+}
+
+/** One address that Envoy listens at for HTTP, and how it reads requests there. */
+export interface HttpListener {
+  readonly ip: string;
+  readonly port: number;
+  readonly normalization: PathNormalization;
+  /** Proxies before it whose word about the client counts, beside the direct peer. */
+  readonly trustedHops: number;
 }
 
 export interface EnvoyAnswer {
@@ -33,6 +46,10 @@ export interface EnvoyAnswer {
   readonly allowedBy: string | undefined;
   /** Whether an AUDIT rule matched. */
   readonly audited: boolean;
+  /** The rules by which a provider would be asked, and those that a dry run of DENY and of ALLOW would have decided by. */
+  readonly asked: string | undefined;
+  readonly dryDeny: string | undefined;
+  readonly dryAllow: string | undefined;
 }
 
 interface JudgeOptions {
@@ -40,14 +57,14 @@ interface JudgeOptions {
   readonly folder: string;
   /** One for each policy set: its filters. A request names its set in a header that no policy asks for. */
   readonly http: readonly (readonly Rbac[])[];
-  readonly httpAt: readonly PeerConnection['destination'][];
+  readonly httpAt: readonly HttpListener[];
   /** One for each policy set; network filters know no routes, so each has a listener. */
   readonly tcp: readonly { readonly rbac: readonly Rbac[]; readonly at: PeerConnection['destination'] }[];
 }
 
 const type = (name: string): string => `type.googleapis.com/envoy.${name}`;
 const HTTP_RBAC = type('extensions.filters.http.rbac.v3.RBAC');
-const FILTERS = ['LOG', 'DENY', 'ALLOW'] as const;
+const FILTERS: readonly FilterName[] = ['DRY_DENY', 'DRY_ALLOW', 'CUSTOM', 'AUDIT', 'DENY', 'ALLOW'];
 const SET_HEADER = 'x-policy-set';
 
 /** One Envoy that judges by many policy sets at once: it starts once, and takes thousands of calls. */
@@ -110,7 +127,7 @@ export class EnvoyJudge {
       },
       static_resources: {
         listeners: [
-          ...httpAt.map((at) => listener(at, [manager(routes)])),
+          ...httpAt.map((at) => listener(at, [manager(routes, at)])),
           ...tcp.map(({ rbac, at }) => listener(at, tcpFilters(rbac))),
         ],
       },
@@ -129,7 +146,13 @@ export class EnvoyJudge {
       method: request.method,
       path: request.target,
       setHost: false,
-      headers: { host: request.host, 'content-length': '0', [SET_HEADER]: `${set}`, ...mutable(request.headers) },
+      headers: {
+        host: request.host,
+        'content-length': '0',
+        [SET_HEADER]: `${set}`,
+        ...mutable(request.headers),
+        ...(request.token === undefined ? {} : { authorization: `Bearer ${TOKENS[request.token]?.text}` }),
+      },
     };
     const sent = agent instanceof HttpsAgent ? httpsRequest(options) : httpRequest(options);
     const { promise, resolve, reject } = Promise.withResolvers<EnvoyAnswer>();
@@ -138,12 +161,16 @@ export class EnvoyJudge {
       let body = '';
       response.setEncoding('utf8').on('data', (text: string) => (body += text));
       response.on('end', () => {
-        const [details = '', allowedBy = '-', audited = '-'] = body.trim().split(' ');
+        const [details = '', allowedBy, audited, asked, dryDeny, dryAllow] = body.trim().split(' ');
+        const named = (id: string | undefined): string | undefined => (id === '-' ? undefined : id);
         resolve({
           status: response.statusCode ?? 0,
           details,
-          allowedBy: allowedBy === '-' ? undefined : allowedBy,
+          allowedBy: named(allowedBy),
           audited: audited === 'true',
+          asked: named(asked),
+          dryDeny: named(dryDeny),
+          dryAllow: named(dryAllow),
         });
       });
     });
@@ -229,7 +256,7 @@ function routeTable(sets: JudgeOptions['http']): object {
           match: { prefix: '/', headers: [{ name: SET_HEADER, string_match: { exact: `${index}` } }] },
           direct_response: { status: 200 },
           typed_per_filter_config: Object.fromEntries(
-            filters.map((rules) => [rules.action, { '@type': perRoute, rbac: httpRules(rules) }]),
+            filters.map((rules) => [rules.filter, { '@type': perRoute, rbac: httpRules(rules) }]),
           ),
         })),
       },
@@ -237,22 +264,69 @@ function routeTable(sets: JudgeOptions['http']): object {
   };
 }
 
-/** The ALLOW rules as shadow rules too: these tell which one matched. */
-function httpRules(rules: Rbac): object {
-  return rules.action === 'ALLOW' ? { rules, shadow_rules: rules, shadow_rules_stat_prefix: 'allow_' } : { rules };
+/** Shadow rules tell which one matched, and decide nothing; those of ALLOW are there besides the ones that do. */
+function httpRules({ filter, action, policies }: Rbac): object {
+  const rules = { action, policies };
+  if (filter === 'AUDIT' || filter === 'DENY') return { rules };
+  const shadow = { shadow_rules: rules, shadow_rules_stat_prefix: `${filter.toLowerCase()}_` };
+  return filter === 'ALLOW' ? { rules, ...shadow } : shadow;
 }
 
-function manager(routes: string): object {
+/** As Istio has it (pilot/pkg/networking/core/listener.go), option by option. */
+const NORMALIZATION: Readonly<Record<PathNormalization, object>> = {
+  NONE: { normalize_path: false },
+  BASE: { normalize_path: true },
+  MERGE_SLASHES: { normalize_path: true, merge_slashes: true },
+  DECODE_AND_MERGE_SLASHES: {
+    normalize_path: true,
+    merge_slashes: true,
+    path_with_escaped_slashes_action: 'UNESCAPE_AND_FORWARD',
+  },
+};
+
+/** One provider for each issuer, as for three rules of one RequestAuthentication. */
+function tokenFilter(): object {
+  const providers = ISSUERS.map((issuer, index) => [
+    `issuer-${index}`,
+    {
+      issuer,
+      forward: true,
+      payload_in_metadata: 'payload',
+      normalize_payload_in_metadata: { space_delimited_claims: ['scope', 'permission', ...SPACE_DELIMITED] },
+      local_jwks: { inline_string: KEY_SET },
+    },
+  ]);
+  const requirements = [
+    ...ISSUERS.map((_issuer, index) => ({ provider_name: `issuer-${index}` })),
+    { allow_missing: {} },
+  ];
+  return {
+    name: 'envoy.filters.http.jwt_authn',
+    typed_config: {
+      '@type': type('extensions.filters.http.jwt_authn.v3.JwtAuthentication'),
+      providers: Object.fromEntries(providers),
+      rules: [{ match: { prefix: '/' }, requires: { requires_any: { requirements } } }],
+    },
+  };
+}
+
+function shadowId(filter: FilterName): string {
+  return `%DYNAMIC_METADATA(envoy.filters.http.rbac:${filter.toLowerCase()}_shadow_effective_policy_id)%`;
+}
+
+function manager(routes: string, { normalization, trustedHops }: HttpListener): object {
   return {
     name: 'envoy.filters.network.http_connection_manager',
     typed_config: {
       '@type': type('extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'),
       stat_prefix: 'judge',
-      normalize_path: true,
+      ...NORMALIZATION[normalization],
+      xff_num_trusted_hops: trustedHops,
       // X-Forwarded-For names the client, as behind a proxy that is trusted.
       use_remote_address: false,
       rds: { route_config_name: 'sets', config_source: { path_config_source: { path: routes } } },
       http_filters: [
+        tokenFilter(),
         ...FILTERS.map((name) => ({ name, typed_config: { '@type': HTTP_RBAC } })),
         {
           name: 'envoy.filters.http.router',
@@ -262,9 +336,12 @@ function manager(routes: string): object {
       local_reply_config: {
         body_format: {
           text_format_source: {
-            inline_string:
-              '%RESPONSE_CODE_DETAILS% %DYNAMIC_METADATA(envoy.filters.http.rbac:allow_shadow_effective_policy_id)% ' +
+            inline_string: [
+              '%RESPONSE_CODE_DETAILS%',
+              shadowId('ALLOW'),
               '%DYNAMIC_METADATA(envoy.common:access_log_hint)%',
+              ...(['CUSTOM', 'DRY_DENY', 'DRY_ALLOW'] as const).map(shadowId),
+            ].join(' '),
           },
         },
       },
@@ -273,10 +350,16 @@ function manager(routes: string): object {
 }
 
 function tcpFilters(filters: readonly Rbac[]): object[] {
+  // A provider that agrees, and a dry run, change nothing.
+  const deciding = filters.filter(({ filter }) => filter === 'AUDIT' || filter === 'DENY' || filter === 'ALLOW');
   return [
-    ...filters.map((rules) => ({
-      name: rules.action,
-      typed_config: { '@type': type('extensions.filters.network.rbac.v3.RBAC'), stat_prefix: 'tcp', rules },
+    ...deciding.map(({ filter, action, policies }) => ({
+      name: filter,
+      typed_config: {
+        '@type': type('extensions.filters.network.rbac.v3.RBAC'),
+        stat_prefix: 'tcp',
+        rules: { action, policies },
+      },
     })),
     { name: 'envoy.filters.network.echo', typed_config: { '@type': type('extensions.filters.network.echo.v3.Echo') } },
   ];

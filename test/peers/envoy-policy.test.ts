@@ -1,27 +1,40 @@
 import { strict as assert } from 'node:assert';
+import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { normalizeTarget } from '../../proxy/authorize/normalize-target.ts';
+import { createTrustedProxies } from '../../proxy/authorize/trusted-proxies.ts';
 import { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import { compilePolicies, type CompiledPolicies } from '../../src/policy/compile-policies.ts';
 import type { ConnectionFacts, RequestFacts } from '../../src/policy/facts.ts';
 import { joinedHeader, type HeaderValue } from '../../src/policy/header-value.ts';
-import { parseIpAddress } from '../../src/policy/ip-address.ts';
 import type { RuleReference } from '../../src/policy/verdict.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
 import { loopbackNet } from '../fakes/loopback-net.ts';
 import { policyDocument, policyOf } from '../policy/documents.ts';
 import { address } from '../policy/facts.ts';
 import { requireEnvoy } from '../fakes/running-envoy.ts';
-import { EnvoyJudge, type EnvoyAnswer, type PeerConnection, type PeerRequest } from './envoy-judge.ts';
+import {
+  EnvoyJudge,
+  type EnvoyAnswer,
+  type HttpListener,
+  type PeerConnection,
+  type PeerRequest,
+} from './envoy-judge.ts';
 import { istioRbac, type PolicyDocument } from './istio-rbac.ts';
 import { calls, policySets, type Call, type Words } from './policy-scenarios.ts';
+import { ISSUERS, SPACE_DELIMITED, TOKENS, tokenVerifier } from './policy-tokens.ts';
 
 const NET = loopbackNet();
-const HTTP_AT = [
-  { ip: `${NET}.1`, port: 8080 },
-  { ip: `${NET}.1`, port: 9090 },
-  { ip: `${NET}.2`, port: 8080 },
+const HTTP_AT: readonly HttpListener[] = [
+  { ip: `${NET}.1`, port: 8080, normalization: 'BASE', trustedHops: 0 },
+  { ip: `${NET}.1`, port: 9090, normalization: 'BASE', trustedHops: 0 },
+  { ip: `${NET}.2`, port: 8080, normalization: 'BASE', trustedHops: 1 },
+  { ip: `${NET}.3`, port: 8080, normalization: 'NONE', trustedHops: 0 },
+  { ip: `${NET}.4`, port: 9090, normalization: 'MERGE_SLASHES', trustedHops: 0 },
+  { ip: `${NET}.5`, port: 8080, normalization: 'DECODE_AND_MERGE_SLASHES', trustedHops: 2 },
 ];
+/** What stands behind the client in X-Forwarded-For where one or two hops are trusted. */
+const HOPS = ['172.16.0.1', '172.16.0.2'];
 const WORDS: Words = {
   sources: ['127.0.0.1', `${NET}.200`, `${NET}.201`],
   sourceRanges: ['127.0.0.1', '127.0.0.0/8', `${NET}.0/24`, `${NET}.201`, '10.0.0.0/8', '::1'],
@@ -44,6 +57,9 @@ interface Difference {
   readonly rule: unknown;
   readonly principal?: string;
   readonly target?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Which of the addresses that Envoy listens at. */
+  readonly at?: number;
   readonly ours: 'matches' | 'does not match';
 }
 
@@ -73,6 +89,15 @@ const DIFFERENCES: readonly Difference[] = [
     target: '/a/[x]',
     ours: 'matches',
   },
+  {
+    reason:
+      'behind a trusted proxy that says of its client what is no address, the client is that proxy with us; Envoy takes ' +
+      'the direct peer for it, which it has just been told is a proxy before this one',
+    rule: { from: [{ source: { remoteIpBlocks: ['172.16.0.0/12'] } }] },
+    headers: { 'x-forwarded-for': '10.1.2.3, unknown, 172.16.0.1' },
+    at: 2,
+    ours: 'matches',
+  },
 ];
 
 function compile(documents: readonly PolicyDocument[], protocol: 'http' | 'tcp'): CompiledPolicies {
@@ -98,8 +123,8 @@ function connectionFacts({ principal, sni, sourceIp, destination }: PeerConnecti
 }
 
 /** The request as the sidecar would have read it; nothing where it would have refused it. */
-function requestFacts(request: PeerRequest, encrypted: boolean): RequestFacts | undefined {
-  const normalized = normalizeTarget(request.target, 'BASE');
+function requestFacts(request: PeerRequest, at: HttpListener, encrypted: boolean): RequestFacts | undefined {
+  const normalized = normalizeTarget(request.target, at.normalization);
   if (normalized === undefined) return undefined;
   const headers = new Map<string, HeaderValue>([
     [':path', normalized],
@@ -109,13 +134,15 @@ function requestFacts(request: PeerRequest, encrypted: boolean): RequestFacts | 
   for (const [name, value] of Object.entries(request.headers)) {
     headers.set(name.toLowerCase(), value);
   }
-  const forwarded = joinedHeader(headers.get('x-forwarded-for'));
+  const proxies = createTrustedProxies(HOPS.slice(0, at.trustedHops));
+  const claims = request.token === undefined ? undefined : TOKENS[request.token]?.claims;
   return {
     method: request.method,
     path: normalized.split('?')[0] ?? '',
     host: request.host,
     header: (name) => headers.get(name),
-    remoteIp: forwarded === undefined ? undefined : parseIpAddress(forwarded),
+    jwt: claims === undefined ? undefined : { claims, spaceDelimitedClaims: SPACE_DELIMITED },
+    remoteIp: proxies.clientOf(joinedHeader(headers.get('x-forwarded-for'))),
   };
 }
 
@@ -126,15 +153,51 @@ function idOf(reference: RuleReference | undefined): string | undefined {
 }
 
 /** What Envoy would have to answer if it judged as we do. */
-function ourAnswer(compiled: CompiledPolicies, connection: PeerConnection, request: PeerRequest): EnvoyAnswer {
-  const facts = requestFacts(request, connection.principal !== undefined);
-  if (facts === undefined) return { status: 400, details: '', allowedBy: undefined, audited: false };
+function ourAnswer(
+  compiled: CompiledPolicies,
+  connection: PeerConnection & { readonly destination: HttpListener },
+  request: PeerRequest,
+): EnvoyAnswer {
+  const facts = requestFacts(request, connection.destination, connection.principal !== undefined);
+  if (facts === undefined) return REFUSED;
   const bound = compiled.forConnection(connectionFacts(connection));
-  const verdict = bound.decide(facts);
-  const audited = bound.audit(facts) !== undefined;
+  // As when every provider has agreed.
+  const verdict = bound.judge(facts);
+  const shadow = bound.shadow(facts);
+  const besides = {
+    audited: bound.audit(facts) !== undefined,
+    asked: idOf(bound.toAsk(facts)[0]?.rule),
+    dryDeny: idOf(shadow?.deny),
+    dryAllow: idOf(shadow?.allow),
+  };
   return verdict.allow
-    ? { status: 200, details: 'direct_response', allowedBy: idOf(verdict.matched), audited }
-    : { status: 403, details: verdict.details, allowedBy: undefined, audited };
+    ? { status: 200, details: 'direct_response', allowedBy: idOf(verdict.matched), ...besides }
+    : { status: 403, details: verdict.details, allowedBy: undefined, ...besides };
+}
+
+const REFUSED: EnvoyAnswer = {
+  status: 400,
+  details: '',
+  allowedBy: undefined,
+  audited: false,
+  asked: undefined,
+  dryDeny: undefined,
+  dryAllow: undefined,
+};
+
+/** The call as the proxies before this listener would send it on. */
+function throughProxies({ request: drawn }: Call, { trustedHops, normalization }: HttpListener): PeerRequest {
+  // A backslash that stays one is none of the characters that Envoy's path templates know.
+  const target = normalization === 'NONE' ? drawn.target.replaceAll('\\', '/') : drawn.target;
+  const request = { ...drawn, target };
+  const forwarded = joinedHeader(request.headers['x-forwarded-for']);
+  if (trustedHops === 0 || forwarded === undefined) return request;
+  // Beyond a name that is no address the two differ, which has a call of its own.
+  const client = forwarded.replaceAll(/unknown|[^, ]+:4711/g, '10.9.9.9');
+  return {
+    ...request,
+    headers: { ...request.headers, 'x-forwarded-for': [client, ...HOPS.slice(0, trustedHops)].join(', ') },
+  };
 }
 
 /** So many at a time. */
@@ -181,15 +244,18 @@ describe('policies judged by a real Envoy, configured as Istio does, and by us',
         await inTurns(asked, 24, async ({ set, documents, compiled, call }) => {
           const destination = HTTP_AT[call.destination % HTTP_AT.length] ?? HTTP_AT[0]!;
           const connection = { ...call.connection, destination };
-          const envoy = await judge.ask(set, connection, call.request);
-          const ours = ourAnswer(compiled, connection, call.request);
+          const request = throughProxies(call, destination);
+          const envoy = await judge.ask(set, connection, request);
+          const ours = ourAnswer(compiled, connection, request);
           const kind = ours.details.endsWith('[none]')
             ? '403 none'
             : `${ours.status} ${ours.allowedBy === undefined ? '' : 'by a rule'}`;
           outcomes.set(kind, (outcomes.get(kind) ?? 0) + 1);
-          if (ours.audited) outcomes.set('audited', (outcomes.get('audited') ?? 0) + 1);
-          if (JSON.stringify(ours) !== JSON.stringify(envoy))
-            differing.push({ ours, envoy, connection, request: call.request, documents });
+          for (const besides of ['audited', 'asked', 'dryDeny', 'dryAllow'] as const) {
+            const told = ours[besides] !== undefined && ours[besides] !== false;
+            if (told) outcomes.set(besides, (outcomes.get(besides) ?? 0) + 1);
+          }
+          if (!isDeepStrictEqual(ours, envoy)) differing.push({ ours, envoy, connection, request, documents });
         });
       } finally {
         await judge.stop();
@@ -199,7 +265,7 @@ describe('policies judged by a real Envoy, configured as Istio does, and by us',
         0,
         `${differing.length} differ:\n${JSON.stringify(differing.slice(0, 3), null, 1)}`,
       );
-      for (const kind of ['200 ', '200 by a rule', '403 ', '403 none', 'audited']) {
+      for (const kind of ['200 ', '200 by a rule', '403 ', '403 none', 'audited', 'asked', 'dryDeny', 'dryAllow']) {
         assert.ok((outcomes.get(kind) ?? 0) >= 300, `${kind} is hardly compared: ${JSON.stringify([...outcomes])}`);
       }
     });
@@ -224,7 +290,7 @@ describe('policies judged by a real Envoy, configured as Istio does, and by us',
         });
         await inTurns(asked, 12, async ({ documents, compiled, connection }) => {
           const envoy = await judge.askTcp(connection);
-          const ours = compiled.forConnection(connectionFacts(connection)).constant;
+          const ours = compiled.forConnection(connectionFacts(connection)).judged;
           outcomes[envoy ? 'allowed' : 'denied'] += 1;
           if (ours?.allow !== envoy) differing.push({ ours, envoy, connection, documents });
         });
@@ -240,15 +306,28 @@ describe('policies judged by a real Envoy, configured as Istio does, and by us',
     });
   }
 
+  it('are asked about tokens that are good, and that say what both are told', async () => {
+    const verifiers = ISSUERS.map(tokenVerifier);
+    for (const { claims, text } of TOKENS) {
+      const said = (await Promise.all(verifiers.map((verifier) => verifier.verify(text)))).filter(
+        (each) => typeof each !== 'string',
+      );
+      assert.deepEqual(
+        said.map(({ jwt }) => jwt.claims),
+        [{ ...claims, exp: 4_000_000_000 }],
+      );
+    }
+  });
+
   it('differ where, and only where, it is said why', async function () {
     const program = requireEnvoy(this);
     const sets = DIFFERENCES.map(({ rule }) => [policyDocument({ action: 'DENY', rules: [rule] }) as PolicyDocument]);
     const http = sets.map((documents) => istioRbac(documents, { protocol: 'http', trustDomains: TRUST_DOMAINS }));
     const judge = await EnvoyJudge.start({ program, folder: temporaryFolder(this), http, httpAt: HTTP_AT, tcp: [] });
     try {
-      for (const [set, { reason, principal, target = '/', ours }] of DIFFERENCES.entries()) {
-        const connection = { principal, sni: undefined, sourceIp: '127.0.0.1', destination: HTTP_AT[0]! };
-        const request = { method: 'GET', target, host: 'a.example', headers: {} };
+      for (const [set, { reason, principal, target = '/', headers = {}, at = 0, ours }] of DIFFERENCES.entries()) {
+        const connection = { principal, sni: undefined, sourceIp: '127.0.0.1', destination: HTTP_AT[at]! };
+        const request = { method: 'GET', target, host: 'a.example', headers };
         const answers = [
           ourAnswer(compile(sets[set] ?? [], 'http'), connection, request).status,
           (await judge.ask(set, connection, request)).status,

@@ -3,7 +3,11 @@
  * raw documents: it shares nothing with the engine, not even the reading of a policy.
  */
 export interface PolicyDocument {
-  readonly metadata: { readonly name: string; readonly namespace: string };
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
   readonly spec: { readonly action?: string; readonly rules?: readonly RuleDocument[] };
 }
 
@@ -19,8 +23,12 @@ type Matcher = Record<string, unknown>;
 /** Envoy's `RBAC` message. */
 export interface Rbac {
   readonly action: 'ALLOW' | 'DENY' | 'LOG';
+  /** Whose rules these are; those that only say what they would do are shadow rules in Envoy. */
+  readonly filter: FilterName;
   readonly policies: Readonly<Record<string, { permissions: Matcher[]; principals: Matcher[] }>>;
 }
+
+export type FilterName = 'DRY_DENY' | 'DRY_ALLOW' | 'CUSTOM' | 'AUDIT' | 'DENY' | 'ALLOW';
 
 export interface TranslationScope {
   readonly protocol: 'http' | 'tcp';
@@ -31,12 +39,20 @@ export interface TranslationScope {
 /** The filters that Istio builds, in their order; none for an action that no policy has. */
 export function istioRbac(documents: readonly PolicyDocument[], scope: TranslationScope): Rbac[] {
   const actions = [
+    ['DRY_DENY', 'DENY'],
+    ['DRY_ALLOW', 'ALLOW'],
+    // Which of its rules matches says whether the provider is asked.
+    ['CUSTOM', 'DENY'],
     ['AUDIT', 'LOG'],
     ['DENY', 'DENY'],
     ['ALLOW', 'ALLOW'],
   ] as const;
-  return actions.flatMap(([action, envoyAction]) => {
-    const own = documents.filter(({ spec }) => (spec.action ?? 'ALLOW') === action);
+  return actions.flatMap(([filter, envoyAction]) => {
+    const action = filter.replace('DRY_', '');
+    const own = documents.filter(({ metadata, spec }) => {
+      const dryRun = metadata.annotations?.['istio.io/dry-run'] === 'true';
+      return (spec.action ?? 'ALLOW') === action && dryRun === filter.startsWith('DRY_');
+    });
     const policies = own.flatMap(({ metadata, spec }) =>
       (spec.rules ?? []).flatMap((rule, index) => {
         if (scope.protocol === 'tcp' && action === 'ALLOW' && asksHttp(rule)) return [];
@@ -44,7 +60,7 @@ export function istioRbac(documents: readonly PolicyDocument[], scope: Translati
         return [[id, translateRule(rule, metadata.namespace, scope)] as const];
       }),
     );
-    return own.length === 0 ? [] : [{ action: envoyAction, policies: Object.fromEntries(policies) }];
+    return own.length === 0 ? [] : [{ action: envoyAction, filter, policies: Object.fromEntries(policies) }];
   });
 }
 
@@ -143,12 +159,48 @@ function translateValue(key: string, value: string, namespace: string, { trustDo
       return [headerMatcher(':method', value, false)];
     case 'paths':
       return [pathMatcher(value)];
+    case 'requestPrincipals':
+    case 'request.auth.principal':
+      return [{ and_ids: { ids: requestPrincipal(value) } }];
+    case 'request.auth.audiences':
+      return [claimMatcher(['aud'], value)];
+    case 'request.auth.presenter':
+      return [claimMatcher(['azp'], value)];
     default: {
+      const claims = /^request\.auth\.claims\[(.+)\]$/.exec(key)?.[1];
+      if (claims !== undefined) return [claimMatcher(claims.split(']['), value)];
       const name = /^request\.headers\[(.+)\]$/.exec(key)?.[1];
       if (name === undefined) throw new Error(`the translation does not know ${key}`);
       return [headerMatcher(name, value, false)];
     }
   }
+}
+
+/** The issuer ends at the last slash; a star belongs to the claim that it stands at. */
+function requestPrincipal(value: string): Matcher[] {
+  const of = (claim: string, text: string, anyText: boolean): Matcher =>
+    metadata([claim], { string_match: anyText ? regex('.+') : pattern(text) });
+  const [any, exact] = [true, false];
+  if (value === '*') return [of('iss', '', any), of('sub', '', any)];
+  const slash = value.lastIndexOf('/');
+  if (slash === -1) {
+    if (value.startsWith('*')) return [of('iss', '', any), of('sub', value, exact)];
+    if (value.endsWith('*')) return [of('iss', value, exact), of('sub', '', any)];
+    return [of('iss', value, exact), of('sub', '', exact)];
+  }
+  const [issuer, subject] = [value.slice(0, slash), value.slice(slash + 1)];
+  return [of('iss', issuer, issuer === '*'), of('sub', subject, subject === '*')];
+}
+
+/** A claim of one text, or a list that holds it. */
+function claimMatcher(path: readonly string[], value: string): Matcher {
+  const text = { string_match: value === '*' ? regex('.+') : pattern(value) };
+  return metadata(path, { or_match: { value_matchers: [{ list_match: { one_of: text } }, text] } });
+}
+
+function metadata(path: readonly string[], value: Matcher): Matcher {
+  const keys = ['payload', ...path].map((key) => ({ key }));
+  return { metadata: { filter: 'envoy.filters.http.jwt_authn', path: keys, value } };
 }
 
 function principalMatcher(name: string): Matcher {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { PeerConnection, PeerRequest } from './envoy-judge.ts';
 import type { PolicyDocument, RuleDocument } from './istio-rbac.ts';
+import { TOKEN_WORDS, TOKENS } from './policy-tokens.ts';
 
 /** One call, in the words of the wire. */
 export interface Call {
@@ -58,7 +59,19 @@ const PRINCIPALS = [
 const NAMESPACES = ['shop', 'bank', 'shop-2', 'sh*', 'b*k', '*p', '*', 's*op', 'nobody'];
 const ACCOUNTS = ['shop/web', 'web', 'bank/teller', 'shop-2/db.v1', 'x/web'];
 const DOMAINS = ['cluster.local', 'old.local', 'other.org', 'o*', '*.org', '*local', '*'];
-const HOSTS = ['a.example', 'A.Example', '*.example', 'a.*', '*', 'a.example:8080', '*:8080', 'b.test'];
+const HOSTS = [
+  'a.example',
+  'A.Example',
+  '*.example',
+  'a.*',
+  '*',
+  'a.example:8080',
+  'A.example:*',
+  '*:8080',
+  'b.test',
+  '[::1]*',
+  '[::1]',
+];
 const METHODS = ['GET', 'POST', 'P*', '*T', '*', 'get'];
 const PATHS = [
   '/',
@@ -83,26 +96,39 @@ const SNIS = ['a.example', '*.example', 'a.*', '*', 'A.example', 'b.test'];
 const CLIENTS = ['10.0.0.0/8', '10.1.2.3', '2001:db8::/32', '127.0.0.0/8', '0.0.0.0/0'];
 const TEAMS = ['blue', 'b*', '*e', '*', 'blue,red', 'red', '*d'];
 
-function rulesOf(words: Words): fc.Arbitrary<RuleDocument> {
-  const common = { ipBlocks: words.sourceRanges, remoteIpBlocks: CLIENTS, trustDomains: DOMAINS };
-  const source = fc.oneof(
-    some({ principals: PRINCIPALS, namespaces: NAMESPACES, ...common }),
-    some({ principals: PRINCIPALS, namespaces: NAMESPACES }),
-    some({ serviceAccounts: ACCOUNTS, ...common }),
-  );
+/** @param asksCaller whether rules may ask who calls, which those of a CUSTOM policy may not */
+function rulesOf(words: Words, asksCaller: boolean): fc.Arbitrary<RuleDocument> {
+  const addresses = { ipBlocks: words.sourceRanges, remoteIpBlocks: CLIENTS };
+  const common = { ...addresses, trustDomains: DOMAINS };
+  const requestPrincipals = TOKEN_WORDS.principals;
+  const source = asksCaller
+    ? fc.oneof(
+        some({ principals: PRINCIPALS, namespaces: NAMESPACES, ...common, requestPrincipals }),
+        some({ principals: PRINCIPALS, namespaces: NAMESPACES }),
+        some({ requestPrincipals }),
+        some({ serviceAccounts: ACCOUNTS, ...common, requestPrincipals }),
+      )
+    : some(addresses);
   const operation = some({ hosts: HOSTS, ports: words.ports, methods: METHODS, paths: PATHS });
-  const keys: Readonly<Record<string, readonly string[]>> = {
-    'source.ip': words.sourceRanges,
-    'remote.ip': CLIENTS,
-    'destination.ip': words.destinationRanges,
-    'destination.port': words.ports,
+  const ofCaller: Readonly<Record<string, readonly string[]>> = {
     'source.principal': PRINCIPALS,
     'source.namespace': NAMESPACES,
     'source.serviceAccount': ACCOUNTS,
     'source.trustDomain': DOMAINS,
+    'request.auth.principal': requestPrincipals,
+    ...TOKEN_WORDS.keys,
+  };
+  const keys: Readonly<Record<string, readonly string[]>> = {
+    ...(asksCaller ? ofCaller : {}),
+    'source.ip': words.sourceRanges,
+    'remote.ip': CLIENTS,
+    'destination.ip': words.destinationRanges,
+    'destination.port': words.ports,
     'connection.sni': SNIS,
     'request.headers[X-Team]': TEAMS,
     'request.headers[x-empty]': ['*', 'x'],
+    'request.headers[x-absent]': ['*', 'x*'],
+    'request.headers[x-forwarded-for]': ['10.1.2.3', '10.*', '*'],
     'request.headers[User-Agent]': TEAMS,
     'request.headers[cookie]': TEAMS,
     'request.headers[host]': ['a.example', 'a*', '*', 'A.example'],
@@ -133,33 +159,41 @@ function rulesOf(words: Words): fc.Arbitrary<RuleDocument> {
 
 /** The policies of one workload, as documents. */
 export function policySets(words: Words): fc.Arbitrary<readonly PolicyDocument[]> {
-  const rule = rulesOf(words);
-  const of = (action: string): fc.Arbitrary<object> =>
-    fc.record({
+  const rules = { of: rulesOf(words, true), custom: rulesOf(words, false) };
+  const of = (action: string): fc.Arbitrary<object> => {
+    const rule = action === 'CUSTOM' ? rules.custom : rules.of;
+    const dryRun = fc.constantFrom({}, {}, { annotations: { 'istio.io/dry-run': 'true' } });
+    return fc.record({
       apiVersion: fc.constant('security.istio.io/v1'),
       kind: fc.constant('AuthorizationPolicy'),
-      metadata: fc.record({
-        name: fc.constantFrom('a', 'b', 'c', 'a1', 'a-1', 'a.b'),
-        namespace: fc.constantFrom('shop', 'shop', 'root'),
-      }),
+      metadata: fc
+        .record({
+          name: fc.constantFrom('a', 'b', 'c', 'a1', 'a-1', 'a.b'),
+          namespace: fc.constantFrom('shop', 'shop', 'root'),
+          dryRun: action === 'ALLOW' || action === 'DENY' ? dryRun : fc.constant({}),
+        })
+        .map(({ dryRun: annotated, ...named }) => ({ ...named, ...annotated })),
       spec: fc.record({
         action: fc.constant(action),
+        ...(action === 'CUSTOM' ? { provider: fc.constant({ name: 'ext' }) } : {}),
         rules: fc.array(rule, { minLength: action === 'ALLOW' ? 0 : 1, maxLength: 12, size: 'xsmall' }),
       }),
     });
-  return fc
-    .array(fc.oneof({ weight: 4, arbitrary: of('ALLOW') }, { weight: 3, arbitrary: of('DENY') }, of('AUDIT')), {
-      minLength: 1,
-      maxLength: 4,
-    })
-    .map((documents) => {
-      const seen = new Set<string>();
-      // A name is given once in a namespace, as an API server would have it.
-      return (documents as PolicyDocument[]).filter(({ metadata }) => {
-        const key = `${metadata.namespace}/${metadata.name}`;
-        return !seen.has(key) && seen.add(key);
-      });
+  };
+  const policy = fc.oneof(
+    { weight: 5, arbitrary: of('ALLOW') },
+    { weight: 4, arbitrary: of('DENY') },
+    of('AUDIT'),
+    of('CUSTOM'),
+  );
+  return fc.array(policy, { minLength: 1, maxLength: 4 }).map((documents) => {
+    const seen = new Set<string>();
+    // A name is given once in a namespace, as an API server would have it.
+    return (documents as PolicyDocument[]).filter(({ metadata }) => {
+      const key = `${metadata.namespace}/${metadata.name}`;
+      return !seen.has(key) && seen.add(key);
     });
+  });
 }
 
 export function calls(words: Words): fc.Arbitrary<Call> {
@@ -191,14 +225,32 @@ export function calls(words: Words): fc.Arbitrary<Call> {
     request: fc.record({
       method: fc.constantFrom('GET', 'GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'),
       target: fc.constantFrom(...TARGETS),
-      host: fc.constantFrom('a.example', 'A.EXAMPLE', 'b.test', 'a.example:8080', 'c.example'),
+      host: fc.constantFrom(
+        'a.example',
+        'A.EXAMPLE',
+        'b.test',
+        'a.example:8080',
+        'c.example',
+        '[::1]:80',
+        'A.example:80',
+      ),
+      token: fc.option(fc.nat(TOKENS.length - 1), { nil: undefined, freq: 3 }),
       headers: fc.record(
         {
           'X-Team': fc.constantFrom('blue', 'red', '', 'blue,red', 'Blue', ['blue', 'red'], ['', 'red', 'x']),
           'user-agent': fc.constantFrom('red', ['blue', 'red']),
           cookie: fc.constantFrom('red', 'blue'),
           'x-empty': fc.constantFrom('', 'x'),
-          'x-forwarded-for': fc.constantFrom('10.1.2.3', '10.9.9.9', '2001:db8::1'),
+          'x-forwarded-for': fc.constantFrom(
+            '10.1.2.3',
+            '10.9.9.9',
+            '2001:db8::1',
+            '10.9.9.9, 10.1.2.3',
+            '10.1.2.3,2001:db8::1',
+            '10.1.2.3, unknown',
+            '10.1.2.3:4711',
+            ['10.9.9.9', '10.1.2.3'],
+          ),
         },
         { requiredKeys: [] },
       ),
@@ -241,5 +293,10 @@ const TARGETS = [
   '/a/x*y',
   '/a/x|y',
   '/a/b%20',
+  '//a///b',
+  '/a%2Fb',
+  '/a%5cb',
+  '/a/%2e%2e/b',
+  '/a/.//b',
   '/..',
 ];

@@ -2,13 +2,13 @@ import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
 import type { AuthorizationPolicy } from '../../src/policy/authorization-policy.ts';
 import {
-  atOnce,
   compilePolicies,
   compileInSlices,
   recompileInSlices,
   type CompiledPolicies,
   type CompileScope,
 } from '../../src/policy/compile-policies.ts';
+import { atOnce } from '../../src/policy/slices.ts';
 import type { Verdict } from '../../src/policy/verdict.ts';
 import { policy, policyOf } from './documents.ts';
 import { connection, request } from './facts.ts';

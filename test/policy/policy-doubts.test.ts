@@ -7,9 +7,12 @@ const TCP: KnownListener = { port: 3306, protocol: 'tcp' };
 
 function doubts(spec: unknown, listeners: readonly KnownListener[] = [HTTP]): string[] {
   const trustDomains = { trustDomain: 'example.org', aliases: ['old.example'] };
-  return doubtsOf(policy(spec), { trustDomains, listeners, providers: ['ask-us'] }).map(
-    ({ code, path }) => `${code} ${path}`,
-  );
+  return doubtsOf(policy(spec), {
+    trustDomains,
+    listeners,
+    providers: [{ name: 'ask-us', httpOnly: true }],
+    tokensVerified: false,
+  }).map(({ code, path }) => `${code} ${path}`);
 }
 const principals = (...values: string[]): unknown => ({ rules: [{ from: [{ source: { principals: values } }] }] });
 const operation = (given: unknown, action = 'ALLOW'): unknown => ({ action, rules: [{ to: [{ operation: given }] }] });
@@ -44,6 +47,31 @@ describe('doubts about a policy that is sound by itself', () => {
     const custom = (name: string): unknown => ({ action: 'CUSTOM', provider: { name }, rules: [{}] });
     assert.deepEqual(doubts(custom('ask-them')), ['policy_provider_unknown spec.provider.name']);
     assert.deepEqual(doubts(custom('ask-us')), []);
+  });
+
+  it('name a rule whose provider is passed over at TCP ports', () => {
+    const custom = (more: object = {}): unknown => ({
+      action: 'CUSTOM',
+      provider: { name: 'ask-us' },
+      rules: [{ to: [{ operation: { notPorts: ['1'], ...more } }] }],
+    });
+    assert.deepEqual(doubts(custom(), [HTTP, TCP]), ['policy_provider_not_asked spec.rules[0]']);
+    assert.deepEqual(doubts(custom(), [HTTP, { port: 9, protocol: 'auto' }]), [], 'there it refuses');
+    assert.deepEqual(doubts(custom({ notPorts: ['3306'] }), [HTTP, TCP]), []);
+    const overGrpc = { trustDomains: { trustDomain: 'a', aliases: [] }, listeners: [TCP], tokensVerified: false };
+    const providers = [{ name: 'ask-us', httpOnly: false }];
+    assert.deepEqual(doubtsOf(policy(custom()), { ...overGrpc, providers }), []);
+  });
+
+  it('name a rule about tokens that nobody verifies', () => {
+    const when = (fields: object): unknown => ({ rules: [{ when: [{ key: 'request.auth.claims[a]', ...fields }] }] });
+    const context = { trustDomains: { trustDomain: 'a', aliases: [] }, listeners: [HTTP], providers: [] };
+    const told = (spec: unknown, tokensVerified = false) => doubtsOf(policy(spec), { ...context, tokensVerified });
+    const [never] = told(when({ values: ['b'] }));
+    assert.deepEqual([never?.code, never?.path], ['policy_token_unverified', 'spec.rules[0].when[0].values']);
+    assert.match(never?.message ?? '', /^never holds/);
+    assert.match(told(when({ notValues: ['b'] }))[0]?.message ?? '', /^always holds/);
+    assert.deepEqual(told(when({ values: ['b'] }), true), []);
   });
 
   it('name an ALLOW rule that never matches, being for TCP ports alone', () => {

@@ -8,7 +8,7 @@ import { eventually } from '../fakes/eventually.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
 import { loopbackNet } from '../fakes/loopback-net.ts';
 import { RunningCa } from '../fakes/running-ca.ts';
-import { httpCall } from './http-call.ts';
+import { httpCall, type HttpAnswer } from './http-call.ts';
 import { RunningProxy } from './running-proxy.ts';
 
 const CATALOG = 'spiffe://cluster.local/ns/shop/sa/catalog';
@@ -46,6 +46,13 @@ apiVersion: security.istio.io/v1
 kind: PeerAuthentication
 metadata: { name: strict, namespace: shop }
 spec: { mtls: { mode: STRICT } }
+`;
+
+const RULE = (mode: string): string => `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: catalog, namespace: shop }
+spec: { host: catalog, trafficPolicy: { tls: { mode: ${mode} } } }
 `;
 
 const DENY = `
@@ -139,6 +146,21 @@ for (const concurrency of [1, 4]) {
         'rbac_access_denied_matched_policy[ns[shop]-policy[admin]-rule[0]]',
       );
       assert.equal(denied?.['source_principal'], FRONT);
+    });
+
+    it('calls by a DestinationRule within a moment of its being written, and shows Prometheus what is open', async () => {
+      const file = join(ca.folder, 'resources/rule.yaml');
+      const call = (): Promise<HttpAnswer> => httpCall(`${NET}.1`, 15_001, { headers: { host: HOST } });
+      writeFileSync(file, RULE('SIMPLE'));
+      await eventually(async () => (await call()).status === 503);
+      assert.equal((await call()).body, 'a DestinationRule asks for TLS of a mode that is not spoken');
+      writeFileSync(file, RULE('ISTIO_MUTUAL'));
+      await eventually(async () => (await call()).status === 200);
+      const { body } = await httpCall(`${NET}.1`, 15_020, { path: '/stats/prometheus' });
+      assert.match(
+        body,
+        new RegExp(`^envoy_cluster_membership_healthy\\{cluster_name="outbound\\|80\\|\\|${HOST}"\\} 1$`, 'm'),
+      );
     });
 
     it('lets no plaintext in once the mode is STRICT (invariant 4)', async () => {

@@ -8,8 +8,10 @@ import type { RequestHead } from '../../proxy/http1/request-head.ts';
 import type { RequestRecord } from '../../proxy/http1/request-record.ts';
 import type { WaitingClient } from '../../proxy/http1/waiting-client.ts';
 import { Deadlines } from '../../proxy/tcp/deadlines.ts';
+import { Circuit, type CircuitLimits } from '../../proxy/upstream/circuit.ts';
 import { UpstreamPool, type UpstreamLimits } from '../../proxy/upstream/pool.ts';
 import { plainTransport } from '../../proxy/upstream/transports.ts';
+import type { UpstreamTransport } from '../../proxy/upstream/upstream-connection.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import { RecordingLogger } from '../fakes/logger.ts';
 import { realClock } from '../fakes/real-clock.ts';
@@ -28,9 +30,11 @@ export interface Outcome {
 
 export interface RelayOptions {
   readonly upstreamPort: number;
+  /** How the upstream is reached; in plaintext unless said otherwise. */
+  readonly transport?: UpstreamTransport;
   readonly clock?: Clock;
   readonly limits?: Partial<HttpLimits>;
-  readonly poolLimits?: Partial<UpstreamLimits>;
+  readonly poolLimits?: Partial<UpstreamLimits & CircuitLimits>;
   /** Instead of passing everything on. */
   readonly decide?: (head: RequestHead, forward: Decision & { kind: 'forward' }, client: WaitingClient) => Decision;
   readonly strip?: readonly string[];
@@ -59,9 +63,10 @@ export class HttpRelay {
       limits: options.limits ?? {},
     });
     this.pool = new UpstreamPool({
-      transport: plainTransport({ host: '127.0.0.1', port: options.upstreamPort }),
+      transport: options.transport ?? plainTransport({ host: '127.0.0.1', port: options.upstreamPort }),
       deadlines: this.deadlines,
       limits: options.poolLimits ?? {},
+      circuit: new Circuit(options.poolLimits ?? {}),
     });
     const forward: Decision & { kind: 'forward' } = Object.freeze({
       kind: 'forward',

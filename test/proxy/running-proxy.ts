@@ -17,6 +17,10 @@ export interface RunningProxyOptions {
   readonly binary?: string | undefined;
   /** Flags of Node itself, such as `--import`. */
   readonly nodeFlags?: readonly string[] | undefined;
+  /** The words of a program that becomes what it is given, such as `ip netns exec`. */
+  readonly before?: readonly string[];
+  /** Where the CA is. */
+  readonly caHost?: string;
 }
 
 /** `sealwright proxy` as a process of its own, beside a running CA. */
@@ -47,12 +51,12 @@ export class RunningProxy {
   }
 
   /** Puts a token where it looks for it and starts it; it may not serve yet. */
-  static async spawn({ ca, workload, flags = [], binary, nodeFlags }: RunningProxyOptions): Promise<RunningProxy> {
+  static async spawn({ ca, workload, ...more }: RunningProxyOptions): Promise<RunningProxy> {
     const [namespace = '', name = ''] = workload.split('/');
     const folder = join(ca.folder, 'workloads', namespace, name);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     writeFileSync(join(folder, 'token'), await ca.token(namespace, name), { mode: 0o600 });
-    return RunningProxy.spawnAgain({ folder: ca.folder, port: ca.port, workload, flags, binary, nodeFlags });
+    return RunningProxy.spawnAgain({ folder: ca.folder, port: ca.port, workload, ...more });
   }
 
   /** With what is there already, whether a CA runs or not. */
@@ -62,16 +66,15 @@ export class RunningProxy {
     readonly workload: string;
     readonly flags?: readonly string[];
     readonly binary?: string | undefined;
+    readonly before?: readonly string[];
+    readonly caHost?: string;
     readonly nodeFlags?: readonly string[] | undefined;
   }): RunningProxy {
-    const { folder, port, workload, flags = [], binary = BINARY, nodeFlags = [] } = options;
-    const all = ['--workload', workload, '--ca-address', `127.0.0.1:${port}`, '--ca-name', 'localhost', ...flags];
-    return new RunningProxy(
-      spawn(process.execPath, [...nodeFlags, binary, 'proxy', ...all], {
-        cwd: folder,
-        stdio: ['ignore', 'pipe', 'pipe'],
-      }),
-    );
+    const { folder, port, workload, flags = [], binary = BINARY, before = [], nodeFlags = [] } = options;
+    const { caHost = '127.0.0.1' } = options;
+    const all = ['--workload', workload, '--ca-address', `${caHost}:${port}`, '--ca-name', 'localhost', ...flags];
+    const [program = '', ...words] = [...before, process.execPath, ...nodeFlags, binary, 'proxy', ...all];
+    return new RunningProxy(spawn(program, words, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] }));
   }
 
   static async start(options: RunningProxyOptions): Promise<RunningProxy> {

@@ -21,11 +21,13 @@ describe('a sidecar as a process', () => {
   let parts: SidecarProcessParts;
   let sidecar: { problems: SealwrightError[]; open: { inbound: number; outbound: number }; closed: number };
   let alive: boolean;
+  let small: boolean;
   let running: SidecarProcess | undefined;
 
   beforeEach(function () {
     address = `${loopbackNet()}.1`;
     [clock, logger, config, alive] = [new FakeClock(), new RecordingLogger(), new TestConfig(undefined), false];
+    small = false;
     sidecar = { problems: [], open: { inbound: 0, outbound: 0 }, closed: 0 };
     parts = {
       settings: {
@@ -68,6 +70,10 @@ describe('a sidecar as a process', () => {
         alive = true;
         return () => (alive = false);
       },
+      keepMemorySmall: () => {
+        small = true;
+        return () => (small = false);
+      },
       listeningPrograms: undefined,
     };
   });
@@ -89,10 +95,11 @@ describe('a sidecar as a process', () => {
     config.set(configured());
     await eventually(() => logger.text.includes('the sidecar serves'));
     assert.equal(await page(PORTS.status, '/stats/prometheus'), 200);
+    assert.equal(small, true);
     await running.stop();
     await running.ended;
     await gone();
-    assert.deepEqual([alive, sidecar.closed], [false, 1]);
+    assert.deepEqual([alive, small, sidecar.closed], [false, false, 1]);
   });
 
   it('leaves nothing open that would keep it alive where it is stopped in the midst of its start', async () => {

@@ -6,6 +6,8 @@ import { compilePolicies } from '../../src/policy/compile-policies.ts';
 import { parseAuthorizationPolicy } from '../../src/policy/parse-authorization-policy.ts';
 import { parseRequestAuthentication } from '../../src/policy/parse-request-authentication.ts';
 import { tokenRulesFor, type AppliedTokenRule } from '../../src/policy/request-authentication.ts';
+import { inOrder, type PlacedRule } from '../../src/resources/choose-destination-rule.ts';
+import { parseDestinationRule } from '../../src/resources/destination-rule.ts';
 import { DEFAULT_MESH, type MeshConfig } from '../../src/resources/mesh.ts';
 import type {
   AddressBook,
@@ -97,6 +99,8 @@ export interface ConfigFields {
   readonly policies?: Readonly<Record<string, object>>;
   /** RequestAuthentications: name and spec, in the workload's namespace. */
   readonly authentications?: Readonly<Record<string, object>>;
+  /** DestinationRules: name and spec, in the workload's namespace. */
+  readonly destinationRules?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly mesh?: Partial<MeshConfig>;
 }
 
@@ -147,6 +151,10 @@ export function sidecarConfig(fields: ConfigFields): SidecarConfig {
       ...listener,
     })),
     outboundHosts: any,
+    destinationRules: inOrder(
+      Object.entries(fields.destinationRules ?? {}).map(([name, spec]) => placedRule(name, own, spec)),
+    ),
+    rootNamespace: 'sealwright-system',
     outboundTrafficPolicy: fields.outboundTrafficPolicy ?? 'ALLOW_ANY',
     policies: { http: compiled('http'), tcp: compiled('tcp') },
     tokenRules: Object.entries(fields.authentications ?? {}).flatMap(([name, spec]) => tokenRules(name, own, spec)),
@@ -157,6 +165,12 @@ export function sidecarConfig(fields: ConfigFields): SidecarConfig {
     bundleOf: (trustDomain) => (trustDomain === TRUST_DOMAIN ? bundle : undefined),
     mtlsMode: () => 'PERMISSIVE',
   };
+}
+
+function placedRule(name: string, { namespace }: Workload, spec: Readonly<Record<string, unknown>>): PlacedRule {
+  const { value, issues } = parseDestinationRule({ namespace, spec });
+  if (value === undefined) throw new Error(JSON.stringify(issues));
+  return { namespace, name, creationTimestamp: 0, rule: value };
 }
 
 function tokenRules(name: string, own: Workload, spec: object): readonly AppliedTokenRule[] {

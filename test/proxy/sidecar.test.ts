@@ -486,6 +486,9 @@ describe('the sidecar', () => {
         line()?.['connection_termination_details'],
         'rbac_access_denied_matched_policy[ns[shop]-policy[none]-rule[0]]',
       );
+      const [told] = catalog.decisions.find(String(line()?.['request_id']));
+      assert.deepEqual([told?.call.protocol, told?.call.path], ['tcp', undefined]);
+      assert.equal(told?.explanation?.verdict.reason, 'rule 0 of DENY policy shop/none matched');
     });
 
     it('breaks plaintext where the mode is STRICT now (invariant 4)', async () => {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Clock } from '../../src/core/clock.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
 import { DecisionLog } from '../../proxy/decisions/decision-log.ts';
 import type { SidecarConfig } from '../../proxy/agent/sidecar-config.ts';
@@ -16,11 +17,13 @@ export interface TestSidecarOptions {
   readonly book?: TestBook;
   readonly lookup?: Lookup;
   readonly accessLog?: 'off' | 'errors' | 'all';
+  /** Of everything but the access log. */
+  readonly clock?: Clock;
 }
 
 /** A data plane with real sockets and everything around it given by a test. */
 export class TestSidecar {
-  readonly decisions = new DecisionLog({ clock: realClock, capacity: 64 });
+  readonly decisions = new DecisionLog({ clock: realClock, capacity: 64, randomBytes });
   readonly config: TestConfig;
   readonly identity: TestIdentitySource;
   readonly book: TestBook;
@@ -30,7 +33,14 @@ export class TestSidecar {
   readonly #log: string[] = [];
   readonly #accessLog: AccessLog;
 
-  private constructor({ config, identity, book = new TestBook(), lookup, accessLog = 'all' }: TestSidecarOptions) {
+  private constructor({
+    config,
+    identity,
+    book = new TestBook(),
+    lookup,
+    accessLog = 'all',
+    clock = realClock,
+  }: TestSidecarOptions) {
     this.config = new TestConfig(config);
     this.identity = new TestIdentitySource(identity);
     this.book = book;
@@ -46,7 +56,7 @@ export class TestSidecar {
       dropped: this.metrics.counter('access_log_dropped_total', 'Lost.').of(),
     });
     this.sidecar = new Sidecar({
-      clock: realClock,
+      clock,
       logger: this.logger,
       metrics: this.metrics,
       config: this.config,
@@ -56,6 +66,7 @@ export class TestSidecar {
       accessLog: this.#accessLog,
       decisions: this.decisions,
       randomBytes,
+      random: Math.random,
       lookup: lookup ?? (async () => []),
       proxy: { host: '127.0.0.2', port: 0 },
     });
@@ -95,7 +106,7 @@ export class TestSidecar {
   async series(name: string): Promise<{ labels: Record<string, string>; value: number }[]> {
     const { body } = await this.metrics.render();
     return body.split('\n').flatMap((line) => {
-      const match = /^([a-z_]+)(?:\{(.*)\})? (\S+)$/.exec(line);
+      const match = /^([a-z_0-9]+)(?:\{(.*)\})? (\S+)$/.exec(line);
       if (match?.[1] !== name) return [];
       const labels = Object.fromEntries(
         [...(match[2] ?? '').matchAll(/([a-z_]+)="((?:[^"\\]|\\.)*)"/g)].map((pair) => [pair[1] ?? '', pair[2] ?? '']),

@@ -4,7 +4,7 @@ import { parseDestinationRule } from '../../src/resources/destination-rule.ts';
 
 describe('a DestinationRule', () => {
   const issuesOf = (spec: Record<string, unknown>): string[] =>
-    parseDestinationRule({ spec })
+    parseDestinationRule({ spec, namespace: 'shop' })
       .issues.filter(({ severity }) => severity === 'error')
       .map(({ code, path }) => `${code} ${path}`);
   const withPolicy = (trafficPolicy: object): string[] => issuesOf({ host: 'catalog.shop', trafficPolicy });
@@ -16,7 +16,7 @@ describe('a DestinationRule', () => {
         tcp: {
           maxConnections: 100,
           connectTimeout: '30ms',
-          tcpKeepalive: { probes: 3, time: '7200s', interval: '75s' },
+          tcpKeepalive: { time: '7200s' },
           idleTimeout: '1h',
         },
         http: {
@@ -30,12 +30,35 @@ describe('a DestinationRule', () => {
       tls: { mode: 'ISTIO_MUTUAL', sni: 'catalog' },
       portLevelSettings: [{ port: { number: 80 }, loadBalancer: { simple: 'ROUND_ROBIN' } }],
     };
-    const { value, issues } = parseDestinationRule({ spec: { host: '*.shop.svc.cluster.local', trafficPolicy } });
+    const spec = { host: '*.shop.svc.cluster.local', trafficPolicy };
+    const { value, issues } = parseDestinationRule({ spec, namespace: 'shop' });
     assert.deepEqual(value?.trafficPolicy, trafficPolicy);
+    assert.deepEqual(issues, []);
+  });
+
+  it('says of every field that no sidecar acts on, and of a TLS mode that is a surprise', () => {
+    const warningsOf = (spec: Record<string, unknown>): string[] =>
+      parseDestinationRule({ spec: { host: 'catalog', ...spec }, namespace: 'shop' }).issues.map(
+        ({ severity, code, path }) => `${severity} ${code} ${path}`,
+      );
+    const about = (trafficPolicy: object): string[] => warningsOf({ trafficPolicy });
+    const unused = (field: string): string[] => [`warning field_unused spec.trafficPolicy.${field}`];
+    assert.deepEqual(about({ loadBalancer: { consistentHash: {} } }), unused('loadBalancer.consistentHash'));
+    assert.deepEqual(about({ loadBalancer: { simple: 'PASSTHROUGH' } }), unused('loadBalancer.simple'));
+    assert.deepEqual(about({ connectionPool: { http: { h2UpgradePolicy: 'DEFAULT' } } }), []);
     assert.deepEqual(
-      issues.map(({ severity, code }) => [severity, code]),
-      [['warning', 'destination_rule_not_enforced']],
+      about({ connectionPool: { http: { h2UpgradePolicy: 'UPGRADE' } } }),
+      unused('connectionPool.http.h2UpgradePolicy'),
     );
+    assert.deepEqual(
+      about({ portLevelSettings: [{ port: { number: 80 }, outlierDetection: { consecutiveErrors: 1 } }] }),
+      unused('portLevelSettings[0].outlierDetection.consecutiveErrors'),
+    );
+    assert.deepEqual(about({ tls: { mode: 'DISABLE' } }), ['warning tls_disabled spec.trafficPolicy.tls.mode']);
+    assert.deepEqual(about({ tls: {} }), ['warning tls_disabled spec.trafficPolicy.tls.mode']);
+    assert.deepEqual(about({ tls: { mode: 'ISTIO_MUTUAL' } }), []);
+    assert.deepEqual(about({ tls: { mode: 'SIMPLE' } }), ['warning tls_mode_not_enforced spec.trafficPolicy.tls.mode']);
+    assert.deepEqual(warningsOf({ subsets: [{ name: 'v1' }] }), ['warning field_unused spec.subsets']);
   });
 
   it('is refused where a field of it is wrong, and says which', () => {
@@ -67,6 +90,12 @@ describe('a DestinationRule', () => {
         withPolicy({ portLevelSettings: [{ port: { number: 0 } }] }),
         'port_invalid spec.trafficPolicy.portLevelSettings[0].port.number',
       ],
+      [withPolicy({ connectionPool: { tcp: { maxConnections: -1 } } }), `field_range ${pool}.tcp.maxConnections`],
+      [issuesOf({ host: 'a', exportTo: ['A B'] }), 'export_invalid spec.exportTo[0]'],
+      [
+        issuesOf({ host: 'a', workloadSelector: { matchLabels: { app: '*' } } }),
+        'selector_wildcard spec.workloadSelector.matchLabels["app"]',
+      ],
       [issuesOf({ host: 'a', subsets: [{ name: 'v1' }, { name: 'v1' }] }), 'subset_duplicate spec.subsets[1].name'],
     ] as const) {
       assert.equal(found[0], expected);
@@ -78,7 +107,7 @@ describe('a DestinationRule', () => {
       fc.property(
         fc.object({ key: fc.constantFrom('host', 'trafficPolicy', 'loadBalancer', 'warmup', 'tls') }),
         (spec) => {
-          const { value, issues } = parseDestinationRule({ spec });
+          const { value, issues } = parseDestinationRule({ spec, namespace: 'shop' });
           assert.ok(value !== undefined || issues.length > 0);
         },
       ),

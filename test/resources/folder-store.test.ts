@@ -102,7 +102,7 @@ describe('a folder of resources', () => {
     await changeAfter(store, () => write('b.yaml', policy('b')));
     assert.equal(changes, 1);
     const [a] = store.snapshot.all;
-    assert.equal(a?.origin.locate('spec').line, 8);
+    assert.equal(a?.origin.locate('spec')?.line, 8);
   });
 
   it('follows editors that rename over a file, and ones that rename the old file away first', async () => {

@@ -60,7 +60,8 @@ describe('a RequestAuthentication', () => {
     const keysOf = (rule: object) => ofRule(rule).policy?.rules[0]?.keys;
     assert.deepEqual(keysOf({ issuer: 'https://a' }), { kind: 'discovery', issuer: 'https://a' });
     assert.deepEqual(keysOf({ jwksUri: 'http://a/k' }), { kind: 'address', url: 'http://a/k' });
-    assert.equal(keysOf({ issuer: 'https://a', jwksUri: 'http://a/k', jwks: '{"keys":[]}' })?.kind, 'inline');
+    assert.deepEqual(keysOf({ jwks_uri: 'http://a/k' }), { kind: 'address', url: 'http://a/k' });
+    assert.equal(keysOf({ issuer: 'https://a', jwks: '{"keys":[]}' })?.kind, 'inline');
   });
 
   it('keeps nothing that is private of its keys, and warns of it (invariant 2)', () => {

@@ -37,6 +37,7 @@ const DOORS: Readonly<Record<string, string>> = {
   hono: 'ca/operator',
   '@hono/node-server': 'ca/operator',
   commander: 'src/cli',
+  koffi: 'proxy/intercept',
 };
 
 /** Rooms that take values and return values: no file, socket, process or timer of Node's. */
@@ -59,6 +60,7 @@ const FOLDER_RANKS: Readonly<Record<string, number>> = {
   'proxy/listen': 0,
   'proxy/agent': 0,
   'proxy/upstream': 1,
+  'proxy/intercept': 2,
   'proxy/http1': 2,
   'proxy/inbound': 3,
   'proxy/decisions': 3,

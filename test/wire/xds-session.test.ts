@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { XdsClientSession } from '../../src/wire/xds-client-session.ts';
 import type { DeltaRequest, DeltaResponse } from '../../src/wire/xds-message.ts';
 import { XdsServerSession } from '../../src/wire/xds-server-session.ts';
-import { Store, TYPE, World } from './xds-world.ts';
+import { Owner, SlowOwner, Store, TYPE, World } from './xds-world.ts';
 
 const namesOf = (world: World): string[] => [...world.owner.values.keys()].sort();
 const bodyOf = (world: World, name: string): string | undefined => {
@@ -124,7 +124,7 @@ describe('delta xDS', () => {
     store.set('a', 'one');
     const { session, sent } = bareServer(store);
     const client = new XdsClientSession();
-    client.declare(TYPE, () => undefined, new Map([['a', { version: '1', aliases: [] }]]));
+    client.declare(TYPE, new Owner(), new Map([['a', { version: '1', aliases: [] }]]));
     client.subscribe(TYPE, ['*']);
     client.connected((each) => {
       session.received(each);
@@ -208,16 +208,19 @@ describe('delta xDS', () => {
 
   it('takes an owner that throws for one that refuses', () => {
     const client = new XdsClientSession();
-    client.declare(TYPE, () => {
-      throw new Error('x'.repeat(10_000));
+    client.declare(TYPE, {
+      read: () => {
+        throw new Error('x'.repeat(10_000));
+      },
+      take: () => undefined,
     });
     const sent: DeltaRequest[] = [];
     client.subscribe(TYPE, ['*']);
     client.connected((each) => sent.push(each) > 0);
-    client.received({ typeUrl: TYPE, systemVersion: '1', nonce: '7', resources: [], removed: [] });
+    client.received({ typeUrl: TYPE, systemVersion: '1', nonce: '7', resources: [], removed: [], more: false });
     assert.equal(sent[1]?.nonce, '7');
     assert.equal(sent[1]?.refusal?.length, 4_096);
-    client.received({ typeUrl: 'other', systemVersion: '1', nonce: '8', resources: [], removed: [] });
+    client.received({ typeUrl: 'other', systemVersion: '1', nonce: '8', resources: [], removed: [], more: false });
     assert.match(sent[2]?.refusal ?? '', /not asked for/);
   });
 
@@ -281,112 +284,131 @@ describe('delta xDS', () => {
     assert.throws(types, { code: 'xds_request_invalid' });
   });
 
-  it('brings every client to the state of its server, in whatever order things happen', () => {
-    const name = fc.constantFrom('n0', 'n1', 'n2', 'n3', 'n4', 'n5');
-    const alias = fc.constantFrom('x0', 'x1', 'x2', 'n0');
-    const body = fc.constantFrom('good', 'fine', 'bad');
-    const act = fc.oneof(
-      {
-        weight: 6,
-        arbitrary: fc.record({
-          do: fc.constant('set' as const),
-          name,
-          body,
-          aliases: fc.uniqueArray(alias, { maxLength: 2 }),
-        }),
-      },
-      { weight: 3, arbitrary: fc.record({ do: fc.constant('delete' as const), name }) },
-      {
-        weight: 4,
-        arbitrary: fc.record({
-          do: fc.constant('subscribe' as const),
-          names: fc.array(fc.oneof(name, alias, fc.constant('*')), { minLength: 1, maxLength: 3 }),
-        }),
-      },
-      {
-        weight: 4,
-        arbitrary: fc.record({
-          do: fc.constant('unsubscribe' as const),
-          names: fc.array(fc.oneof(name, alias, fc.constant('*')), { minLength: 1, maxLength: 3 }),
-        }),
-      },
-      { weight: 12, arbitrary: fc.constantFrom({ do: 'up' as const }, { do: 'down' as const }) },
-      {
-        weight: 1,
-        arbitrary: fc.constantFrom(
-          { do: 'connect' as const },
-          { do: 'disconnect' as const },
-          { do: 'squeeze' as const },
+  for (const [how, make, numRuns] of [
+    ['takes in at once', () => new Owner(), 2_000],
+    ['takes its time', () => new SlowOwner(), 1_000],
+  ] as const)
+    it(`brings a client that ${how} to the state of its server, in whatever order things happen`, async () => {
+      const name = fc.constantFrom('n0', 'n1', 'n2', 'n3', 'n4', 'n5');
+      const alias = fc.constantFrom('x0', 'x1', 'x2', 'n0');
+      const body = fc.constantFrom('good', 'fine', 'bad');
+      const act = fc.oneof(
+        {
+          weight: 6,
+          arbitrary: fc.record({
+            do: fc.constant('set' as const),
+            name,
+            body,
+            aliases: fc.uniqueArray(alias, { maxLength: 2 }),
+          }),
+        },
+        { weight: 3, arbitrary: fc.record({ do: fc.constant('delete' as const), name }) },
+        {
+          weight: 4,
+          arbitrary: fc.record({
+            do: fc.constant('subscribe' as const),
+            names: fc.array(fc.oneof(name, alias, fc.constant('*')), { minLength: 1, maxLength: 3 }),
+          }),
+        },
+        {
+          weight: 4,
+          arbitrary: fc.record({
+            do: fc.constant('unsubscribe' as const),
+            names: fc.array(fc.oneof(name, alias, fc.constant('*')), { minLength: 1, maxLength: 3 }),
+          }),
+        },
+        {
+          weight: 12,
+          arbitrary: fc.constantFrom({ do: 'up' as const }, { do: 'down' as const }, { do: 'work' as const }),
+        },
+        {
+          weight: 1,
+          arbitrary: fc.constantFrom(
+            { do: 'connect' as const },
+            { do: 'disconnect' as const },
+            { do: 'squeeze' as const },
+          ),
+        },
+      );
+      let resources = 0;
+      let refusals = 0;
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(act, { maxLength: 80, size: 'max' }),
+          fc.integer({ min: 1, max: 5 }),
+          async (acts, maxEntries) => {
+            const owner = make();
+            const world = new World({ maxEntries }, owner);
+            world.connect();
+            for (const each of acts) {
+              switch (each.do) {
+                case 'set':
+                  world.set(
+                    each.name,
+                    each.body,
+                    each.aliases.filter((alias) => alias !== each.name),
+                  );
+                  break;
+                case 'delete':
+                  world.delete(each.name);
+                  break;
+                case 'subscribe':
+                  world.subscribe(...each.names);
+                  break;
+                case 'unsubscribe':
+                  world.unsubscribe(...each.names);
+                  break;
+                case 'up':
+                  world.stepUp();
+                  break;
+                case 'down':
+                  world.stepDown();
+                  break;
+                case 'work':
+                  await owner.step();
+                  break;
+                case 'connect':
+                  world.connect();
+                  break;
+                case 'disconnect':
+                  world.disconnect();
+                  break;
+                case 'squeeze':
+                  world.room = world.room === Infinity ? 1 : Infinity;
+                  break;
+              }
+            }
+            if (world.server === undefined) world.connect();
+            while (world.stepUp() || world.stepDown() || owner.busy) await owner.step();
+            const isBad = (value: Uint8Array): boolean => Buffer.from(value).toString().startsWith('bad');
+            for (const resource of world.store.resources.values()) {
+              const held = world.owner.values.get(resource.name);
+              if (!world.wants(resource)) {
+                if (!isBad(resource.body.value))
+                  assert.equal(held, undefined, `${resource.name} is held and not wanted`);
+              } else if (isBad(resource.body.value)) {
+                refusals += 1;
+                assert.notEqual(held?.version, resource.version);
+              } else {
+                resources += 1;
+                assert.equal(held?.version, resource.version, `${resource.name} is not held as it is`);
+              }
+            }
+            for (const held of world.owner.values.keys()) {
+              assert.ok(world.store.resources.has(held), `${held} is held and gone`);
+            }
+            for (const wanted of world.wanted) {
+              if (wanted === '*' || world.store.find(wanted).length > 0) continue;
+              assert.ok(world.owner.absent.has(wanted), `nobody said that there is no ${wanted}`);
+            }
+            assert.deepEqual(new Set(world.client.heldVersions(TYPE).keys()), new Set(world.owner.values.keys()));
+          },
         ),
-      },
-    );
-    let resources = 0;
-    let refusals = 0;
-    fc.assert(
-      fc.property(fc.array(act, { maxLength: 80, size: 'max' }), fc.integer({ min: 1, max: 5 }), (acts, maxEntries) => {
-        const world = new World({ maxEntries });
-        world.connect();
-        for (const each of acts) {
-          switch (each.do) {
-            case 'set':
-              world.set(
-                each.name,
-                each.body,
-                each.aliases.filter((alias) => alias !== each.name),
-              );
-              break;
-            case 'delete':
-              world.delete(each.name);
-              break;
-            case 'subscribe':
-              world.subscribe(...each.names);
-              break;
-            case 'unsubscribe':
-              world.unsubscribe(...each.names);
-              break;
-            case 'up':
-              world.stepUp();
-              break;
-            case 'down':
-              world.stepDown();
-              break;
-            case 'connect':
-              world.connect();
-              break;
-            case 'disconnect':
-              world.disconnect();
-              break;
-            case 'squeeze':
-              world.room = world.room === Infinity ? 1 : Infinity;
-              break;
-          }
-        }
-        if (world.server === undefined) world.connect();
-        world.settle();
-        const isBad = (value: Uint8Array): boolean => Buffer.from(value).toString().startsWith('bad');
-        for (const resource of world.store.all()) {
-          const held = world.owner.values.get(resource.name);
-          if (!world.wants(resource)) {
-            if (!isBad(resource.body.value)) assert.equal(held, undefined, `${resource.name} is held and not wanted`);
-          } else if (isBad(resource.body.value)) {
-            refusals += 1;
-            assert.notEqual(held?.version, resource.version);
-          } else {
-            resources += 1;
-            assert.equal(held?.version, resource.version, `${resource.name} is not held as it is`);
-          }
-        }
-        for (const held of world.owner.values.keys()) {
-          assert.ok(world.store.resources.has(held), `${held} is held and gone`);
-        }
-        for (const wanted of world.wanted) {
-          if (wanted === '*' || world.store.find(TYPE, wanted).length > 0) continue;
-          assert.ok(world.owner.absent.has(wanted), `nobody said that there is no ${wanted}`);
-        }
-        assert.deepEqual(new Set(world.client.heldVersions(TYPE).keys()), new Set(world.owner.values.keys()));
-      }),
-      { numRuns: 2_000 },
-    );
-    assert.ok(resources > 1_000 && refusals > 200, `hardly anything happened: ${resources}, ${refusals}`);
-  });
+        { numRuns },
+      );
+      assert.ok(
+        resources > numRuns / 2 && refusals > numRuns / 10,
+        `hardly anything happened: ${resources}, ${refusals}`,
+      );
+    });
 });

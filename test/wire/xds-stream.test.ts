@@ -2,9 +2,9 @@ import { strict as assert } from 'node:assert';
 import { Buffer } from 'node:buffer';
 import { SealwrightError } from '../../src/core/errors.ts';
 import { bearerToken } from '../../src/wire/server-call.ts';
-import type { HeldVersion } from '../../src/wire/xds-client-session.ts';
 import { XdsClientSession } from '../../src/wire/xds-client-session.ts';
 import { runDiscoveryStream } from '../../src/wire/xds-client.ts';
+import type { HeldVersion, XdsUpdate } from '../../src/wire/xds-owner.ts';
 import type { XdsServerSession } from '../../src/wire/xds-server-session.ts';
 import type { SubscriberNode } from '../../src/wire/xds-service.ts';
 import { createDiscovery } from '../../src/wire/xds-service.ts';
@@ -50,14 +50,16 @@ describe('a discovery stream', () => {
     const owner = new Owner();
     const waiting = new Set<() => void>();
     const session = new XdsClientSession();
-    const apply = (update: Parameters<Owner['apply']>[0]): string | undefined => {
-      const refusal = owner.apply(update);
-      queueMicrotask(() => {
-        for (const check of waiting) check();
-      });
-      return refusal;
+    const noticed = {
+      read: (update: XdsUpdate) => {
+        queueMicrotask(() => {
+          for (const check of waiting) check();
+        });
+        return owner.read(update);
+      },
+      take: (updates: readonly XdsUpdate[]) => owner.take(updates),
     };
-    session.declare(TYPE, apply, held);
+    session.declare(TYPE, noticed, held);
     const until = async (done: () => boolean): Promise<void> => {
       const { promise, resolve } = Promise.withResolvers<void>();
       const check = (): void => (done() ? resolve() : undefined);

@@ -1,11 +1,12 @@
 import { Buffer } from 'node:buffer';
-import type { XdsUpdate } from '../../src/wire/xds-client-session.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { XdsClientSession } from '../../src/wire/xds-client-session.ts';
 import type { DeltaRequest, DeltaResponse, XdsResource } from '../../src/wire/xds-message.ts';
 import { WILDCARD } from '../../src/wire/xds-message.ts';
+import type { XdsOwner, XdsUpdate } from '../../src/wire/xds-owner.ts';
 import type { ResourceSource } from '../../src/wire/xds-server-session.ts';
 import { XdsServerSession } from '../../src/wire/xds-server-session.ts';
-import type { PushLimits } from '../../src/wire/xds-server-type.ts';
+import type { PushLimits, TypeView } from '../../src/wire/xds-server-type.ts';
 
 export const TYPE = 'type.googleapis.com/test.Thing';
 
@@ -14,6 +15,7 @@ export class Store implements ResourceSource {
   readonly resources = new Map<string, XdsResource>();
   readonly #byAlias = new Map<string, Set<string>>();
   #version = 0;
+  #view: TypeView | undefined;
 
   set(name: string, body: string, aliases: readonly string[] = []): void {
     this.delete(name);
@@ -24,50 +26,109 @@ export class Store implements ResourceSource {
   }
 
   delete(name: string): void {
+    this.#view = undefined;
     for (const alias of this.resources.get(name)?.aliases ?? []) this.#byAlias.get(alias)?.delete(name);
     this.resources.delete(name);
   }
 
-  find(_: string, name: string): XdsResource[] {
-    const names = new Set([name, ...(this.#byAlias.get(name) ?? [])]);
-    return [...names].flatMap((each) => this.resources.get(each) ?? []);
+  find(name: string): XdsResource[] {
+    return this.view().find(name) as XdsResource[];
   }
 
-  all(): Iterable<XdsResource> {
-    return this.resources.values();
+  /** All that there is now, which later changes leave as it is. */
+  view(): TypeView {
+    this.#view ??= this.#makeView();
+    return this.#view;
   }
 
-  systemVersion(): string {
-    return `v${this.#version}`;
+  #makeView(): TypeView {
+    const resources = new Map(this.resources);
+    const byAlias = new Map([...this.#byAlias].map(([alias, names]) => [alias, new Set(names)]));
+    return {
+      version: `v${this.#version}`,
+      find: (name) => [...new Set([name, ...(byAlias.get(name) ?? [])])].flatMap((each) => resources.get(each) ?? []),
+      names: () => resources.keys(),
+    };
   }
 }
 
 /** What keeps the values on the client's side, as a sidecar would. */
-export class Owner {
+export class Owner implements XdsOwner<XdsUpdate> {
   readonly values = new Map<string, XdsResource>();
   readonly absent = new Set<string>();
+  /** All that was taken in or refused. */
   readonly updates: XdsUpdate[] = [];
+  /** How often something was taken into force. */
+  taken = 0;
 
-  readonly apply = (update: XdsUpdate): string | undefined => {
+  /** Whether something is being taken in. */
+  get busy(): boolean {
+    return false;
+  }
+
+  async step(): Promise<void> {
+    await nextTurn();
+  }
+
+  read(update: XdsUpdate): XdsUpdate | Promise<XdsUpdate> {
     this.updates.push(update);
     const bad = update.changed.find(({ body }) => Buffer.from(body.value).toString().startsWith('bad'));
-    if (bad !== undefined) return `${bad.name} is bad`;
-    for (const name of update.removed) {
-      this.values.delete(name);
-      this.absent.add(name);
+    if (bad !== undefined) throw new Error(`${bad.name} is bad`);
+    return update;
+  }
+
+  take(updates: readonly XdsUpdate[]): void | Promise<void> {
+    this.taken += 1;
+    for (const { changed, removed } of updates) {
+      for (const name of removed) {
+        this.values.delete(name);
+        this.absent.add(name);
+      }
+      for (const resource of changed) {
+        this.values.set(resource.name, resource);
+        for (const name of [resource.name, ...resource.aliases]) this.absent.delete(name);
+      }
     }
-    for (const resource of update.changed) {
-      this.values.set(resource.name, resource);
-      for (const name of [resource.name, ...resource.aliases]) this.absent.delete(name);
-    }
-    return undefined;
-  };
+  }
+}
+
+/** An owner that reads for as long as a test likes. */
+export class SlowOwner extends Owner {
+  readonly #waiting: (() => void)[] = [];
+
+  override get busy(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  override read(update: XdsUpdate): Promise<XdsUpdate> {
+    return this.#after(() => super.read(update));
+  }
+
+  override take(updates: readonly XdsUpdate[]): Promise<void> {
+    return this.#after(() => super.take(updates));
+  }
+
+  /** Lets the step that is waited for end. */
+  override async step(): Promise<void> {
+    this.#waiting.shift()?.();
+    await nextTurn();
+  }
+
+  async finish(): Promise<void> {
+    while (this.busy) await this.step();
+  }
+
+  #after<T>(act: () => T | Promise<T>): Promise<T> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push(resolve);
+    return promise.then(act);
+  }
 }
 
 /** One client and one server with queues between them that a test moves by hand. */
 export class World {
   readonly store = new Store();
-  readonly owner = new Owner();
+  readonly owner: Owner;
   readonly client = new XdsClientSession();
   readonly wanted = new Set<string>();
   readonly accepted: string[] = [];
@@ -80,9 +141,10 @@ export class World {
   /** How many messages each direction takes before its transport is full. */
   room = Infinity;
 
-  constructor(limits: Partial<PushLimits> = {}) {
+  constructor(limits: Partial<PushLimits> = {}, owner = new Owner()) {
     this.#limits = limits;
-    this.client.declare(TYPE, this.owner.apply);
+    this.owner = owner;
+    this.client.declare(TYPE, this.owner);
   }
 
   connect(): void {

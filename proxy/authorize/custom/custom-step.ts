@@ -90,8 +90,7 @@ class Providers implements ProviderStep {
     // to get past the provider, so nothing is let through (invariant 5).
     const asked = providers.filter(({ provider: { kind } }) => kind === 'ext-authz-grpc' || !connection.declared);
     const http = asked.find(({ provider: { kind } }) => kind === 'ext-authz-http');
-    if (http !== undefined)
-      return refused(ANSWERS.denied, FLAGS, `${ERROR}{${http.provider.name} is asked about HTTP only}`);
+    if (http !== undefined) return refusedAsTcp(http);
     return asked.length === 0 ? PASSED : this.#askAll({ connection, providers: asked });
   }
 
@@ -329,6 +328,13 @@ function errorAnswer({ statusOnError }: AuthorizationProvider): Denied {
     errorAnswers.set(statusOnError, denied);
   }
   return denied;
+}
+
+/** An HTTP provider at a connection that only its first bytes say is not HTTP. */
+function refusedAsTcp({ provider: { name }, match }: AskedProvider): Denied {
+  const why = 'is asked about HTTP only';
+  const details = `${ERROR}{${name} ${why}}`;
+  return { ...refused(ANSWERS.denied, FLAGS, details), decided: refusedByProvider(match, { details, why }) };
 }
 
 function refused(answer: PreparedAnswer, flags: string, detail: string): Denied {

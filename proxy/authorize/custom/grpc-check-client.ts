@@ -34,16 +34,17 @@ export function createGrpcCheckClient({ provider, router, clock }: GrpcCheckClie
   const target = targetOf(provider);
   // By what makes a connection fit for a call (address, peer, trust), which a pool stands for.
   const channels = new Map<UpstreamPool, SocketChannel>();
-  let last: Cluster | undefined;
+  let last: Cluster['members'] | undefined;
   let closed = false;
 
-  const channelTo = ({ forward: { upstream }, tcp }: Endpoint): SocketChannel => {
+  const channelTo = (endpoint: Endpoint): SocketChannel => {
+    const { upstream } = endpoint.forward;
     let channel = channels.get(upstream);
     if (channel === undefined) {
       channel = createSocketChannel({
         authority: target.name.host,
         maxMessageBytes: MAX_ANSWER_BYTES,
-        dial: ({ ready, failed }) => connectOpaque(tcp, { clock, onReady: ready, onFailed: failed }),
+        dial: ({ ready, failed }) => connectOpaque(endpoint, { clock, onReady: ready, onFailed: failed }),
       });
       channels.set(upstream, channel);
     }
@@ -51,9 +52,9 @@ export function createGrpcCheckClient({ provider, router, clock }: GrpcCheckClie
   };
   /** Lets go of connections to places where the provider is not any more. */
   const adopt = (cluster: Cluster): void => {
-    if (cluster === last) return;
-    last = cluster;
-    const kept = new Set(cluster.endpoints.map(({ forward }) => forward.upstream));
+    if (cluster.members === last) return;
+    last = cluster.members;
+    const kept = new Set(cluster.members.map(({ forward }) => forward.upstream));
     for (const [pool, channel] of channels) {
       if (kept.has(pool)) continue;
       channels.delete(pool);

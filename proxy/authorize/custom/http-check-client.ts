@@ -95,7 +95,7 @@ export function createHttpCheckClient(provider: HttpProvider, router: RouteFinde
           method: request.head.method,
           bytes: write(request, body, endpoint),
           pool: endpoint.forward.upstream,
-          alternative: endpoint.forward.alternative,
+          retries: endpoint.forward.retries,
           maxBytes: MAX_ANSWER_BYTES,
           done: (outcome) => done(read(outcome)),
         });

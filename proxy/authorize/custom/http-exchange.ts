@@ -1,4 +1,5 @@
 import { reasonOf } from '../../../src/core/errors.ts';
+import { Attempts } from '../../http1/attempts.ts';
 import { BodyReader } from '../../http1/body-reader.ts';
 import type { BodySink } from '../../http1/chunked-reader.ts';
 import { READ } from '../../http1/head-reader.ts';
@@ -6,6 +7,7 @@ import type { ResponseHead } from '../../http1/response-head.ts';
 import { ResponseReader } from '../../http1/response-reader.ts';
 import { checkResponse } from '../../http1/response-rules.ts';
 import type { UpstreamFailure, UpstreamPool, UpstreamWaiter } from '../../upstream/pool.ts';
+import type { Retries } from '../../upstream/retries.ts';
 import type { UpstreamConnection, UpstreamUser } from '../../upstream/upstream-connection.ts';
 
 /**
@@ -20,15 +22,13 @@ export interface HttpExchangeOptions {
   /** Head and body, as they are sent. */
   readonly bytes: Buffer;
   readonly pool: UpstreamPool;
-  /** Another place, where nobody was reached. */
-  readonly alternative: ((failures: number) => UpstreamPool | undefined) | undefined;
+  /** Second tries, where nobody was reached. */
+  readonly retries: Retries | undefined;
   /** The longest body taken, in bytes. */
   readonly maxBytes: number;
   readonly done: (outcome: HttpOutcome) => void;
 }
 
-/** Connections that turn out to have been closed while they were idle. */
-const MAX_RETRIES = 2;
 /** Interim responses before the final one. */
 const MAX_INTERIM = 8;
 
@@ -43,10 +43,9 @@ export class HttpExchange implements UpstreamWaiter, UpstreamUser, BodySink {
   #connection: UpstreamConnection | undefined;
   #reused = false;
   #received = false;
+  readonly #attempts = new Attempts();
   #inBody = false;
   #interim = 0;
-  #failures = 0;
-  #retries = 0;
   #over = false;
 
   constructor(options: HttpExchangeOptions) {
@@ -55,6 +54,7 @@ export class HttpExchange implements UpstreamWaiter, UpstreamUser, BodySink {
   }
 
   start(): void {
+    this.#attempts.begin(this.#options.retries);
     this.#pool.acquire(this);
   }
 
@@ -63,6 +63,7 @@ export class HttpExchange implements UpstreamWaiter, UpstreamUser, BodySink {
     if (this.#over) return;
     this.#over = true;
     this.#pool.cancel(this);
+    this.#attempts.end(false);
     this.#detach()?.discard('nobody waits for the answer');
   }
 
@@ -77,16 +78,9 @@ export class HttpExchange implements UpstreamWaiter, UpstreamUser, BodySink {
     connection.socket.write(this.#options.bytes);
   }
 
-  onUpstreamFailure(_failure: UpstreamFailure, reason: string): void {
+  onUpstreamFailure(failure: UpstreamFailure, reason: string): void {
     if (this.#over) return;
-    this.#failures += 1;
-    const other = this.#options.alternative?.(this.#failures);
-    if (other === undefined) {
-      this.#fail(reason);
-      return;
-    }
-    this.#pool = other;
-    other.acquire(this);
+    if (!this.#attempts.unreached(this.#pool, failure, reason, this.#again)) this.#fail(reason);
   }
 
   onUpstreamData(bytes: Buffer, length: number): void {
@@ -108,6 +102,8 @@ export class HttpExchange implements UpstreamWaiter, UpstreamUser, BodySink {
     this.#broken(reason === '' ? 'the connection ended before the answer' : reason);
   }
 
+  onUpstreamReturned(): void {}
+
   onUpstreamDrain(): void {
     // The request is one write, and nothing waits behind it.
   }
@@ -122,6 +118,11 @@ export class HttpExchange implements UpstreamWaiter, UpstreamUser, BodySink {
     this.#length += to - from;
     if (this.#length <= this.#options.maxBytes) this.#parts.push(Buffer.from(bytes.subarray(from, to)));
   }
+
+  readonly #again = (pool: UpstreamPool): void => {
+    this.#pool = pool;
+    pool.acquire(this);
+  };
 
   #readHead(bytes: Buffer, length: number): void {
     const reader = this.#reader;
@@ -138,6 +139,7 @@ export class HttpExchange implements UpstreamWaiter, UpstreamUser, BodySink {
       index = reader.consumed;
       if (reader.head.status >= 200) {
         this.#inBody = true;
+        this.#connection?.pool.health?.onStatus(reader.head.status);
         this.#body.begin(reader.head.framing, reader.head.contentLength);
         // What is read after this call comes in the same buffer, which is overwritten by it.
         this.#keepHead();
@@ -173,6 +175,7 @@ export class HttpExchange implements UpstreamWaiter, UpstreamUser, BodySink {
     if (this.#over) return;
     this.#over = true;
     const connection = this.#detach();
+    this.#attempts.end(true);
     const { head } = this.#reader;
     if (connection !== undefined) {
       const keep = head.keepAlive && !spoilt && connection.socket.writableLength === 0;
@@ -184,18 +187,16 @@ export class HttpExchange implements UpstreamWaiter, UpstreamUser, BodySink {
 
   /** A connection that was closed while it was idle; asking twice changes nothing. */
   #broken(reason: string): void {
-    if (this.#reused && !this.#received && this.#retries < MAX_RETRIES) {
-      this.#retries += 1;
-      this.#detach()?.discard(reason);
-      this.#pool.acquire(this);
-      return;
-    }
-    this.#fail(reason);
+    this.#detach()?.discard(reason);
+    if (!this.#reused || this.#received) this.#pool.health?.onReset();
+    const asked = this.#reused && !this.#received;
+    if (!asked || !this.#attempts.lost(this.#pool, this.#reused, this.#again)) this.#fail(reason);
   }
 
   #fail(failure: string): void {
     if (this.#over) return;
     this.#over = true;
+    this.#attempts.end(false);
     this.#detach()?.discard(failure);
     this.#options.done({ failure, status: this.#received ? this.#reader.head.status : 0 });
   }

@@ -27,10 +27,10 @@ export function configure(command: Command, context: CommandContext): void {
     const { policyValidators } = await import('../../resources/policy-resource.ts');
     const validators = policyValidators({ rootNamespace, strayRoot: 'error' });
     const asked = paths.length === 0 ? [shortPath(resources, context)] : paths;
-    const { reviewPolicies } = await import('../review-policies.ts');
+    const { reviewResources } = await import('../review-resources.ts');
     const read = await readPaths(asked, { validators, base: context.folder });
     const { files, snapshot } = read;
-    const issues = inReadingOrder([...read.issues, ...reviewPolicies(snapshot, settings)]);
+    const issues = inReadingOrder([...read.issues, ...reviewResources(snapshot, settings)]);
     context.stdout(renderIssues(issues, options.output));
     const errors = issues.filter(({ severity }) => severity === 'error').length;
     const counts = `${count(files, 'file')}, ${count(snapshot.all.length, 'resource')} in order`;

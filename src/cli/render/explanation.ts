@@ -7,7 +7,7 @@ import type { FoundDecision } from '../find-decisions.ts';
 export function renderCall(explained: ExplainedCall): string {
   const { allowed, refusedByMtls, call, mtls, explanation, notes, places, asks, tokens } = explained;
   const { policies } = explanation;
-  const missing = asks.find(({ known }) => !known);
+  const missing = asks.find(({ inVain }) => inVain !== undefined);
   const verdict = missing === undefined ? explanation.judged : explanation.verdict;
   const lines: string[] = [];
   const request = call['method'] === undefined ? '' : ` ${call['method']} ${call['path']}`;
@@ -34,7 +34,7 @@ function agreed(asks: ExplainedCall['asks']): string {
 
 function refusedFor(missing: ExplainedCall['asks'][number] | undefined): string | undefined {
   if (missing === undefined) return undefined;
-  return `${ruleName(missing.rule)} matched, and ${missing.provider} is no authorization provider of the mesh settings`;
+  return `${ruleName(missing.rule)} matched, and ${missing.provider} ${missing.inVain}`;
 }
 
 function askLine({ provider, rule }: ExplainedCall['asks'][number]): string {
@@ -60,8 +60,8 @@ function renderDecision({ workload, decision: told }: FoundDecision): string {
   const { time, requestId, call, verdict, explanation, notes } = told;
   const from = call.from ?? 'nobody (plaintext)';
   const lines = [
-    `request ${requestId} at ${time}`,
-    `${from} (${call.sourceIp}) -> ${workload} port ${call.port} ${call.method} ${call.path}`,
+    `${call.protocol === 'tcp' ? 'connection' : 'request'} ${requestId} at ${time}`,
+    `${from} (${call.sourceIp}) -> ${workload} port ${call.port} ${whatOf(call)}`,
     `${verdict.allow ? 'ALLOWED' : 'DENIED'}: ${verdict.reason}`,
     ...(explanation?.verdict.matched === undefined
       ? []
@@ -70,6 +70,10 @@ function renderDecision({ workload, decision: told }: FoundDecision): string {
     ...(explanation === undefined ? [] : storyOf(explanation)),
   ];
   return lines.map((line) => `${line}\n`).join('');
+}
+
+function whatOf({ protocol, method, path }: FoundDecision['decision']['call']): string {
+  return protocol === 'tcp' ? '(tcp)' : `${method} ${path}`;
 }
 
 function storyOf({ policies, notApplied }: Explanation): string[] {

@@ -16,6 +16,7 @@ import {
 } from '../../../src/resources/resource-store.ts';
 import { XdsServerSession } from '../../../src/wire/xds-server-session.ts';
 import { XdsClientSession } from '../../../src/wire/xds-client-session.ts';
+import type { XdsUpdate } from '../../../src/wire/xds-owner.ts';
 import type { DeltaRequest, DeltaResponse, XdsResource } from '../../../src/wire/xds-message.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 import { RecordingLogger } from '../../fakes/logger.ts';
@@ -125,12 +126,16 @@ export class JoinedSidecar {
       ...(onAccepted === undefined ? {} : { onAccepted }),
       ...(onRefused === undefined ? {} : { onRefused }),
     });
-    this.#client.declare(typeUrl, ({ changed, removed }) => {
-      this.pushes += 1;
-      for (const resource of changed) this.held.set(resource.name, resource);
-      for (const gone of removed) this.held.delete(gone);
-      this.removed.push(...removed);
-      return undefined;
+    this.#client.declare<XdsUpdate>(typeUrl, {
+      read: (update) => update,
+      take: (updates) => {
+        this.pushes += 1;
+        for (const { changed, removed } of updates) {
+          for (const resource of changed) this.held.set(resource.name, resource);
+          for (const gone of removed) this.held.delete(gone);
+          this.removed.push(...removed);
+        }
+      },
     });
     this.#client.connected((request) => this.#up.push(request) > 0);
     this.#subscriber.opened({

@@ -35,10 +35,12 @@ describe('the control stream of a sidecar, with a server that checks nothing', (
   const agents: SidecarAgent[] = [];
 
   const source: ResourceSource = {
-    find: (typeUrl, name) =>
-      [...(resources.get(typeUrl)?.values() ?? [])].filter((each) => each.name === name || each.aliases.includes(name)),
-    all: (typeUrl) => resources.get(typeUrl)?.values() ?? [],
-    systemVersion: () => 'v',
+    view: (typeUrl) => {
+      const all = new Map(resources.get(typeUrl));
+      const find = (name: string): XdsResource[] =>
+        [...all.values()].filter((each) => each.name === name || each.aliases.includes(name));
+      return { version: 'v', find, names: () => all.keys() };
+    },
   };
   const set = (typeUrl: string, ...pushed: XdsResource[]): void => {
     const ofType = resources.get(typeUrl) ?? new Map<string, XdsResource>();

@@ -1,5 +1,7 @@
 import { strict as assert } from 'node:assert';
+import { randomBytes } from 'node:crypto';
 import { createFieldEdits } from '../../../proxy/authorize/field-edits.ts';
+import { DecisionLog } from '../../../proxy/decisions/decision-log.ts';
 import { createPolicyAuthorizer } from '../../../proxy/authorize/policy-authorizer.ts';
 import {
   PASSED,
@@ -11,6 +13,7 @@ import {
 import type { Verdict } from '../../../proxy/inbound/connection-authorizer.ts';
 import type { CustomMatch } from '../../../src/policy/connection-decision.ts';
 import { createTokenStep } from '../../../proxy/authorize/tokens/token-step.ts';
+import { FakeClock } from '../../fakes/clock.ts';
 import { RecordingLogger } from '../../fakes/logger.ts';
 import { TestMesh } from '../../fakes/mesh-certificates.ts';
 import { sidecarConfig, TestConfig, workload } from '../sidecar-world.ts';
@@ -31,8 +34,10 @@ class Provider implements CustomStep {
     return this.answer(request);
   }
 
-  askConnection(): StepOutcome {
-    return PASSED;
+  answerConnection: () => StepOutcome | Promise<StepOutcome> = () => PASSED;
+
+  askConnection(): StepOutcome | Promise<StepOutcome> {
+    return this.answerConnection();
   }
 }
 
@@ -50,8 +55,12 @@ describe('the steps of authorization', () => {
 
   const own = workload({ name: 'catalog' });
   const configOf = (policies: Record<string, object>) => sidecarConfig({ workload: own, rootsPem, policies });
-  const make = (config: TestConfig, steps: { custom?: CustomStep; tokens?: TokenStep } = {}) =>
-    createPolicyAuthorizer({ config, ...steps, logger: new RecordingLogger() }).forConnection(facts());
+  const log = (): DecisionLog => new DecisionLog({ clock: new FakeClock(), capacity: 8, randomBytes });
+  const make = (
+    config: TestConfig,
+    steps: { custom?: CustomStep; tokens?: TokenStep; decisions?: DecisionLog } = {},
+    connection = facts(),
+  ) => createPolicyAuthorizer({ config, ...steps, logger: new RecordingLogger() }).forConnection(connection);
   const get = (path = '/', ...lines: string[]) => requestOf([`GET ${path} HTTP/1.1`, ...lines]);
 
   it('refuses what a CUSTOM rule matches where there is nobody to ask (invariant 5)', () => {
@@ -199,17 +208,55 @@ describe('the steps of authorization', () => {
       config.set(configOf({ ask: ask('/*'), [`p${provider.seen.length}`]: { action: 'DENY', rules: [{}] } }));
       return PASSED;
     };
-    const verdict = await make(config, { custom: provider }).decide(get(), '/');
-    assert.deepEqual(verdict, { allowed: false, detail: 'policies_changed_too_often' });
+    const decisions = log();
+    const verdict = await make(config, { custom: provider, decisions }).decide(get('/', 'X-Request-Id: r1'), '/');
+    assert.ok(!verdict.allowed && verdict.detail === 'policies_changed_too_often');
     assert.equal(provider.seen.length, 4);
+    assert.equal(decisions.denial('r1'), 'policies changed each time while others were asked about it');
   });
 
-  it('refuses where a step fails (invariant 5)', async () => {
-    const provider = new Provider();
-    provider.answer = () => Promise.reject(new Error('broken'));
-    const verdict = await make(new TestConfig(configOf({ ask: ask('/*') })), { custom: provider }).decide(get(), '/');
-    assert.deepEqual(verdict, { allowed: false, detail: 'authorization_step_failed' });
-  });
+  const broken = (): never => {
+    throw new Error('broken');
+  };
+  for (const [what, fail] of [
+    ['rejects', () => Promise.reject(new Error('broken'))],
+    ['throws', broken],
+  ] as const) {
+    it(`refuses a request where a step ${what}, and notes why (invariant 5)`, async () => {
+      const provider = new Provider();
+      const config = new TestConfig(configOf({ ask: ask('/a'), all: { rules: [{}] } }));
+      for (const failing of ['custom', 'tokens'] as const) {
+        provider.answer = failing === 'custom' ? fail : () => PASSED;
+        const steps = { custom: provider, tokens: tokens(failing === 'tokens' ? fail : () => PASSED) };
+        const decisions = log();
+        const verdict = await make(config, { ...steps, decisions }).decide(get('/a', 'X-Request-Id: r1'), '/a');
+        assert.ok(!verdict.allowed && verdict.detail === 'authorization_step_failed');
+        const [told] = decisions.find('r1');
+        assert.deepEqual(
+          [told?.verdict.decidedBy, told?.verdict.reason, told?.explanation?.verdict.reason],
+          ['failure', ...Array.from({ length: 2 }, () => 'a step of authorization failed: broken')],
+        );
+        assert.deepEqual(told?.notes, []);
+      }
+    });
+
+    it(`refuses a connection where a step ${what}, and notes why by an id of its own (invariant 5)`, async () => {
+      const provider = new Provider();
+      provider.answerConnection = fail;
+      const config = new TestConfig(
+        configOf({ ask: { action: 'CUSTOM', provider: { name: 'ext' }, rules: [{}] }, all: { rules: [{}] } }),
+      );
+      const [decisions, connection] = [log(), facts()];
+      const verdict = await make(config, { custom: provider, decisions }, connection).admitConnection({
+        onGone: () => undefined,
+      });
+      assert.ok(!verdict.allowed && verdict.detail === 'authorization_step_failed');
+      const refusal = decisions.refusalOf(connection);
+      assert.equal(refusal?.denial, 'a step of authorization failed: broken');
+      assert.equal(decisions.find(refusal?.id ?? '')[0]?.call.protocol, 'tcp');
+      assert.equal(decisions.refusalOf(facts()), undefined);
+    });
+  }
 
   it('goes on judging a tunnel by what was verified when it was opened, and asks nobody again', () => {
     const provider = new Provider();

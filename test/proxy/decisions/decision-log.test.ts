@@ -1,4 +1,5 @@
 import { strict as assert } from 'node:assert';
+import { randomBytes } from 'node:crypto';
 import { DecisionLog } from '../../../proxy/decisions/decision-log.ts';
 import { compilePolicies, type CompiledPolicies } from '../../../src/policy/compile-policies.ts';
 import type { RequestFacts } from '../../../src/policy/facts.ts';
@@ -30,7 +31,7 @@ describe('the log of decisions', () => {
   };
 
   beforeEach(() => {
-    log = new DecisionLog({ clock: new FakeClock(), capacity: 16 });
+    log = new DecisionLog({ clock: new FakeClock(), capacity: 16, randomBytes });
   });
 
   it('tells of one that was denied: verdict, rule, and the field that failed', () => {
@@ -123,14 +124,14 @@ describe('the log of decisions', () => {
       log.find('same').map(({ call }) => call.path),
       ['/2', '/1', '/0'],
     );
-    log = new DecisionLog({ clock: new FakeClock(), capacity: 64 });
+    log = new DecisionLog({ clock: new FakeClock(), capacity: 64, randomBytes });
     for (let index = 0; index < 64; index += 1) note(policies, 'same', request());
     assert.equal(log.find('same').length, 20);
   });
 
   it('stops explaining a flood of denials, and goes on when it is over', () => {
     const clock = new FakeClock();
-    log = new DecisionLog({ clock, capacity: 16 });
+    log = new DecisionLog({ clock, capacity: 16, randomBytes });
     note(compiled(ALLOW_GET), 'r1', request({ method: 'POST' }));
     const told = Array.from({ length: 100 }, () => log.denial('r1')).filter((line) => line !== undefined);
     assert.equal(told.length, 50);
@@ -140,12 +141,13 @@ describe('the log of decisions', () => {
 
   it('explains seldom where explaining takes long, as with very many policies', () => {
     const clock = new FakeClock();
-    log = new DecisionLog({ clock, capacity: 16 });
+    log = new DecisionLog({ clock, capacity: 16, randomBytes });
     const policies = compiled(ALLOW_GET);
     const slow: CompiledPolicies = {
       ...policies,
       scope: policies.scope,
       applied: policies.applied,
+      asked: policies.asked,
       forConnection: (facts) => policies.forConnection(facts),
       explain: (facts, asked) => {
         clock.advance(40);

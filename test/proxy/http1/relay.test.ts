@@ -5,6 +5,8 @@ import { FieldNameSet } from '../../../proxy/http1/field-names.ts';
 import type { Answer, Forward } from '../../../proxy/http1/decision.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 import type { PeekedBody } from '../../../proxy/http1/waiting-client.ts';
+import type { UpstreamPool } from '../../../proxy/upstream/pool.ts';
+import type { Retries } from '../../../proxy/upstream/retries.ts';
 import { RawClient, RawServer, type RawConnection } from '../../fakes/raw-peer.ts';
 import { HttpRelay, type RelayOptions } from '../http-relay.ts';
 
@@ -796,16 +798,21 @@ describe('the HTTP/1 relay', () => {
     it('to be reached, asks for another place before anything was sent', async () => {
       const other = await RawServer.listen();
       const reserve = await HttpRelay.listen({ upstreamPort: other.port });
-      const failures: number[] = [];
-      await start({
-        decide: (_head, forward) => ({
-          ...forward,
-          alternative: (count) => {
-            failures.push(count);
-            return count === 1 ? reserve.pool : undefined;
-          },
-        }),
-      });
+      const tried: (readonly UpstreamPool[])[] = [];
+      let ended = 0;
+      const retries: Retries = {
+        next: (pools) => {
+          tried.push([...pools]);
+          return reserve.pool;
+        },
+        begin: (sent) => !sent,
+        end: () => {
+          ended += 1;
+        },
+        exhausted: () => {},
+        wait: () => assert.fail('there is another place'),
+      };
+      await start({ decide: (_head, forward) => ({ ...forward, retries }) });
       await upstream.close();
       upstream = await RawServer.listen();
       const client = await connect();
@@ -814,7 +821,8 @@ describe('the HTTP/1 relay', () => {
       await received.untilText('hello');
       socket.write(OK);
       await client.received.untilText('ok');
-      assert.deepEqual(failures, [1]);
+      assert.deepEqual(tried, [[relay.pool]]);
+      assert.equal(ended, 1);
       assert.equal((await relay.completed(1))[0]?.attempts, 2);
       await reserve.close();
       await other.close();

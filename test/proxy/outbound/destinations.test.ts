@@ -1,8 +1,5 @@
 import { strict as assert } from 'node:assert';
-import fc from 'fast-check';
 import { readAuthority } from '../../../proxy/outbound/authority.ts';
-import { createCluster } from '../../../proxy/outbound/cluster.ts';
-import type { Endpoint } from '../../../proxy/outbound/endpoint.ts';
 import { LookupCache } from '../../../proxy/outbound/lookup-cache.ts';
 import { compileVisibleHosts } from '../../../proxy/outbound/visible-hosts.ts';
 import { wayTo } from '../../../proxy/outbound/way.ts';
@@ -28,6 +25,29 @@ describe('the way to a workload', () => {
   for (const [sidecar, mode, way] of cases) {
     it(`is ${way} ${sidecar ? 'with' : 'without'} a sidecar and mode ${mode ?? 'unknown'} (invariants 4 and 5)`, () => {
       assert.equal(wayTo(workload({ name: 'a', sidecar, mode }), 80).kind, way);
+    });
+  }
+
+  const asked: [
+    mode: Parameters<typeof wayTo>[2],
+    own: 'STRICT' | 'PERMISSIVE' | 'DISABLE' | undefined,
+    way: string,
+  ][] = [
+    ['ISTIO_MUTUAL', 'STRICT', 'mtls'],
+    ['ISTIO_MUTUAL', 'DISABLE', 'mtls'],
+    ['ISTIO_MUTUAL', undefined, 'mtls'],
+    ['DISABLE', 'STRICT', 'refused'],
+    ['DISABLE', undefined, 'refused'],
+    ['DISABLE', 'PERMISSIVE', 'plaintext'],
+    ['DISABLE', 'DISABLE', 'plaintext'],
+    ['SIMPLE', 'PERMISSIVE', 'refused'],
+    ['MUTUAL', 'DISABLE', 'refused'],
+  ];
+  for (const [rule, mode, way] of asked) {
+    it(`is ${way} where a rule says ${rule} and the mode is ${mode ?? 'unknown'} (invariants 4 and 5)`, () => {
+      for (const sidecar of [true, false]) {
+        assert.equal(wayTo(workload({ name: 'a', sidecar, mode }), 80, rule).kind, way);
+      }
     });
   }
 });
@@ -74,47 +94,6 @@ describe('an authority', () => {
     for (const text of ['', ':80', 'a:0', 'a:65536', 'a:b', 'a:1:2', '[::1', '::1']) {
       assert.equal(readAuthority(text), undefined, text);
     }
-  });
-});
-
-describe('a cluster', () => {
-  const endpoint = (destination: string, weight = 1) => ({ destination, weight }) as Endpoint;
-
-  it('calls its endpoints in turn, each as often as it weighs', () => {
-    fc.assert(
-      fc.property(fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 6 }), (weights) => {
-        const cluster = createCluster({
-          name: '',
-          endpoints: () => weights.map((weight, at) => endpoint(`${at}`, weight)),
-        });
-        const lowest = Math.min(...weights);
-        const counts = weights.map((weight) => Math.max(1, Math.round(weight / lowest)));
-        const turn = counts.reduce((sum, count) => sum + count, 0);
-        const called = weights.map(() => 0);
-        for (let call = 0; call < 2 * turn; call += 1) called[Number(cluster.pick()?.destination)]! += 1;
-        const equal = weights.every((weight) => weight === lowest);
-        assert.deepEqual(called, equal ? weights.map(() => 2) : counts.map((count) => 2 * count));
-      }),
-    );
-  });
-
-  it('spreads a heavy endpoint over the turn', () => {
-    const cluster = createCluster({
-      name: '',
-      endpoints: () => [endpoint('a', 2), endpoint('b', 1), endpoint('c', 1)],
-    });
-    const turn = Array.from({ length: 4 }, () => cluster.pick()?.destination);
-    assert.equal(turn.filter((each) => each === 'a').length, 2);
-    assert.notEqual(turn[0], turn[1]);
-  });
-
-  it('has nobody where there is nobody', () => {
-    assert.equal(createCluster({ name: '', endpoints: () => [] }).pick(), undefined);
-  });
-
-  it('begins with the first address each time where they are tried in order', () => {
-    const cluster = createCluster({ name: '', inOrder: true, endpoints: () => [endpoint('a'), endpoint('b')] });
-    assert.deepEqual([cluster.pick()?.destination, cluster.pick()?.destination], ['a', 'a']);
   });
 });
 

@@ -1,4 +1,5 @@
 import { strict as assert } from 'node:assert';
+import { Circuit, type CircuitLimits } from '../../../proxy/upstream/circuit.ts';
 import {
   UpstreamPool,
   type UpstreamFailure,
@@ -50,13 +51,14 @@ class Borrower implements UpstreamWaiter, UpstreamUser {
     this.#close(reason);
   }
   onUpstreamDrain(): void {}
+  onUpstreamReturned(): void {}
 }
 
 describe('the upstream pool', () => {
   let upstream: RawServer;
   let deadlines: Deadlines;
   let pool: UpstreamPool;
-  const start = async (limits: Partial<UpstreamLimits> = {}): Promise<void> => {
+  const start = async (limits: Partial<UpstreamLimits & CircuitLimits> = {}): Promise<void> => {
     Borrower.order = [];
     upstream = await RawServer.listen();
     deadlines = new Deadlines(realClock, 10);
@@ -64,6 +66,7 @@ describe('the upstream pool', () => {
       transport: plainTransport({ host: '127.0.0.1', port: upstream.port }),
       deadlines,
       limits,
+      circuit: new Circuit(limits),
     });
   };
   const borrow = (name?: string): Borrower => {

@@ -47,6 +47,7 @@ class User implements UpstreamWaiter, UpstreamUser {
   onUpstreamEnd(): void {}
   onUpstreamClosed(): void {}
   onUpstreamDrain(): void {}
+  onUpstreamReturned(): void {}
 }
 
 describe('an mTLS upstream', () => {

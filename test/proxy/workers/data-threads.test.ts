@@ -5,7 +5,7 @@ import type { Replica } from '../../../proxy/agent/replica.ts';
 import type { SealwrightError } from '../../../src/core/errors.ts';
 import { createMetricRecorder } from '../../../src/observe/metric-recorder.ts';
 import { createMetrics, type Metrics } from '../../../src/observe/metrics.ts';
-import type { XdsUpdate } from '../../../src/wire/xds-client-session.ts';
+import type { XdsUpdate } from '../../../src/wire/xds-owner.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 import { eventually } from '../../fakes/eventually.ts';
 import { RecordingLogger } from '../../fakes/logger.ts';

@@ -300,6 +300,16 @@ describe('a gRPC provider of external authorization', () => {
       assert.equal(echo.connections.length, 0);
       const details = sidecar.log().map((line) => line['connection_termination_details']);
       assert.deepEqual(details, ['ext_authz_denied', 'ext_authz_error']);
+      const told = sidecar.log().map((line) => {
+        const id = String(line['request_id']);
+        const [found] = sidecar.decisions.find(id);
+        assert.equal(line['denial'], found?.verdict.reason);
+        assert.deepEqual([found?.call.protocol, found?.verdict.decidedBy, found?.notes], ['tcp', 'provider', []]);
+        return found?.verdict.reason ?? '';
+      });
+      const matched = 'rule 0 of CUSTOM policy shop/ask matched, and its provider ext';
+      assert.equal(told[0], `${matched} refused`);
+      assert.ok(told[1]?.startsWith(`${matched} did not answer: `), told[1]);
       const refusals = await sidecar.series('sealwright_inbound_refused_total');
       assert.deepEqual(refusals, [{ labels: { reason: 'policy' }, value: 2 }]);
     });
@@ -327,6 +337,8 @@ describe('a gRPC provider of external authorization', () => {
       refused.send('\x01\x02');
       await refused.received.untilClosed();
       assert.equal(echo.connections.length, 1);
+      const id = String(guessed.log().at(-1)?.['request_id']);
+      assert.match(String(guessed.decisions.find(id)[0]?.verdict.reason), /provider ext is asked about HTTP only$/);
     });
   });
 });

@@ -1,6 +1,6 @@
 import type { Deadlines } from '../tcp/deadlines.ts';
-import { UpstreamPool } from '../upstream/pool.ts';
-import type { UpstreamTransport } from '../upstream/upstream-connection.ts';
+import { UpstreamPool } from './pool.ts';
+import type { UpstreamTransport } from './upstream-connection.ts';
 
 /** Above this, pools without a connection are forgotten: a caller may name any number of destinations. */
 const MAX_POOLS = 1024;
@@ -12,13 +12,6 @@ export class UpstreamPools {
 
   constructor(deadlines: Deadlines) {
     this.#deadlines = deadlines;
-  }
-
-  /** Open connections of all pools. */
-  get open(): number {
-    let open = 0;
-    for (const pool of this.#pools.values()) open += pool.open;
-    return open;
   }
 
   /** @param key everything that makes a connection fit for a request: address, peer, trust */

@@ -1,0 +1,58 @@
+import type { Member } from './balancer.ts';
+import { createCounts, type ClusterCounts } from './cluster-counts.ts';
+import { UpstreamCluster, type ClusterSurroundings } from './upstream-cluster.ts';
+
+/** Above this, destinations that nothing is open to are forgotten: a caller may name any number of them. */
+const MAX_CLUSTERS = 1024;
+
+/** All destinations that this process calls, shared by its listeners. */
+export class UpstreamClusters<M extends Member> {
+  readonly #surroundings: ClusterSurroundings;
+  readonly #clusters = new Map<string, UpstreamCluster<M>>();
+  /** By name, which several may share. */
+  readonly #counts = new Map<string, ClusterCounts>();
+
+  constructor(surroundings: ClusterSurroundings) {
+    this.#surroundings = surroundings;
+  }
+
+  /** Those that are known at this moment. */
+  get all(): Iterable<UpstreamCluster<M>> {
+    return this.#clusters.values();
+  }
+
+  /** The one of this key, made where there is none. */
+  open(key: string, name: string): UpstreamCluster<M> {
+    let cluster = this.#clusters.get(key);
+    if (cluster !== undefined) return cluster;
+    if (this.#clusters.size >= MAX_CLUSTERS) this.#forgetUnused();
+    let counts = this.#counts.get(name);
+    if (counts === undefined) this.#counts.set(name, (counts = createCounts()));
+    cluster = new UpstreamCluster<M>(name, counts, this.#surroundings);
+    this.#clusters.set(key, cluster);
+    return cluster;
+  }
+
+  /** Closes what is idle and lends nothing again, since what was proven counts no more; exchanges under way end. */
+  renew(): void {
+    for (const cluster of this.#clusters.values()) cluster.renew();
+  }
+
+  close(): void {
+    for (const cluster of this.#clusters.values()) cluster.close();
+    this.#clusters.clear();
+  }
+
+  /** One that somebody still holds works on as before, and is counted no more. */
+  #forgetUnused(): void {
+    const names = new Set<string>();
+    for (const [key, cluster] of this.#clusters) {
+      if (cluster.unused) this.#clusters.delete(key);
+      else names.add(cluster.name);
+    }
+    for (const name of this.#counts.keys()) if (!names.has(name) && !SHARED.has(name)) this.#counts.delete(name);
+  }
+}
+
+/** Envoy's name for all that leaves the mesh: its counters must not begin again. */
+const SHARED: ReadonlySet<string> = new Set(['PassthroughCluster']);
