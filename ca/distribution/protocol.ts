@@ -53,6 +53,11 @@ export function protocolOfName(name: string): PortProtocol {
   return prefix === 'udp' ? SNIFFED : protocolOf(prefix);
 }
 
+/** Whether it is HTTP/2 by its declaration, which a sidecar does not read yet: it passes as TCP, by the rules for TCP. */
+export function isUnreadHttp({ app }: PortProtocol): boolean {
+  return app === AppProtocol.HTTP2 || app === AppProtocol.GRPC;
+}
+
 /** Whether policy can be asked about requests there, and not about connections alone. */
 export function isHttp({ app }: PortProtocol): boolean {
   return app === AppProtocol.HTTP11 || app === AppProtocol.HTTP2 || app === AppProtocol.GRPC;

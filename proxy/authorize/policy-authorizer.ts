@@ -1,9 +1,6 @@
 import { reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
-import { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { ConnectionDecision } from '../../src/policy/connection-decision.ts';
-import type { ConnectionFacts as PolicyFacts } from '../../src/policy/facts.ts';
-import { parseIpAddress } from '../../src/policy/ip-address.ts';
 import { refusedByFailure, type Verdict as PolicyVerdict } from '../../src/policy/verdict.ts';
 import type { SidecarConfig, SidecarConfigSource } from '../agent/sidecar-config.ts';
 import type { DecisionLog, Judged } from '../decisions/decision-log.ts';
@@ -12,6 +9,7 @@ import type { WaitingClient } from '../http1/waiting-client.ts';
 import type { Allowed, ConnectionAuthorizer, Denied, Verdict } from '../inbound/connection-authorizer.ts';
 import type { ConnectionFacts } from '../inbound/connection-facts.ts';
 import { JudgedRequest } from './judged-request.ts';
+import { policyFactsOf } from './policy-facts.ts';
 import { RequestInSteps, type AgreedRequest } from './request-in-steps.ts';
 import {
   NO_TOKENS,
@@ -310,26 +308,4 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
 
 function judgedAsTcp({ config, judged: { connection } }: Bound): Judged {
   return { policies: config.policies.tcp, connection };
-}
-
-/** Undefined where the socket has no address to be judged by, as one that has just been closed. */
-function policyFactsOf(facts: ConnectionFacts, proxies: TrustedProxies): PolicyFacts | undefined {
-  const sourceIp = parseIpAddress(withoutZone(facts.remoteAddress));
-  const destinationIp = parseIpAddress(withoutZone(facts.destinationAddress));
-  if (sourceIp === undefined || destinationIp === undefined) return undefined;
-  const trusted = proxies.trusts({ address: sourceIp, identity: facts.peer });
-  return {
-    identity: facts.peer === undefined ? undefined : SpiffeId.parse(facts.peer),
-    sourceIp,
-    remoteIp: trusted ? 'per-request' : sourceIp,
-    destinationIp,
-    destinationPort: facts.destinationPort,
-    sni: facts.serverName === '' ? undefined : facts.serverName.toLowerCase(),
-  };
-}
-
-/** A link-local address comes with the name of its interface, which no policy knows. */
-function withoutZone(address: string): string {
-  const zone = address.indexOf('%');
-  return zone === -1 ? address : address.slice(0, zone);
 }

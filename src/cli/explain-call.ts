@@ -9,6 +9,7 @@ import type { RequestFacts } from '../policy/facts.ts';
 import { joinedHeader } from '../policy/header-value.ts';
 import { parseIpAddress, type IpAddress } from '../policy/ip-address.ts';
 import { normalizePath, splitTarget } from '../policy/path-normalization.ts';
+import { tokenRulesFor } from '../policy/request-authentication.ts';
 import { meshOf } from '../resources/mesh.ts';
 import {
   readAuthorizationPolicy,
@@ -18,7 +19,7 @@ import {
 import type { ResourceSnapshot } from '../resources/resource-store.ts';
 import { parseWorkloadEntry } from '../resources/workload-entry.ts';
 import { modelOf, type PlacedWorkload } from '../../ca/distribution/mesh-model.ts';
-import { isHttp, isSniffed, protocolOf, type PortProtocol } from '../../ca/distribution/protocol.ts';
+import { isHttp, isSniffed, isUnreadHttp, protocolOf, type PortProtocol } from '../../ca/distribution/protocol.ts';
 import { createTrustedProxies } from '../../proxy/authorize/trusted-proxies.ts';
 import { invalid, type CallQuestion } from './explain-question.ts';
 import { explainTokens, type ShownTokenRule } from './explain-tokens.ts';
@@ -34,6 +35,8 @@ export interface ExplainedCall {
   readonly tokens: readonly ShownTokenRule[];
   /** Why the handshake already ends it, before any policy is asked. */
   readonly refusedByMtls: string | undefined;
+  /** Why it is refused without being read, where it is HTTP/2. */
+  readonly refusedUnread: string | undefined;
   readonly call: Readonly<Record<string, string | number | undefined>>;
   readonly mtls: EffectiveMtlsMode;
   readonly explanation: Explanation;
@@ -119,15 +122,20 @@ export function explainCall(question: CallQuestion, mesh: Mesh): ExplainedCall {
     if (provider.kind === 'ext-authz-grpc' || protocol === 'http') return [{ ...asked, known: true }];
     // As a sidecar has it (custom-step.ts): at a port that is declared as TCP an HTTP provider is passed over. Where only
     // the first bytes say so, they may have been chosen to get past it, and nothing is let through.
-    if (!isSniffed(listener.protocol)) return [];
+    if (!isSniffed(listener.protocol) && !isUnreadHttp(listener.protocol)) return [];
     return [{ ...asked, known: true, inVain: 'is asked about HTTP only, and the port is not declared as TCP' }];
   });
+  const refusedUnread =
+    isUnreadHttp(listener.protocol) && tokenRulesFor(authentications, { workload, rootNamespace }).length > 0
+      ? 'HTTP/2 is not read, and its tokens are to be verified'
+      : undefined;
+  const refused = refusedByMtls ?? refusedUnread;
   return {
-    allowed:
-      explanation.judged.allow && asks.every(({ inVain }) => inVain === undefined) && refusedByMtls === undefined,
+    allowed: explanation.judged.allow && asks.every(({ inVain }) => inVain === undefined) && refused === undefined,
     asks,
     tokens: tokens?.rules ?? [],
     refusedByMtls,
+    refusedUnread,
     call: {
       from: question.from?.toString() ?? 'nobody (plaintext)',
       to: `${workload.namespace}/${workload.name}`,
@@ -142,7 +150,7 @@ export function explainCall(question: CallQuestion, mesh: Mesh): ExplainedCall {
     },
     mtls,
     explanation,
-    notes: [...notesOf(question, { mtls, protocol }), ...(tokens?.notes ?? [])],
+    notes: [...notesOf(question, { mtls, protocol, declared: listener.protocol }), ...(tokens?.notes ?? [])],
     places: Object.fromEntries(
       resources.map((resource) => {
         const rules = resource.spec['rules'];
@@ -159,6 +167,7 @@ export function explainCall(question: CallQuestion, mesh: Mesh): ExplainedCall {
 
 /** A port that is declared as TCP is judged as TCP, whatever is asked; one that says nothing, as what is asked. */
 function protocolAsked(question: CallQuestion, declared: PortProtocol): 'http' | 'tcp' {
+  if (isUnreadHttp(declared)) return 'tcp';
   if (isHttp(declared)) return 'http';
   return isSniffed(declared) && asksHttp(question) ? 'http' : 'tcp';
 }
@@ -184,13 +193,22 @@ function refusalOf(
 
 function notesOf(
   question: CallQuestion,
-  { mtls, protocol }: { readonly mtls: EffectiveMtlsMode; readonly protocol: 'http' | 'tcp' },
+  {
+    mtls,
+    protocol,
+    declared,
+  }: { readonly mtls: EffectiveMtlsMode; readonly protocol: 'http' | 'tcp'; readonly declared: PortProtocol },
 ): string[] {
   const notes: string[] = [];
   if (question.claims !== undefined) {
     notes.push('the claims of --jwt were taken as verified: neither signature nor times nor issuer were looked at');
   }
-  if (protocol === 'tcp' && asksHttp(question)) {
+  if (isUnreadHttp(declared)) {
+    notes.push(
+      'the port is declared as HTTP/2, which is not read yet and passes as TCP: method, path, headers and JWT were left ' +
+        'out; a request over HTTP/1.1 is read and judged as such',
+    );
+  } else if (protocol === 'tcp' && asksHttp(question)) {
     notes.push(
       'the port is declared as TCP: nothing of HTTP is read there, so method, path, headers and JWT were left out',
     );

@@ -2,7 +2,7 @@ import type { Settings } from '../config/settings-table.ts';
 import { placeIssue } from '../config/yaml-document.ts';
 import type { Issue } from '../core/issue.ts';
 import { parseTrustDomain } from '../identity/trust-domain.ts';
-import { doubtsOfPeers, doubtsOfTokens } from '../policy/authentication-doubts.ts';
+import { doubtsOfAge, doubtsOfPeers, doubtsOfTokens } from '../policy/authentication-doubts.ts';
 import { doubtsOf, type KnownListener } from '../policy/policy-doubts.ts';
 import { selects, type WorkloadSelector } from '../policy/workload-selector.ts';
 import { meshOf } from '../resources/mesh.ts';
@@ -14,7 +14,7 @@ import {
 import type { Resource } from '../resources/resource.ts';
 import type { ResourceSnapshot } from '../resources/resource-store.ts';
 import { modelOf, type PlacedWorkload } from '../../ca/distribution/mesh-model.ts';
-import { isHttp, isSniffed } from '../../ca/distribution/protocol.ts';
+import { isHttp, isSniffed, isUnreadHttp, type PortProtocol } from '../../ca/distribution/protocol.ts';
 import { listenersOfWorkload } from './workload-listeners.ts';
 
 interface Selecting {
@@ -47,7 +47,7 @@ export function reviewResources(
     selected
       .flatMap((placed) => listenersOfWorkload(placed, { snapshot, rootNamespace }))
       .map(({ port, protocol }): KnownListener => {
-        return { port, protocol: isHttp(protocol) ? 'http' : isSniffed(protocol) ? 'auto' : 'tcp' };
+        return { port, protocol: kindOf(protocol) };
       });
   const nobody = (policy: Selecting, selected: readonly PlacedWorkload[]): Issue[] => {
     const known = workloads.length > 0 && policy.selector.size > 0 && (policy.targets ?? []).length === 0;
@@ -59,6 +59,10 @@ export function reviewResources(
       return policy === undefined || policy.rules.length === 0 ? [] : selectedBy(policy);
     }),
   );
+  const peers = new Map(
+    snapshot.list('PeerAuthentication').map((resource) => [resource, readPeerAuthentication(resource).policy] as const),
+  );
+  const allPeers = [...peers.values()].flatMap((policy) => policy ?? []);
   const review = (resource: Resource): Issue[] => {
     if (resource.kind === 'AuthorizationPolicy') {
       const { policy } = readAuthorizationPolicy(resource);
@@ -69,11 +73,16 @@ export function reviewResources(
       return [...nobody(policy, selected), ...doubtsOf(policy, { trustDomains, listeners, providers, tokensVerified })];
     }
     if (resource.kind === 'PeerAuthentication') {
-      const { policy } = readPeerAuthentication(resource);
+      const policy = peers.get(resource);
       // One with a selector in the root namespace is ignored, which is said where it is read.
       if (policy === undefined || (policy.selector.size > 0 && policy.namespace === rootNamespace)) return [];
       const selected = selectedBy(policy);
-      return [...nobody(policy, selected), ...doubtsOfPeers(policy, listenersOf(selected))];
+      const labels = selected.map(({ workload }) => workload.labels);
+      return [
+        ...nobody(policy, selected),
+        ...doubtsOfAge(policy, labels, allPeers),
+        ...doubtsOfPeers(policy, listenersOf(selected)),
+      ];
     }
     if (resource.kind !== 'RequestAuthentication') return [];
     const { policy } = readRequestAuthentication(resource);
@@ -82,6 +91,11 @@ export function reviewResources(
     return [...nobody(policy, selected), ...doubtsOfTokens(policy, listenersOf(selected))];
   };
   return snapshot.all.flatMap((resource) => review(resource).map((issue) => placeIssue(issue, resource.origin)));
+}
+
+function kindOf(protocol: PortProtocol): KnownListener['protocol'] {
+  if (isUnreadHttp(protocol)) return 'http2';
+  return isHttp(protocol) ? 'http' : isSniffed(protocol) ? 'auto' : 'tcp';
 }
 
 const SELECTS_NOBODY: Issue = Object.freeze({

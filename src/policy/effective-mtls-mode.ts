@@ -55,8 +55,8 @@ export function effectiveMtlsMode({ policies, workload, rootNamespace, port }: M
   return DEFAULT;
 }
 
-/** By creation; one of unknown age comes last, and the name decides between equals, so that the answer never wavers. */
-function oldest(policies: readonly PeerAuthentication[]): PeerAuthentication | undefined {
+/** Which of several at one level counts: by creation; one of unknown age comes last, and the name decides between equals, so that the answer never wavers. */
+export function oldest(policies: readonly PeerAuthentication[]): PeerAuthentication | undefined {
   return policies.toSorted((a, b) => {
     const [x, y] = [a.createdAt ?? Infinity, b.createdAt ?? Infinity];
     if (x !== y) return x < y ? -1 : 1;

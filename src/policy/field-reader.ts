@@ -1,3 +1,4 @@
+import { suggestWord } from '../core/nearest-word.ts';
 import type { Findings } from './findings.ts';
 
 /** One object of a document, its unknown fields already reported. `path` is where it stands. */
@@ -66,6 +67,27 @@ export function readList(findings: Findings, path: string, value: unknown): read
 export function readText(findings: Findings, path: string, value: unknown): string | undefined {
   if (!isGiven(value)) return undefined;
   return typeof value === 'string' ? value : wrongType(findings, path, 'text', value);
+}
+
+/** Reads one of a few words. Answers `absent` where it is not given, and `instead` where it is none of them: an error. */
+export function readWord<Word extends string>(
+  findings: Findings,
+  path: string,
+  value: unknown,
+  {
+    what,
+    code,
+    words,
+    absent,
+    instead,
+  }: Readonly<{ what: string; code: string; words: readonly Word[] }> & Readonly<Record<'absent' | 'instead', Word>>,
+): Word {
+  const text = readText(findings, path, value) ?? absent;
+  const word = words.find((known) => known === text);
+  if (word !== undefined) return word;
+  const message = `there is no ${what} ${JSON.stringify(text.slice(0, 100))}`;
+  findings.error({ code, path, message, remedy: suggestWord(text, words, `write one of ${words.join(', ')}`) });
+  return instead;
 }
 
 /** Reads a list of texts none of which is empty: an empty one would match what was never meant. */

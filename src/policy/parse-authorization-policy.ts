@@ -1,13 +1,12 @@
-import type { Issue } from '../core/issue.ts';
-import { suggestWord } from '../core/nearest-word.ts';
 import { ACTIONS, type Action, type AuthorizationPolicy, type Rule } from './authorization-policy.ts';
 import { isHttpOnly } from './attribute-traits.ts';
 import { contradictionOf } from './contradiction.ts';
-import { fieldPath, isGiven, readList, readObject, readText, type FieldObject } from './field-reader.ts';
-import { Findings } from './findings.ts';
+import { fieldPath, isGiven, readList, readObject, readText, readWord, type FieldObject } from './field-reader.ts';
+import type { Findings } from './findings.ts';
+import { parsePolicy, type OpenedPolicy, type ParsedPolicy } from './parse-policy.ts';
 import { readRule } from './parse-rule.ts';
 import type { ResourceDocument } from './resource-document.ts';
-import { DRY_RUN, readResource, type ResourceMetadata } from './resource-metadata.ts';
+import { DRY_RUN, type ResourceMetadata } from './resource-metadata.ts';
 import { readTargetReferences, warnOfTargets } from './target-references.ts';
 import { warnOfValues } from './value-doubts.ts';
 import { readSelector } from './workload-selector.ts';
@@ -15,27 +14,17 @@ import { readSelector } from './workload-selector.ts';
 /** Istio's CRD. */
 const MOST_RULES = 512;
 
-export interface ParsedAuthorizationPolicy {
-  /** Nothing if any issue is an error: what is not understood in full is not enforced in part. */
-  readonly policy: AuthorizationPolicy | undefined;
-  readonly issues: readonly Issue[];
-}
+export type ParsedAuthorizationPolicy = ParsedPolicy<AuthorizationPolicy>;
 
-/** Reads and validates one AuthorizationPolicy, and says everything that is wrong with it at once. */
+/** Reads and validates one AuthorizationPolicy. */
 export function parseAuthorizationPolicy(document: ResourceDocument): ParsedAuthorizationPolicy {
-  const findings = new Findings(document);
-  const resource = readResource(findings, document, 'AuthorizationPolicy');
-  const policy = resource === undefined ? undefined : readPolicy(findings, document, resource);
-  return Object.freeze({ policy: findings.failed ? undefined : policy, issues: findings.issues });
+  const fields = ['selector', 'targetRef', 'targetRefs', 'action', 'provider', 'rules'];
+  return parsePolicy(document, { kind: 'AuthorizationPolicy', fields, dryRun: 'known' }, (opened) =>
+    readPolicy(opened, document),
+  );
 }
 
-function readPolicy(
-  findings: Findings,
-  document: ResourceDocument,
-  { metadata, spec: value }: { metadata: ResourceMetadata; spec: unknown },
-): AuthorizationPolicy {
-  const known = ['selector', 'targetRef', 'targetRefs', 'action', 'provider', 'rules'];
-  const spec = readObject(findings, { path: 'spec', value, known }) ?? { path: 'spec', fields: {} };
+function readPolicy({ findings, metadata, spec }: OpenedPolicy, document: ResourceDocument): AuthorizationPolicy {
   const action = readAction(findings, spec);
   const provider = readProvider(findings, spec, action);
   const rules = readRules(findings, document, { spec, action, namespace: metadata.namespace });
@@ -68,17 +57,13 @@ function readPolicy(
 }
 
 function readAction(findings: Findings, spec: FieldObject): Action {
-  const path = fieldPath(spec.path, 'action');
-  const text = readText(findings, path, spec.fields['action']) ?? 'ALLOW';
-  const action = ACTIONS.find((known) => known === text);
-  if (action !== undefined) return action;
-  findings.error({
+  return readWord(findings, fieldPath(spec.path, 'action'), spec.fields['action'], {
+    what: 'action',
     code: 'policy_action_unknown',
-    path,
-    message: `there is no action ${JSON.stringify(text.slice(0, 100))}`,
-    remedy: suggestWord(text, ACTIONS, `write one of ${ACTIONS.join(', ')}`),
+    words: ACTIONS,
+    absent: 'ALLOW',
+    instead: 'DENY',
   });
-  return 'DENY';
 }
 
 function readProvider(findings: Findings, spec: FieldObject, action: Action): string | undefined {

@@ -1,5 +1,4 @@
 import { parseDuration } from '../core/duration.ts';
-import { suggestWord } from '../core/nearest-word.ts';
 import {
   fieldPath,
   isGiven,
@@ -7,6 +6,7 @@ import {
   readObject,
   readText,
   readTexts,
+  readWord,
   wrongType,
   type FieldObject,
 } from './field-reader.ts';
@@ -227,15 +227,11 @@ function durationOf(text: string): number | undefined {
 }
 
 function readPresence(findings: Findings, { path, fields }: FieldObject): (typeof PRESENCES)[number] {
-  const at = fieldPath(path, 'presence');
-  const text = readText(findings, at, fields['presence']) ?? 'OPTIONAL';
-  const presence = PRESENCES.find((known) => known === text);
-  if (presence !== undefined) return presence;
-  findings.error({
+  return readWord(findings, fieldPath(path, 'presence'), fields['presence'], {
+    what: 'presence',
     code: 'policy_presence_unknown',
-    path: at,
-    message: `there is no presence ${JSON.stringify(text.slice(0, 100))}`,
-    remedy: suggestWord(text, PRESENCES, `write one of ${PRESENCES.join(', ')}`),
+    words: PRESENCES,
+    absent: 'OPTIONAL',
+    instead: 'REQUIRED',
   });
-  return 'REQUIRED';
 }

@@ -1,10 +1,8 @@
-import type { Issue } from '../core/issue.ts';
-import { suggestWord } from '../core/nearest-word.ts';
-import { fieldPath, isGiven, readMapping, readObject, readText, type FieldObject } from './field-reader.ts';
-import { Findings } from './findings.ts';
+import { fieldPath, isGiven, readMapping, readObject, readWord, type FieldObject } from './field-reader.ts';
+import type { Findings } from './findings.ts';
+import { parsePolicy, type OpenedPolicy, type ParsedPolicy } from './parse-policy.ts';
 import { parsePort } from './port.ts';
 import type { ResourceDocument, ResourceName } from './resource-document.ts';
-import { DRY_RUN, readResource, type ResourceMetadata } from './resource-metadata.ts';
 import { readSelector, type WorkloadSelector } from './workload-selector.ts';
 
 const MODES = ['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT'] as const;
@@ -23,35 +21,17 @@ export interface PeerAuthentication extends ResourceName {
   readonly ports: ReadonlyMap<number, MtlsMode>;
 }
 
-export interface ParsedPeerAuthentication {
-  /** Nothing if any issue is an error. */
-  readonly policy: PeerAuthentication | undefined;
-  readonly issues: readonly Issue[];
-}
+export type ParsedPeerAuthentication = ParsedPolicy<PeerAuthentication>;
 
 /** Reads and validates one PeerAuthentication. */
 export function parsePeerAuthentication(document: ResourceDocument): ParsedPeerAuthentication {
-  const findings = new Findings(document);
-  const resource = readResource(findings, document, 'PeerAuthentication');
-  const policy = resource === undefined ? undefined : readPolicy(findings, document, resource);
-  return Object.freeze({ policy: findings.failed ? undefined : policy, issues: findings.issues });
+  const fields = ['selector', 'mtls', 'portLevelMtls'];
+  return parsePolicy(document, { kind: 'PeerAuthentication', fields, dryRun: 'refused' }, (opened) =>
+    readPolicy(opened, document),
+  );
 }
 
-function readPolicy(
-  findings: Findings,
-  document: ResourceDocument,
-  { metadata, spec: value }: { metadata: ResourceMetadata; spec: unknown },
-): PeerAuthentication {
-  const known = ['selector', 'mtls', 'portLevelMtls'];
-  const spec = readObject(findings, { path: 'spec', value, known }) ?? { path: 'spec', fields: {} };
-  if (metadata.annotations.has(DRY_RUN)) {
-    findings.error({
-      code: 'policy_dry_run_kind',
-      path: `metadata.annotations[${DRY_RUN}]`,
-      message: 'a PeerAuthentication has no dry run',
-      remedy: 'remove the annotation',
-    });
-  }
+function readPolicy({ findings, metadata, spec }: OpenedPolicy, document: ResourceDocument): PeerAuthentication {
   const selector = readSelector(findings, spec);
   return Object.freeze({
     name: metadata.name,
@@ -66,17 +46,13 @@ function readPolicy(
 
 function readMode(findings: Findings, path: string, value: unknown): MtlsMode {
   const object = readObject(findings, { path, value, known: ['mode'] });
-  const at = fieldPath(path, 'mode');
-  const text = readText(findings, at, object?.fields['mode']) ?? 'UNSET';
-  const mode = MODES.find((known) => known === text);
-  if (mode !== undefined) return mode;
-  findings.error({
+  return readWord(findings, fieldPath(path, 'mode'), object?.fields['mode'], {
+    what: 'mode',
     code: 'policy_mtls_mode_unknown',
-    path: at,
-    message: `there is no mode ${JSON.stringify(text.slice(0, 100))}`,
-    remedy: suggestWord(text, MODES, `write one of ${MODES.join(', ')}`),
+    words: MODES,
+    absent: 'UNSET',
+    instead: 'STRICT',
   });
-  return 'STRICT';
 }
 
 function readPorts(findings: Findings, spec: FieldObject, selector: WorkloadSelector): ReadonlyMap<number, MtlsMode> {

@@ -7,8 +7,8 @@ import { expandPrincipal, type TrustDomains } from './trust-domain-aliases.ts';
 /** A port of a workload that a policy selects. */
 export interface KnownListener {
   readonly port: number;
-  /** `auto` where it is told from the first bytes. */
-  readonly protocol: 'http' | 'tcp' | 'auto';
+  /** `auto` where it is told from the first bytes; `http2` passes as TCP, since it is not read. */
+  readonly protocol: 'http' | 'http2' | 'tcp' | 'auto';
 }
 
 export interface DoubtContext {
@@ -110,24 +110,25 @@ function unexposedPorts(rule: Rule, listeners: readonly KnownListener[]): Issue[
 function onTcp({ action }: AuthorizationPolicy, rule: Rule, listeners: readonly KnownListener[]): Issue[] {
   const http = conditionsOf(rule).find(({ attribute }) => isHttpOnly(attribute));
   const met = listeners.filter(({ port }) => mayMeet(rule, port));
-  const tcp = met.filter(({ protocol }) => protocol === 'tcp');
+  const tcp = met.filter(({ protocol }) => protocol === 'tcp' || protocol === 'http2');
   if (http === undefined || tcp.length === 0) return [];
   const ports = [...new Set(tcp.map(({ port }) => port))].slice(0, 8).join(', ');
+  const kind = tcp.every(({ protocol }) => protocol === 'tcp') ? 'TCP' : 'HTTP/2 and passes as TCP';
   if (action === 'ALLOW') {
     // At the other ports it does what it says.
     if (tcp.length < met.length) return [];
     return [
       warning(rule, http.field, {
         code: 'policy_allow_never_matches',
-        message: `the rule never matches: it is for port ${ports}, which is TCP, where this cannot be told`,
-        remedy: 'leave it out, or declare the port as HTTP',
+        message: `the rule never matches: it is for port ${ports}, which is ${kind}, where this cannot be told`,
+        remedy: 'leave it out, or declare the port as HTTP/1.1',
       }),
     ];
   }
   return [
     warning(rule, http.field, {
       code: 'policy_rule_widened',
-      message: `on port ${ports}, which is TCP, this cannot be told and the rule matches without it`,
+      message: `on port ${ports}, which is ${kind}, this cannot be told and the rule matches without it`,
       remedy: 'name the HTTP ports in to.operation.ports',
     }),
   ];

@@ -13,13 +13,8 @@ import { loopbackNet } from '../fakes/loopback-net.ts';
 import { policyDocument, policyOf } from '../policy/documents.ts';
 import { address } from '../policy/facts.ts';
 import { requireEnvoy } from '../fakes/running-envoy.ts';
-import {
-  EnvoyJudge,
-  type EnvoyAnswer,
-  type HttpListener,
-  type PeerConnection,
-  type PeerRequest,
-} from './envoy-judge.ts';
+import { EnvoyJudge, type EnvoyAnswer, type PeerConnection, type PeerRequest } from './envoy-judge.ts';
+import type { HttpListener } from './envoy-filters.ts';
 import { istioRbac, type PolicyDocument } from './istio-rbac.ts';
 import { calls, policySets, type Call, type Words } from './policy-scenarios.ts';
 import { ISSUERS, SPACE_DELIMITED, TOKENS, tokenVerifier } from './policy-tokens.ts';
@@ -187,8 +182,8 @@ const REFUSED: EnvoyAnswer = {
 
 /** The call as the proxies before this listener would send it on. */
 function throughProxies({ request: drawn }: Call, { trustedHops, normalization }: HttpListener): PeerRequest {
-  // A backslash that stays one is none of the characters that Envoy's path templates know.
-  const target = normalization === 'NONE' ? drawn.target.replaceAll('\\', '/') : drawn.target;
+  // What BASE would encode or turn into / is none of the characters that Envoy's path templates know.
+  const target = normalization === 'NONE' ? drawn.target.replaceAll(/[\\|]/g, '/') : drawn.target;
   const request = { ...drawn, target };
   const forwarded = joinedHeader(request.headers['x-forwarded-for']);
   if (trustedHops === 0 || forwarded === undefined) return request;
@@ -265,8 +260,10 @@ describe('policies judged by a real Envoy, configured as Istio does, and by us',
         0,
         `${differing.length} differ:\n${JSON.stringify(differing.slice(0, 3), null, 1)}`,
       );
-      for (const kind of ['200 ', '200 by a rule', '403 ', '403 none', 'audited', 'asked', 'dryDeny', 'dryAllow']) {
-        assert.ok((outcomes.get(kind) ?? 0) >= 300, `${kind} is hardly compared: ${JSON.stringify([...outcomes])}`);
+      const kinds = ['200 ', '200 by a rule', '403 ', '403 none', 'audited', 'asked', 'dryDeny', 'dryAllow'];
+      for (const kind of kinds) {
+        const enough = kind.startsWith('dry') ? 150 : 300;
+        assert.ok((outcomes.get(kind) ?? 0) >= enough, `${kind} is hardly compared: ${JSON.stringify([...outcomes])}`);
       }
     });
 
@@ -309,7 +306,7 @@ describe('policies judged by a real Envoy, configured as Istio does, and by us',
   it('are asked about tokens that are good, and that say what both are told', async () => {
     const verifiers = ISSUERS.map(tokenVerifier);
     for (const { claims, text } of TOKENS) {
-      const said = (await Promise.all(verifiers.map((verifier) => verifier.verify(text)))).filter(
+      const said = (await Promise.all(verifiers.map(async (verifier) => verifier.verify(text)))).filter(
         (each) => typeof each !== 'string',
       );
       assert.deepEqual(

@@ -83,6 +83,16 @@ describe('doubts about a policy that is sound by itself', () => {
     }
   });
 
+  it('take HTTP/2 for TCP, as which it passes', () => {
+    const http2: KnownListener = { port: 50051, protocol: 'http2' };
+    assert.deepEqual(doubts(operation({ methods: ['GET'] }), [http2]), [
+      'policy_allow_never_matches spec.rules[0].to[0].operation.methods',
+    ]);
+    assert.deepEqual(doubts(operation({ methods: ['GET'] }, 'DENY'), [http2, HTTP]), [
+      'policy_rule_widened spec.rules[0].to[0].operation.methods',
+    ]);
+  });
+
   it('name a DENY rule that denies more at a TCP port than is written', () => {
     const widened = ['policy_rule_widened spec.rules[0].to[0].operation.methods'];
     assert.deepEqual(doubts(operation({ methods: ['GET'] }, 'DENY'), [TCP, HTTP]), widened);

@@ -5,17 +5,16 @@ import type { FoundDecision } from '../find-decisions.ts';
 
 /** The answer for a person: what it is, what decided, and for every other policy the first thing that did not fit. */
 export function renderCall(explained: ExplainedCall): string {
-  const { allowed, refusedByMtls, call, mtls, explanation, notes, places, asks, tokens } = explained;
+  const { allowed, refusedByMtls, refusedUnread, call, mtls, explanation, notes, places, asks, tokens } = explained;
   const { policies } = explanation;
+  const refused = refusedByMtls ?? refusedUnread;
   const missing = asks.find(({ inVain }) => inVain !== undefined);
   const verdict = missing === undefined ? explanation.judged : explanation.verdict;
   const lines: string[] = [];
   const request = call['method'] === undefined ? '' : ` ${call['method']} ${call['path']}`;
   lines.push(`${call['from']} -> ${call['to']} port ${call['port']} (${call['protocol']})${request}`);
-  lines.push(
-    `${allowed ? `ALLOWED${agreed(asks)}` : 'DENIED'}: ${refusedByMtls ?? refusedFor(missing) ?? verdict.reason}`,
-  );
-  if (refusedByMtls === undefined && verdict.matched !== undefined)
+  lines.push(`${allowed ? `ALLOWED${agreed(asks)}` : 'DENIED'}: ${refused ?? refusedFor(missing) ?? verdict.reason}`);
+  if (refused === undefined && verdict.matched !== undefined)
     lines.push(...decision(verdict.matched, policies, places));
   const source = mtls.policy === undefined ? '' : ` by ${mtls.policy.namespace}/${mtls.policy.name}`;
   lines.push(`mTLS: ${mtls.mode} (${mtls.level}${source})`);
