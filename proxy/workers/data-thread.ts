@@ -30,6 +30,7 @@ export class DataThread {
   readonly started: Promise<'taken' | 'ended'>;
   #asking: { readonly at: number; readonly done: Promise<unknown> } | undefined;
   #reason = 'it ended by itself';
+  #answered = false;
 
   constructor({ worker, calls, snapshot, certificate, draining, onEnded }: DataThreadOptions) {
     this.#worker = worker;
@@ -70,6 +71,11 @@ export class DataThread {
     return this.#asking?.at;
   }
 
+  /** Whether it has ever answered: until then it loads its program. */
+  get answered(): boolean {
+    return this.#answered;
+  }
+
   /**
    * Undefined where it has ended, or where somebody else has asked already, who is answered.
    *
@@ -81,7 +87,10 @@ export class DataThread {
       return undefined;
     }
     const answer = this.#port.call('state').catch(() => undefined);
-    const done = answer.then(() => (this.#asking = undefined));
+    const done = answer.then((state) => {
+      this.#asking = undefined;
+      this.#answered ||= state !== undefined;
+    });
     this.#asking = { at: now, done };
     return answer;
   }

@@ -45,8 +45,10 @@ interface HeldCertificate {
 
 /** Milliseconds between two looks at whether the threads still answer. */
 const PULSE = 5_000;
-/** Milliseconds in which one has to: whoever calls there waits for it, and it would serve on by old policies. */
-const PATIENCE = 20_000;
+/** Milliseconds in which one has to: its callers wait, it serves by old policies, and no push is acknowledged. */
+const PATIENCE = 10_000;
+/** The same for one that still loads its program, beside whatever else starts on this machine. */
+const START_PATIENCE = 60_000;
 /** Milliseconds that a scrape waits for a thread; what it counted comes with the next one. */
 const SCRAPE_PATIENCE = 1_000;
 /** Milliseconds for a thread to end in order. */
@@ -263,9 +265,11 @@ export class DataThreads implements DataPlane, DecisionSource, Replica {
   #lookAfter(): void {
     const { clock } = this.#options;
     for (const slot of this.#slots) {
-      const since = slot.thread?.askedAt;
+      const { thread } = slot;
+      const since = thread?.askedAt;
+      const patience = thread?.answered === true ? PATIENCE : START_PATIENCE;
       if (since === undefined) void this.#refreshOne(slot);
-      else if (clock.elapsed() - since > PATIENCE) void slot.thread?.end('it does not answer any more');
+      else if (clock.elapsed() - since > patience) void thread?.end('it does not answer any more');
     }
     this.#pulse = clock.after(PULSE, () => this.#lookAfter());
   }
