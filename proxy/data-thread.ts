@@ -13,6 +13,9 @@ import { HeldAddresses } from './agent/held-addresses.ts';
 import { PushedState } from './agent/pushed-state.ts';
 import { DecisionLog } from './decisions/decision-log.ts';
 import { Allowance } from './inbound/allowance.ts';
+import { createInterception } from './intercept/create-interception.ts';
+import type { Interception } from './intercept/interception.ts';
+import type { SocketCalls } from './intercept/socket-calls.ts';
 import { createMeshIdentity, type CertificateSource } from './mesh-identity.ts';
 import { AccessLog } from './report/access-log.ts';
 import { Sidecar } from './sidecar.ts';
@@ -30,17 +33,17 @@ const HOSTS_DELAY = 200;
 export interface ThreadSurroundings {
   readonly clock: Clock;
   readonly random: Random;
+  /** What interception needs of the system, where connections are intercepted. */
+  readonly socketCalls: SocketCalls | undefined;
+  readonly interfaceAddresses: () => readonly string[];
 }
 
 /**
  * One of several threads that carry the traffic of a workload: a whole data plane, whose agent is the main thread. What
  * that took in is taken in here as it came, so that both mean the same by it.
  */
-export function startDataThread(
-  messages: MessagePort,
-  setup: ThreadSetup,
-  { clock, random }: ThreadSurroundings,
-): void {
+export function startDataThread(messages: MessagePort, setup: ThreadSetup, surroundings: ThreadSurroundings): void {
+  const { clock, random } = surroundings;
   const { thread, uid, namespace, limits, rootNamespace, connections } = setup;
   const recorder = createMetricRecorder();
   const { metrics } = recorder;
@@ -137,6 +140,7 @@ export function startDataThread(
     }),
     lookup: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
     proxy: setup.outbound,
+    interception: interceptionOf(setup, surroundings, logger),
     decisions,
     limits,
     randomBytes,
@@ -149,6 +153,7 @@ export function startDataThread(
       dropped: metrics.counter('sealwright_access_log_dropped_total', 'Lines of the access log that were lost.').of(),
     }),
     shared: {
+      threads: setup.threads,
       hold: async (address, asked) => {
         const port = await main.call('hold', address, asked);
         return { port, release: () => main.call('letGo', address, asked) };
@@ -158,4 +163,13 @@ export function startDataThread(
       onListeners: () => main.tell('listeners', problems()),
     },
   });
+}
+
+function interceptionOf(
+  { interception }: ThreadSetup,
+  { socketCalls: calls, interfaceAddresses, clock }: ThreadSurroundings,
+  logger: Logger,
+): Interception | undefined {
+  if (interception === undefined || calls === undefined) return undefined;
+  return createInterception({ ...interception, calls, inThread: true, interfaceAddresses, clock, logger });
 }

@@ -24,6 +24,7 @@ import { SidecarProcess, type ProxyProcess } from './sidecar-process.ts';
 import { Sidecar } from './sidecar.ts';
 import type { DataPlane, DecisionSource } from './status/data-plane.ts';
 import { exposeSidecar } from './status/sidecar-metrics.ts';
+import type { ThreadSetup } from './workers/protocol.ts';
 import { openSystemMemory } from './system-memory.ts';
 import { trimWhenQuiet } from './trim-when-quiet.ts';
 
@@ -73,21 +74,11 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     random: Math.random,
     logger,
   });
-  const { interceptionMode: mode } = proxy;
+  const intercepted = interceptionSettings(settings);
   const interception =
-    mode === 'NONE'
+    intercepted === undefined
       ? undefined
-      : createInterception({
-          mode,
-          calls: await openKoffiCalls(),
-          inbound: proxy.inbound,
-          outbound: proxy.outbound,
-          ownPorts: [proxy.status.port, proxy.ready.port],
-          interfaceAddresses: () =>
-            Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address)),
-          clock,
-          logger,
-        });
+      : createInterception({ ...intercepted, calls: await openKoffiCalls(), interfaceAddresses, clock, logger });
   const parts = { agent, settings, surroundings, metrics, clock, logger, interception };
   const threads = await threadsToStart(settings, logger);
   const { sidecar, decisions } = threads > 1 ? await inThreads(threads, parts) : inThisThread(parts);
@@ -129,13 +120,19 @@ interface MadeDataPlane {
   readonly decisions: DecisionSource | undefined;
 }
 
+function interceptionSettings({ proxy }: Settings): ThreadSetup['interception'] {
+  const { interceptionMode: mode, inbound, outbound, status, ready } = proxy;
+  return mode === 'NONE' ? undefined : { mode, inbound, outbound, ownPorts: [status.port, ready.port] };
+}
+
+function interfaceAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address));
+}
+
 /** How many threads carry the traffic: as many as asked for where they can share the ports. */
-async function threadsToStart({ proxy: { concurrency, interceptionMode } }: Settings, logger: Logger): Promise<number> {
-  if (concurrency === 1) return 1;
-  const intercepts = interceptionMode !== 'NONE';
-  if (!intercepts && (await canSharePorts())) return concurrency;
-  const why = intercepts ? 'connections are intercepted' : 'threads cannot share ports on this system';
-  logger.warn(`one thread is started: ${why}`, { asked: concurrency });
+async function threadsToStart({ proxy: { concurrency } }: Settings, logger: Logger): Promise<number> {
+  if (concurrency === 1 || (await canSharePorts())) return concurrency;
+  logger.warn('one thread is started: threads cannot share ports on this system', { asked: concurrency });
   return 1;
 }
 
@@ -173,7 +170,7 @@ function inThisThread(parts: DataPlaneParts): MadeDataPlane {
 }
 
 async function inThreads(count: number, parts: DataPlaneParts): Promise<MadeDataPlane> {
-  const { agent, settings, surroundings, metrics, clock, logger } = parts;
+  const { agent, settings, surroundings, metrics, clock, logger, interception } = parts;
   const { proxy, trustDomain, rootNamespace, log } = settings;
   // Loaded where they are wanted: most sidecars have one thread.
   const [{ DataThreads }, { MergedLines }, { Worker }] = await Promise.all([
@@ -197,11 +194,13 @@ async function inThreads(count: number, parts: DataPlaneParts): Promise<MadeData
       rootNamespace,
       limits: { maxConnections, headTimeout, clientTimeout },
       outbound: proxy.outbound,
+      interception: interceptionSettings(settings),
       accessLog: { mode, format },
       decisionLog: Math.ceil(proxy.decisionLog / count),
       debug: log.level === 'debug',
     },
     agent,
+    interception,
     accessLog: new MergedLines({ write: surroundings.accessLog, onDrain: surroundings.onAccessLogDrain }),
     metrics,
     clock,

@@ -82,6 +82,8 @@ export interface SidecarOptions {
 
 /** What threads that carry the traffic of one workload have between them. */
 export interface SharedSidecar {
+  /** How many there are. */
+  readonly threads: number;
   readonly hold: HoldPlace;
   /** Whether this is the one that listens where only one can: at Unix sockets. */
   readonly listensAlone: boolean;
@@ -129,7 +131,8 @@ export class Sidecar {
     this.#engine = createHttpEngine({ clock, logger, deadlines: this.#deadlines, limits: times });
     this.#tally = new TcpTally(clock);
     const { random } = options;
-    this.#clusters = new UpstreamClusters({ clock, deadlines: this.#deadlines, random });
+    const threads = options.shared?.threads;
+    this.#clusters = new UpstreamClusters({ clock, deadlines: this.#deadlines, random, threads });
     exposeClusters(metrics, this.#clusters);
     this.#applications = new UpstreamPools(this.#deadlines);
     const istio = createIstioMetrics({ metrics });

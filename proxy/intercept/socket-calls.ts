@@ -35,5 +35,6 @@ export const OPTIONS = {
   transparent6: { name: 'IPV6_TRANSPARENT', level: SOL_IPV6, number: 75 },
   only6: { name: 'IPV6_V6ONLY', level: SOL_IPV6, number: 26 },
   reuseAddress: { name: 'SO_REUSEADDR', level: SOL_SOCKET, number: 2 },
+  reusePort: { name: 'SO_REUSEPORT', level: SOL_SOCKET, number: 15 },
   mark: { name: 'SO_MARK', level: SOL_SOCKET, number: 36 },
 } as const satisfies Record<string, SocketOption>;

@@ -87,12 +87,11 @@ export class DataThread {
       return undefined;
     }
     const answer = this.#port.call('state').catch(() => undefined);
-    const done = answer.then((state) => {
-      this.#asking = undefined;
-      this.#answered ||= state !== undefined;
-    });
-    this.#asking = { at: now, done };
-    return answer;
+    this.#asking = { at: now, done: answer };
+    const state = await answer;
+    this.#asking = undefined;
+    this.#answered ||= state !== undefined;
+    return state;
   }
 
   findDecisions(requestId: string): Promise<Awaited<ReturnType<ThreadCalls['findDecisions']>>> {

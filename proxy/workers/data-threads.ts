@@ -19,12 +19,14 @@ import { ThreadSlot } from './thread-slot.ts';
 export interface DataThreadsOptions {
   readonly count: number;
   readonly spawn: (setup: ThreadSetup) => ThreadWorker;
-  readonly setup: Omit<ThreadSetup, 'thread' | 'connections'>;
+  readonly setup: Omit<ThreadSetup, 'thread' | 'threads' | 'connections'>;
   readonly agent: {
     readonly identity: CertificateHolder;
     readonly keySets: Pick<KeySets, 'askAgain'>;
     replicate(replica: Replica): Replicated;
   };
+  /** Resolves when something may be listened to, and ends the wait for that. */
+  readonly interception: { readonly inForce: Promise<void>; readonly close: () => void } | undefined;
   readonly accessLog: MergedLines;
   readonly metrics: Metrics;
   readonly clock: Clock;
@@ -166,6 +168,7 @@ export class DataThreads implements DataPlane, DecisionSource, Replica {
   async close(): Promise<void> {
     this.#closed = true;
     this.#stopListening();
+    this.#options.interception?.close();
     this.#pulse.cancel();
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const timer = this.#options.clock.after(CLOSE_PATIENCE, resolve);
@@ -189,7 +192,7 @@ export class DataThreads implements DataPlane, DecisionSource, Replica {
   #start(slot: ThreadSlot): void {
     const { spawn, setup } = this.#options;
     const thread = new DataThread({
-      worker: spawn({ ...setup, thread: slot.number, connections: this.#counts }),
+      worker: spawn({ ...setup, thread: slot.number, threads: this.#slots.length, connections: this.#counts }),
       calls: this.#callsOf(slot, () => thread),
       snapshot: this.#replicated.snapshot(),
       certificate: this.#certificate(),
@@ -200,11 +203,14 @@ export class DataThreads implements DataPlane, DecisionSource, Replica {
   }
 
   #callsOf(slot: ThreadSlot, thread: () => DataThread): MainCalls {
-    const { agent, accessLog, logger } = this.#options;
+    const { agent, accessLog, interception, logger } = this.#options;
     return {
       want: (names) => this.#replicated.want(thread(), names),
       release: (names) => this.#replicated.release(thread(), names),
-      hold: (address, port) => this.#places.hold(thread(), address, port),
+      hold: async (address, port) => {
+        await interception?.inForce;
+        return this.#places.hold(thread(), address, port);
+      },
       letGo: (address, port) => this.#places.letGo(thread(), address, port),
       listeners: (problems) => slot.setProblems(problems),
       hosts: (hosts) => (slot.hosts = hosts),

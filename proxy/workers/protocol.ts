@@ -2,6 +2,7 @@ import type { MetricChange } from '../../src/observe/metric-recorder.ts';
 import type { LogFields } from '../../src/core/logger.ts';
 import type { ErrorCode, ErrorFields } from '../../src/core/errors.ts';
 import type { AccessLogOptions } from '../report/access-log.ts';
+import type { InterceptionOptions } from '../intercept/create-interception.ts';
 import type { DecisionReport } from '../decisions/decision-log.ts';
 import type { PackedUpdate } from './packed-update.ts';
 
@@ -9,6 +10,8 @@ import type { PackedUpdate } from './packed-update.ts';
 export interface ThreadSetup {
   /** Counted from 0. One that takes the place of another has its number. */
   readonly thread: number;
+  /** How many there are. */
+  readonly threads: number;
   /** The name of the own workload on the control stream. */
   readonly uid: string;
   readonly namespace: string;
@@ -16,6 +19,9 @@ export interface ThreadSetup {
   readonly rootNamespace: string;
   readonly limits: { readonly maxConnections: number; readonly headTimeout: number; readonly clientTimeout: number };
   readonly outbound: { readonly host: string | undefined; readonly port: number };
+  /** Where connections are intercepted. */
+  readonly interception:
+    (Pick<InterceptionOptions, 'mode' | 'inbound' | 'outbound'> & { readonly ownPorts: readonly number[] }) | undefined;
   readonly accessLog: Pick<AccessLogOptions, 'mode' | 'format'>;
   /** How many decisions this thread keeps; 0 for none. */
   readonly decisionLog: number;

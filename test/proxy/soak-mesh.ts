@@ -47,11 +47,8 @@ class Application {
 /** A span of `performance.now()`. */
 interface Span {
   readonly from: number;
-  to: number;
+  readonly to: number;
 }
-
-/** Milliseconds after an application is back in which a call may still be answered by what came before. */
-const AFTERWARDS = 1_000;
 
 /**
  * A mesh in which everything changes while it is used: two copies of an application that come and go as endpoints and are
@@ -62,7 +59,7 @@ export class SoakMesh {
   readonly sidecars: readonly RunningProxy[];
   readonly #applications: Readonly<Record<Copy, Application>>;
   /** When an application was away. */
-  readonly #away: Span[] = [];
+  readonly #away: { readonly from: number; to: number }[] = [];
   #policies = 0;
 
   private constructor(mesh: CatalogMesh, sidecars: readonly RunningProxy[], applications: Record<Copy, Application>) {
@@ -103,12 +100,17 @@ export class SoakMesh {
     const application = this.#applications[copy];
     await application.stop();
     await application.start();
-    span.to = performance.now() + AFTERWARDS;
+    span.to = performance.now();
   }
 
-  /** Whether an application was away at that time. */
-  wasAway(at: number): boolean {
-    return this.#away.some(({ from, to }) => at >= from && at <= to);
+  /** Whether an application was away for some of that time. */
+  wasAway(call: Span): boolean {
+    return this.#away.some(({ from, to }) => call.from <= to && call.to >= from);
+  }
+
+  /** What the sidecars logged of errors. */
+  errors(): string[] {
+    return this.sidecars.flatMap(({ access }) => access.map((line) => JSON.stringify(line)));
   }
 
   /** MiB of each sidecar, by its workload. */

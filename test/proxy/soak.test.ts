@@ -70,7 +70,7 @@ describe('a mesh in which everything changes again and again (slow)', function (
     const rotations = soak.sidecars.map(
       ({ log }) => log.filter((record) => record['message'] === 'identity renewed').length,
     );
-    const unexplained = (tally: Tally) => tally.failed.filter(({ at }) => !soak.wasAway(at));
+    const unexplained = (tally: Tally) => tally.failed.filter((failed) => !soak.wasAway(failed));
     const mib = (all: readonly number[]): string => all.map((each) => each.toFixed(0)).join(' ');
     console.log(
       [
@@ -82,6 +82,17 @@ describe('a mesh in which everything changes again and again (slow)', function (
         .map((line) => `      ${line}`)
         .join('\n'),
     );
+    const [odd] = unexplained(moving);
+    if (odd !== undefined) {
+      const second = odd.time.slice(0, 19);
+      console.log(
+        soak
+          .errors()
+          .filter((line) => line.includes(second))
+          .slice(-12)
+          .join('\n'),
+      );
+    }
     // Whatever becomes of the books, nobody restarts the catalog.
     for (const { failed, dropped } of [steady, opaque]) assert.deepEqual([failed.slice(0, 3), dropped], [[], 0]);
     assert.deepEqual([unexplained(moving).slice(0, 3), moving.dropped], [[], 0]);

@@ -11,8 +11,11 @@ export interface Tally {
 }
 
 export interface Failed {
-  /** When it was found out, as `performance.now()`. */
-  readonly at: number;
+  /** When it was begun and when it had failed, as `performance.now()`. */
+  readonly from: number;
+  readonly to: number;
+  /** Wall time at the end. */
+  readonly time: string;
   readonly what: string;
 }
 
@@ -139,6 +142,10 @@ function echo(socket: Socket): Promise<void> {
   });
 }
 
+/** For what begins now. */
 function failedIn(tally: Tally): (error: unknown) => void {
-  return (error) => tally.failed.push({ at: performance.now(), what: String(error) });
+  const from = performance.now();
+  return (error) => {
+    tally.failed.push({ from, to: performance.now(), time: new Date().toISOString(), what: String(error) });
+  };
 }
