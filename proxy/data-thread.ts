@@ -13,12 +13,11 @@ import { HeldAddresses } from './agent/held-addresses.ts';
 import { PushedState } from './agent/pushed-state.ts';
 import { DecisionLog } from './decisions/decision-log.ts';
 import { Allowance } from './inbound/allowance.ts';
-import { createInterception } from './intercept/create-interception.ts';
-import type { Interception } from './intercept/interception.ts';
-import type { SocketCalls } from './intercept/socket-calls.ts';
+import { openInterception } from './open-interception.ts';
 import { createMeshIdentity, type CertificateSource } from './mesh-identity.ts';
 import { AccessLog } from './report/access-log.ts';
 import { Sidecar } from './sidecar.ts';
+import { inTurns } from './status/in-turns.ts';
 import { unpackUpdate } from './workers/packed-update.ts';
 import type { CertificateMessage, MainCalls, ProblemMessage, ThreadCalls, ThreadSetup } from './workers/protocol.ts';
 import { RelayedKeySets } from './workers/relayed-key-sets.ts';
@@ -33,17 +32,17 @@ const HOSTS_DELAY = 200;
 export interface ThreadSurroundings {
   readonly clock: Clock;
   readonly random: Random;
-  /** What interception needs of the system, where connections are intercepted. */
-  readonly socketCalls: SocketCalls | undefined;
-  readonly interfaceAddresses: () => readonly string[];
 }
 
 /**
  * One of several threads that carry the traffic of a workload: a whole data plane, whose agent is the main thread. What
  * that took in is taken in here as it came, so that both mean the same by it.
  */
-export function startDataThread(messages: MessagePort, setup: ThreadSetup, surroundings: ThreadSurroundings): void {
-  const { clock, random } = surroundings;
+export async function startDataThread(
+  messages: MessagePort,
+  setup: ThreadSetup,
+  { clock, random }: ThreadSurroundings,
+): Promise<void> {
   const { thread, uid, namespace, limits, rootNamespace, connections } = setup;
   const recorder = createMetricRecorder();
   const { metrics } = recorder;
@@ -58,6 +57,7 @@ export function startDataThread(messages: MessagePort, setup: ThreadSetup, surro
     error: say('error'),
   };
 
+  const interception = await openInterception(setup.interception, { clock, logger, shared: true });
   const held = new HeldAddresses();
   const state = new PushedState({
     uid,
@@ -118,7 +118,7 @@ export function startDataThread(messages: MessagePort, setup: ThreadSetup, surro
       for (const listener of onCertificate) listener();
     },
     state: () => ({ open: sidecar.open, problems: problems(), hosts: book.hosts, metrics: recorder.take() }),
-    findDecisions: (id) => decisions?.find(id) ?? [],
+    findDecisions: async (id) => (decisions === undefined ? [] : inTurns(decisions.findInSlices(id), clock)),
     linesTaken: (length) => lines.taken(length),
     drain: () => sidecar.drain(),
     endInbound: () => sidecar.endInbound(),
@@ -140,7 +140,7 @@ export function startDataThread(messages: MessagePort, setup: ThreadSetup, surro
     }),
     lookup: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
     proxy: setup.outbound,
-    interception: interceptionOf(setup, surroundings, logger),
+    interception,
     decisions,
     limits,
     randomBytes,
@@ -163,13 +163,4 @@ export function startDataThread(messages: MessagePort, setup: ThreadSetup, surro
       onListeners: () => main.tell('listeners', problems()),
     },
   });
-}
-
-function interceptionOf(
-  { interception }: ThreadSetup,
-  { socketCalls: calls, interfaceAddresses, clock }: ThreadSurroundings,
-  logger: Logger,
-): Interception | undefined {
-  if (interception === undefined || calls === undefined) return undefined;
-  return createInterception({ ...interception, calls, inThread: true, interfaceAddresses, clock, logger });
 }

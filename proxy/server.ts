@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { networkInterfaces } from 'node:os';
 import { extname, join } from 'node:path';
 import type { Settings } from '../src/config/settings-table.ts';
 import { createClock, type Clock } from '../src/core/clock.ts';
@@ -14,17 +13,16 @@ import { createMetrics, type Metrics } from '../src/observe/metrics.ts';
 import { SidecarAgent } from './agent/sidecar-agent.ts';
 import { DecisionLog } from './decisions/decision-log.ts';
 import { giveBackMemory } from './give-back-memory.ts';
-import { createInterception } from './intercept/create-interception.ts';
 import type { Interception } from './intercept/interception.ts';
-import { openKoffiCalls } from './intercept/koffi-calls.ts';
 import { canSharePorts } from './listen/can-share-ports.ts';
 import { createMeshIdentity } from './mesh-identity.ts';
+import { openInterception } from './open-interception.ts';
 import { AccessLog } from './report/access-log.ts';
 import { SidecarProcess, type ProxyProcess } from './sidecar-process.ts';
 import { Sidecar } from './sidecar.ts';
 import type { DataPlane, DecisionSource } from './status/data-plane.ts';
+import { inTurns } from './status/in-turns.ts';
 import { exposeSidecar } from './status/sidecar-metrics.ts';
-import type { ThreadSetup } from './workers/protocol.ts';
 import { openSystemMemory } from './system-memory.ts';
 import { trimWhenQuiet } from './trim-when-quiet.ts';
 
@@ -59,6 +57,7 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
   const metrics = createMetrics({ processMetrics: true });
   const workload = workloadOf(settings);
   const folder = proxy.state ?? join('workloads', workload.namespace, workload.name);
+  const interception = await openInterception(proxy, { clock, logger });
   const { host: caHost = 'localhost', port: caPort } = proxy.caAddress;
   const agent = await SidecarAgent.open({
     workload,
@@ -74,11 +73,6 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     random: Math.random,
     logger,
   });
-  const intercepted = interceptionSettings(settings);
-  const interception =
-    intercepted === undefined
-      ? undefined
-      : createInterception({ ...intercepted, calls: await openKoffiCalls(), interfaceAddresses, clock, logger });
   const parts = { agent, settings, surroundings, metrics, clock, logger, interception };
   const threads = await threadsToStart(settings, logger);
   const { sidecar, decisions } = threads > 1 ? await inThreads(threads, parts) : inThisThread(parts);
@@ -120,15 +114,6 @@ interface MadeDataPlane {
   readonly decisions: DecisionSource | undefined;
 }
 
-function interceptionSettings({ proxy }: Settings): ThreadSetup['interception'] {
-  const { interceptionMode: mode, inbound, outbound, status, ready } = proxy;
-  return mode === 'NONE' ? undefined : { mode, inbound, outbound, ownPorts: [status.port, ready.port] };
-}
-
-function interfaceAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address));
-}
-
 /** How many threads carry the traffic: as many as asked for where they can share the ports. */
 async function threadsToStart({ proxy: { concurrency } }: Settings, logger: Logger): Promise<number> {
   if (concurrency === 1 || (await canSharePorts())) return concurrency;
@@ -166,7 +151,8 @@ function inThisThread(parts: DataPlaneParts): MadeDataPlane {
       dropped: metrics.counter('sealwright_access_log_dropped_total', 'Lines of the access log that were lost.').of(),
     }),
   });
-  return { sidecar, decisions };
+  const find = decisions && ((id: string) => inTurns(decisions.findInSlices(id), clock));
+  return { sidecar, decisions: find && { find } };
 }
 
 async function inThreads(count: number, parts: DataPlaneParts): Promise<MadeDataPlane> {
@@ -178,7 +164,8 @@ async function inThreads(count: number, parts: DataPlaneParts): Promise<MadeData
     import('./workers/merged-lines.ts'),
     import('node:worker_threads'),
   ]);
-  const { maxConnections, headTimeout, clientTimeout, accessLog: mode, accessLogFormat: format } = proxy;
+  const { maxConnections, headTimeout, clientTimeout, tcpIdleTimeout } = proxy;
+  const { accessLog: mode, accessLogFormat: format, interceptionMode, inbound, outbound, status, ready } = proxy;
   const threads = new DataThreads({
     count,
     // Beside this file, in the same language: TypeScript in a checkout, the emitted JavaScript in the package.
@@ -192,9 +179,9 @@ async function inThreads(count: number, parts: DataPlaneParts): Promise<MadeData
       namespace: workloadOf(settings).namespace,
       trustDomain,
       rootNamespace,
-      limits: { maxConnections, headTimeout, clientTimeout },
-      outbound: proxy.outbound,
-      interception: interceptionSettings(settings),
+      limits: { maxConnections, headTimeout, clientTimeout, tcpIdleTimeout },
+      outbound,
+      interception: { interceptionMode, inbound, outbound, status, ready },
       accessLog: { mode, format },
       decisionLog: Math.ceil(proxy.decisionLog / count),
       debug: log.level === 'debug',

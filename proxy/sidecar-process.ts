@@ -129,11 +129,12 @@ export class SidecarProcess implements ProxyProcess {
   }
 
   async #serveExplanations(): Promise<void> {
-    const { decisions, folder, logger } = this.#parts;
+    const { clock, decisions, folder, logger } = this.#parts;
     if (decisions === undefined) return;
     const socket = await serveExplainSocket({
       path: join(folder, 'explain.sock'),
       find: (id) => decisions.find(id),
+      clock,
       logger,
     });
     await this.#keep({ name: 'explain.sock', stop: () => socket.close() });

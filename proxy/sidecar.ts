@@ -38,9 +38,11 @@ import type { AccessLog } from './report/access-log.ts';
 import { InboundReporter } from './report/inbound-reporter.ts';
 import { createIstioMetrics } from './report/istio-metrics.ts';
 import { OutboundReporter } from './report/outbound-reporter.ts';
+import { createDetectionMetrics } from './report/detection-metrics.ts';
 import { createTlsMetrics } from './report/tls-metrics.ts';
 import { TcpTally } from './report/tcp-tally.ts';
 import { Deadlines } from './tcp/deadlines.ts';
+import { idleLimit, type IdleLimit } from './tcp/idle-limit.ts';
 import { exposeClusters } from './upstream/cluster-metrics.ts';
 import { UpstreamClusters } from './upstream/upstream-clusters.ts';
 import { UpstreamPools } from './upstream/upstream-pools.ts';
@@ -52,7 +54,11 @@ export interface SidecarLimits {
   readonly maxConnections: number;
   readonly headTimeout: number;
   readonly clientTimeout: number;
+  readonly tcpIdleTimeout: number;
 }
+
+/** Envoy's, and so Istio's. */
+const TCP_IDLE_TIMEOUT = 3_600_000;
 
 export interface SidecarOptions {
   readonly clock: Clock;
@@ -107,6 +113,7 @@ export class Sidecar {
   readonly #deadlines: Deadlines;
   readonly #engine: HttpEngine;
   readonly #tally: TcpTally;
+  readonly #tcpIdle: IdleLimit | undefined;
   readonly #providers: ProviderStep;
   readonly #clusters: UpstreamClusters<Endpoint>;
   readonly #applications: UpstreamPools;
@@ -136,7 +143,10 @@ export class Sidecar {
     exposeClusters(metrics, this.#clusters);
     this.#applications = new UpstreamPools(this.#deadlines);
     const istio = createIstioMetrics({ metrics });
-    const countSecured = createTlsMetrics(metrics);
+    const tls = createTlsMetrics(metrics);
+    const found = createDetectionMetrics(metrics);
+    const tcpIdle = idleLimit(this.#deadlines, limits?.tcpIdleTimeout ?? TCP_IDLE_TIMEOUT);
+    this.#tcpIdle = tcpIdle;
     const peers = createPeerVerifier(config, clock);
     const router = new Router({
       clock,
@@ -148,7 +158,8 @@ export class Sidecar {
       lookup,
       istio,
       isOwn: (address, port) => this.#outbound.has(address, port),
-      onSecured: (secured) => countSecured('source', secured),
+      onSecured: (secured) => tls.secured('source', secured),
+      onRefused: (words) => tls.failed('source', words),
     });
     this.#providers = createProviderStep({ router, clock, logger, metrics: createCheckMetrics(metrics) });
     const tokens = createTokenStep({ keys: options.keySets, clock });
@@ -183,7 +194,8 @@ export class Sidecar {
         accessLog,
         decisions,
         metrics,
-        countSecured,
+        tls,
+        found,
       }),
     };
     const hold = options.shared?.hold ?? holdForProcess;
@@ -221,7 +233,16 @@ export class Sidecar {
             : undefined;
         const engine = this.#engine;
         const lead = captured ?? (() => named);
-        const listener = new OutboundListener({ clock, engine, router, reporter, requestIds, lead });
+        const listener = new OutboundListener({
+          clock,
+          engine,
+          router,
+          reporter,
+          requestIds,
+          lead,
+          found: (finding) => found('outbound', finding),
+          tcpIdle,
+        });
         return listeningOutbound(listener, address, reusePort);
       },
     });
@@ -322,7 +343,12 @@ export class Sidecar {
     const { clock, interception, shared } = this.#options;
     const reusePort = shared !== undefined;
     const route = this.#routeAt(key, place);
-    const listener = new InboundListener({ clock, engine: this.#engine, services: { ...services, route } });
+    const listener = new InboundListener({
+      clock,
+      engine: this.#engine,
+      services: { ...services, route },
+      tcpIdle: this.#tcpIdle,
+    });
     this.#inboundListeners.add(listener);
     const { address: host } = place;
     const where = (port: number): ListenOptions | { fd: number } => {

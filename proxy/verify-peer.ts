@@ -69,7 +69,9 @@ function judge(
     return { chain, identity: identity.toString(), notBefore, notAfter };
   } catch (error) {
     if (!(error instanceof SealwrightError)) return { reason: reasonOf(error) };
-    const { rule, reason } = error.fields;
-    return { reason: `${String(reason ?? error.message)}${rule === undefined ? '' : ` (${String(rule)})`}` };
+    const { rule, reason, identity } = error.fields;
+    const whose = identity === undefined ? '' : ` of a peer that claims to be ${String(identity)}`;
+    const by = rule === undefined ? '' : ` (${String(rule)})`;
+    return { reason: `the certificate${whose} is not accepted: ${String(reason ?? error.message)}${by}` };
   }
 }

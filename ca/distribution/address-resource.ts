@@ -1,7 +1,7 @@
 import { isIPv6, SocketAddress } from 'node:net';
 import { parseIpAddress } from '../../src/policy/ip-address.ts';
 import { FACTS_EXTENSION } from '../../src/wire/control-types.ts';
-import { ADDRESS, FACTS, MutualTls, WorkloadType } from '../../src/wire/message-type.ts';
+import { ADDRESS, FACTS, LoadBalancingMode, MutualTls, WorkloadType } from '../../src/wire/message-type.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
 import type { PlacedWorkload, PortMode } from './mesh-model.ts';
 import type { MeshService } from './service.ts';
@@ -93,6 +93,7 @@ export function serviceResource(service: MeshService): XdsResource {
         })),
         subjectAltNames: [...service.subjectAltNames],
         canonical: service.canonical,
+        ...(service.passthrough ? { loadBalancing: { mode: LoadBalancingMode.PASSTHROUGH } } : {}),
         extensions: [{ name: FACTS_EXTENSION, config: facts }],
       },
     },

@@ -104,7 +104,10 @@ function placed(workload: MeshWorkload, services: readonly MeshService[], polici
     });
     return { service, ports };
   });
-  const modeOf = (port: number): PortMode => effectiveMtlsMode({ ...policies, workload, port }).mode;
+  // What stands outside of the mesh and has no sidecar is bound by no policy of it (Istio, ServiceEntry `MESH_EXTERNAL`).
+  const outside = !workload.sidecar && services.length > 0 && services.every(({ external }) => external);
+  const modeOf = (port: number): PortMode =>
+    outside ? 'DISABLE' : effectiveMtlsMode({ ...policies, workload, port }).mode;
   // No listener has port 0, and none can be named in a policy: what remains is the level above ports.
   const mode = modeOf(0);
   const known = new Map<number, Omit<ListeningPort, 'mode' | 'number'>>();

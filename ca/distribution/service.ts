@@ -28,6 +28,10 @@ export interface MeshService {
   readonly exportTo: readonly string[];
   /** Labels that its workloads have; undefined where they are those of its own list. */
   readonly selector: Readonly<Record<string, string>> | undefined;
+  /** Whether calls go where their caller says, and no workload is chosen for them. */
+  readonly passthrough: boolean;
+  /** Whether it is outside of the mesh (`MESH_EXTERNAL`). */
+  readonly external: boolean;
   /** Whether it is a Kubernetes Service. */
   readonly canonical: boolean;
 }
@@ -48,6 +52,7 @@ function serviceEntryServices(resource: Resource): MeshService[] {
       const spoken = protocol === '' ? protocolOfName(portName) : protocolOf(protocol);
       return { number, name: portName, protocol: spoken, target: targetPort };
     });
+  const passthrough = entry.resolution === 'NONE' || entry.resolution === 'DYNAMIC_DNS';
   return entry.hosts.map((hostname) => {
     return Object.freeze({
       key: `${namespace}/${hostname}`,
@@ -59,8 +64,9 @@ function serviceEntryServices(resource: Resource): MeshService[] {
       ports,
       subjectAltNames: entry.subjectAltNames,
       exportTo: entry.exportTo.map((to) => (to === '.' ? namespace : to)),
-      // With resolution NONE a call goes where its caller says, and no workload is chosen for it.
-      selector: entry.resolution === 'NONE' ? NOBODY : entry.workloadSelector,
+      selector: passthrough ? NOBODY : entry.workloadSelector,
+      passthrough,
+      external: entry.location === 'MESH_EXTERNAL',
       canonical: false,
     });
   });
@@ -96,6 +102,8 @@ function kubernetesService(resource: Resource): MeshService[] {
       subjectAltNames: [],
       exportTo: ['*'],
       selector: selective ? service.selector : NOBODY,
+      passthrough: false,
+      external: false,
       canonical: true,
     }),
   ];

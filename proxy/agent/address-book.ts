@@ -1,7 +1,8 @@
 import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
-import { isAddress, normalizeHost, subscriptionsFor } from './destination-name.ts';
+import { isAddress, normalizeHost, subscriptionsFor, wildcardsFor } from './destination-name.ts';
+import { type Found, chosen, nearestFirst, OUTSIDE, ownedBy, unknown } from './choose-destination.ts';
 import type { AddressBook, Destination, DestinationName, Service, Workload } from './destination.ts';
 import type { HeldAddresses } from './held-addresses.ts';
 
@@ -29,16 +30,15 @@ const DEFAULT_MOST = 4_096;
 /** The share of the hosts that goes when there are too many, so that not each new one costs a search. */
 const EVICTED_SHARE = 0.1;
 
-const OUTSIDE: Destination = Object.freeze({ kind: 'outside' });
-
-interface Entry {
+interface Entry extends Found {
   readonly host: string;
   readonly names: Set<string>;
+  /** Of wildcard services, once nothing of the name itself was found; the nearest first. */
+  wildcards: readonly string[];
   /** Those of `names` of which the control stream has not said what is there. */
   readonly unanswered: Set<string>;
   readonly waiting: Set<() => void>;
   used: number;
-  /** The best one first by the own namespace; several only where services of several namespaces have the name. */
   found: readonly Destination[];
   choices: WeakMap<readonly string[], Destination>;
 }
@@ -154,6 +154,7 @@ export class OnDemandBook implements AddressBook {
     const entry: Entry = {
       host,
       names: new Set(),
+      wildcards: [],
       unanswered: new Set(),
       waiting: new Set(),
       used: this.#uses,
@@ -179,6 +180,20 @@ export class OnDemandBook implements AddressBook {
   async #ask(names: readonly string[]): Promise<void> {
     const known = await this.#options.subscribe(names);
     if (known.length > 0) this.answered(new Set(known));
+  }
+
+  /** Many hosts have them in common: one that somebody asked for is not asked for again, and may be known. */
+  #wantWildcards(entry: Entry): void {
+    entry.wildcards = wildcardsFor(entry.host);
+    const fresh = entry.wildcards.filter((name) => {
+      const entries = this.#byName.get(name);
+      if (entries === undefined) return true;
+      if ([...entries].every(({ unanswered }) => unanswered.has(name))) entry.unanswered.add(name);
+      entry.names.add(name);
+      entries.add(entry);
+      return false;
+    });
+    if (fresh.length > 0) this.#want(entry, fresh);
   }
 
   #evict(): boolean {
@@ -223,7 +238,7 @@ export class OnDemandBook implements AddressBook {
 
   #lookUp(entry: Entry): readonly Destination[] {
     const { held, own } = this.#options;
-    const names = [...entry.names];
+    const names = [...entry.names].filter((name) => !entry.wildcards.includes(name));
     const services = distinct(names.flatMap((name) => held.services(name)));
     if (services.length > 0) {
       // A service that was found by its address came without the workloads behind it: they have its name.
@@ -231,13 +246,13 @@ export class OnDemandBook implements AddressBook {
         const keys = services.map(({ key }) => key).filter((key) => !entry.names.has(key));
         if (keys.length > 0) this.#want(entry, keys);
       }
-      const { namespace } = own();
-      const nearest = services.sort((a, b) => Number(b.namespace === namespace) - Number(a.namespace === namespace));
-      return nearest.map((service) => this.#sameOr(entry, service, held.workloads(service.key)));
+      return nearestFirst(services, own().namespace).map((service) =>
+        this.#sameOr(entry, service, held.workloads(service.key)),
+      );
     }
     const workloads = distinct(names.flatMap((name) => held.workloads(name)));
     const [workload] = workloads;
-    if (workload === undefined) return [OUTSIDE];
+    if (workload === undefined) return this.#lookUpWildcards(entry);
     if (!isAddress(entry.host)) return [unknown('there are workloads of this service, and the service is not known')];
     if (workloads.some((other) => !alike(workload, other))) {
       return [unknown('several workloads share this address, and each is another')];
@@ -246,6 +261,20 @@ export class OnDemandBook implements AddressBook {
     return before?.kind === 'workload' && before.workload === workload
       ? [before]
       : [Object.freeze({ kind: 'workload', workload })];
+  }
+
+  /** What stands for a name that nothing has for its own: the service with the nearest wildcard, or nothing. */
+  #lookUpWildcards(entry: Entry): readonly Destination[] {
+    const { held, own } = this.#options;
+    if (entry.wildcards.length === 0) this.#wantWildcards(entry);
+    for (const name of entry.wildcards) {
+      const services = distinct(held.services(name));
+      if (services.length === 0) continue;
+      return nearestFirst(services, own().namespace).map((service) =>
+        this.#sameOr(entry, service, held.workloads(service.key)),
+      );
+    }
+    return [OUTSIDE];
   }
 
   /** The object that stood for the same before: what was made for it is still right. */
@@ -257,35 +286,6 @@ export class OnDemandBook implements AddressBook {
       before.workloads.every((workload, index) => workload === workloads[index]);
     return same ? before : Object.freeze({ kind: 'service', service, workloads: Object.freeze(workloads) });
   }
-}
-
-/** The own namespace first, then those that were named in their order, then any. */
-function chosen(entry: Entry, namespaces: readonly string[] | undefined, own: string): Destination {
-  const [first = OUTSIDE] = entry.found;
-  if (entry.found.length < 2 || namespaces === undefined || first.kind !== 'service') return first;
-  if (first.service.namespace === own || namespaces.includes('*')) return first;
-  const known = entry.choices.get(namespaces);
-  if (known !== undefined) return known;
-  const in_ = (namespace: string): Destination | undefined =>
-    entry.found.find((each) => each.kind === 'service' && each.service.namespace === namespace);
-  const named = namespaces.map(in_).find((each) => each !== undefined);
-  const choice = named ?? first;
-  entry.choices.set(namespaces, choice);
-  return choice;
-}
-
-const NOT_ITS_OWNERS = unknown('that namespace has no service of this name');
-const AMBIGUOUS = unknown('several namespaces have a service of this name, and none is named');
-
-function ownedBy({ found }: Entry, owner: string): Destination {
-  const [first = OUTSIDE] = found;
-  if (owner === '*') return found.length > 1 ? AMBIGUOUS : first;
-  if (first.kind === 'unknown') return first;
-  return found.find((each) => each.kind === 'service' && each.service.namespace === owner) ?? NOT_ITS_OWNERS;
-}
-
-function unknown(reason: string): Destination {
-  return Object.freeze({ kind: 'unknown', reason });
 }
 
 function distinct<T>(items: readonly T[]): T[] {

@@ -60,6 +60,8 @@ export interface Service {
   readonly hostname: string;
   readonly addresses: readonly string[];
   readonly ports: readonly ServicePort[];
+  /** Whether a call goes where its caller says, and no workload is chosen for it. */
+  readonly passthrough: boolean;
   /** What a workload of it may also prove to be (ServiceEntry `subjectAltNames`), as written. */
   readonly subjectAltNames: readonly string[];
 }

@@ -19,18 +19,37 @@ export interface LastGood {
   readonly hosts: readonly string[];
 }
 
-/** @throws SealwrightError `workload_folder_unwritable` */
-export async function saveLastGood(folder: string, { types, ...rest }: LastGood): Promise<void> {
-  const written = Object.fromEntries(
-    [...types].map(([typeUrl, resources]) => [
-      typeUrl,
-      resources.map(({ name, version, aliases, body }) => {
-        const value = Buffer.from(body.value).toString('base64');
-        return { name, version, aliases, body: { typeUrl: body.typeUrl, value } };
-      }),
-    ]),
-  );
-  await replacePrivateFile(join(folder, FILE), `${JSON.stringify({ format: FORMAT, ...rest, types: written })}\n`);
+/**
+ * Writes it a piece at a time: ten thousand policies as one text would hold the event loop for longer than their push.
+ *
+ * @throws SealwrightError `workload_folder_unwritable`
+ */
+export async function saveLastGood(folder: string, lastGood: LastGood): Promise<void> {
+  await replacePrivateFile(join(folder, FILE), piecesOf(lastGood));
+}
+
+/** Below a millisecond of text. */
+const RESOURCES_OF_PIECE = 128;
+
+/** One JSON object, its types last. */
+function* piecesOf({ types, ...rest }: LastGood): Generator<string> {
+  yield `${JSON.stringify({ format: FORMAT, ...rest }).slice(0, -1)},"types":{`;
+  let between = '';
+  for (const [typeUrl, resources] of types) {
+    yield `${between}${JSON.stringify(typeUrl)}:[`;
+    between = ',';
+    for (let from = 0; from < resources.length; from += RESOURCES_OF_PIECE) {
+      const texts = resources.slice(from, from + RESOURCES_OF_PIECE).map(textOf);
+      yield `${from === 0 ? '' : ','}${texts.join()}`;
+    }
+    yield ']';
+  }
+  yield '}}\n';
+}
+
+function textOf({ name, version, aliases, body }: XdsResource): string {
+  const value = Buffer.from(body.value).toString('base64');
+  return JSON.stringify({ name, version, aliases, body: { typeUrl: body.typeUrl, value } });
 }
 
 /** What an earlier run kept for this very workload; what cannot be used is said and left alone. */

@@ -8,6 +8,7 @@ import {
   ApplicationProtocol,
   AppProtocol,
   FACTS,
+  LoadBalancingMode,
   MutualTls,
   WorkloadStatus,
   type Extension,
@@ -104,6 +105,7 @@ function serviceOf(wire: WireService): Service {
         return Object.freeze({ port, name: known?.name ?? '', protocol: protocol ?? 'auto' });
       }),
     ),
+    passthrough: wire.loadBalancing?.mode === LoadBalancingMode.PASSTHROUGH,
     subjectAltNames: Object.freeze([...wire.subjectAltNames]),
   });
 }

@@ -92,6 +92,7 @@ export class SidecarAgent implements SidecarConfigSource {
   #presented: SpiffeId | undefined;
   #saveTimer: Timer | undefined;
   #saving: Promise<void> = Promise.resolve();
+  #keepingRoots: Promise<void> = Promise.resolve();
   #closed = false;
 
   private constructor(options: SidecarAgentOptions, parts: { roots: CaRoots; identity: IdentityKeeper }) {
@@ -260,7 +261,7 @@ export class SidecarAgent implements SidecarConfigSource {
       this.#saveTimer.cancel();
       this.#save();
     }
-    await this.#saving;
+    await Promise.all([this.#saving, this.#keepingRoots]);
   }
 
   #begin(lastGood: LastGood | undefined): void {
@@ -359,9 +360,11 @@ export class SidecarAgent implements SidecarConfigSource {
   }
 
   #pushRoots(pem: string): void {
-    this.#roots.push(pem).catch((error: unknown) => {
-      this.#options.logger.error('the roots could not be saved for a restart', { reason: reasonOf(error) });
-    });
+    this.#keepingRoots = this.#keepingRoots
+      .then(() => this.#roots.push(pem))
+      .catch((error: unknown) => {
+        this.#options.logger.error('the roots could not be saved for a restart', { reason: reasonOf(error) });
+      });
   }
 
   /** Istio's form of a sidecar's name. The address says nothing that the CA does not know. */

@@ -5,6 +5,7 @@ import type { CompiledPolicies } from '../../src/policy/compile-policies.ts';
 import type { Explanation } from '../../src/policy/explain.ts';
 import type { ConnectionFacts, RequestFacts } from '../../src/policy/facts.ts';
 import { reasonInShort } from '../../src/policy/reason-in-short.ts';
+import { atOnce, type Slices } from '../../src/policy/slices.ts';
 import type { Verdict } from '../../src/policy/verdict.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import { redactTarget } from '../http1/redact-target.ts';
@@ -139,7 +140,14 @@ export class DecisionLog {
 
   /** Every decision with this request id that is still kept, newest first. */
   find(id: string): DecisionReport[] {
-    return this.#ring.find(id, MOST_TOLD).map((noted) => this.#report(noted));
+    return atOnce(this.findInSlices(id));
+  }
+
+  /** The same, pausing where others may have a turn: there may be a hundred thousand rules to be asked, for each of them. */
+  *findInSlices(id: string): Slices<DecisionReport[]> {
+    const reports: DecisionReport[] = [];
+    for (const noted of this.#ring.find(id, MOST_TOLD)) reports.push(yield* this.#report(noted));
+    return reports;
   }
 
   /** Why the newest request with this id was denied, in one line; nothing where that would cost too much now. */
@@ -150,10 +158,11 @@ export class DecisionLog {
     if (noted === undefined || noted.verdict.allow) return undefined;
     // Rules have no part in what a provider or a token decided.
     if (isOfStep(noted.verdict)) return noted.verdict.reason;
-    const { explanation } = this.#report(noted);
+    const { connection, verdict, generation } = noted;
+    const brief = this.#heldSet(generation)?.policies.explainBriefly(verdict, connection, requestOf(noted));
     const ended = this.#clock.elapsed();
     this.#restUntil = ended + (ended - began) * REST_FOR_EACH;
-    return explanation === undefined ? undefined : reasonInShort(explanation);
+    return brief === undefined ? undefined : reasonInShort(brief);
   }
 
   #setOf(policies: CompiledPolicies): HeldSet {
@@ -172,12 +181,15 @@ export class DecisionLog {
     return (this.#current = set);
   }
 
-  #report(noted: NotedDecision): DecisionReport {
+  #heldSet(generation: number): HeldSet | undefined {
+    return this.#held.find((held) => held.generation === generation);
+  }
+
+  *#report(noted: NotedDecision): Slices<DecisionReport> {
     const { connection, verdict, generation } = noted;
-    const set = this.#held.find((held) => held.generation === generation);
-    const ofRequest = noted.protocol === 'http';
-    const request = ofRequest ? requestOf(noted) : undefined;
-    const explained = set?.policies.explain(connection, request);
+    const set = this.#heldSet(generation);
+    const request = requestOf(noted);
+    const explained = set === undefined ? undefined : yield* set.policies.explainInSlices(connection, request);
     const explanation = explained === undefined ? undefined : asDecided(explained, verdict);
     return {
       time: new Date(noted.time).toISOString(),
@@ -185,7 +197,7 @@ export class DecisionLog {
       call: {
         from: connection.identity?.toString(),
         protocol: noted.protocol,
-        ...(ofRequest ? { method: noted.method, path: redactTarget(noted.path), host: noted.host } : {}),
+        ...(request !== undefined ? { method: noted.method, path: redactTarget(noted.path), host: noted.host } : {}),
         port: connection.destinationPort,
         sourceIp: connection.sourceIp.text,
         remoteIp: remoteIpOf(noted),
@@ -226,8 +238,9 @@ function remoteIpOf({ connection, client }: NotedDecision): string {
   return (remoteIp === 'per-request' ? (client ?? sourceIp) : remoteIp).text;
 }
 
-/** The request as policies see it, from what was kept. */
-function requestOf({ method, host, path, more, client }: NotedDecision): RequestFacts {
+/** The request as policies see it, from what was kept; nothing of an opaque connection. */
+function requestOf({ protocol, method, host, path, more, client }: NotedDecision): RequestFacts | undefined {
+  if (protocol !== 'http') return undefined;
   const { headers, claims, spaces } = readMore(more);
   return {
     method,

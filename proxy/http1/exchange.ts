@@ -2,35 +2,23 @@ import type { UpstreamFailure, UpstreamPool, UpstreamWaiter } from '../upstream/
 import { FULL_RECORD, type UpstreamConnection, type UpstreamUser } from '../upstream/upstream-connection.ts';
 import { Attempts } from './attempts.ts';
 import { ANSWERS, failureAnswer, type PreparedAnswer } from './answers.ts';
-import { BodyReader } from './body-reader.ts';
+import type { BodyReader } from './body-reader.ts';
 import type { BodySink } from './chunked-reader.ts';
 import type { Forward } from './decision.ts';
-import { FieldNameSet } from './field-names.ts';
 import type { ExchangeClient } from './exchange-client.ts';
 import { Gather } from './gather.ts';
-import { READ } from './head-reader.ts';
-import { Lender } from './lender.ts';
-import {
-  requestHeadRoom,
-  responseHeadRoom,
-  writeRequestHead,
-  writeResponseHead,
-  type HeadEdits,
-} from './head-writer.ts';
+import { requestHeadRoom, writeRequestHead } from './head-writer.ts';
 import type { RequestHead } from './request-head.ts';
 import type { RequestRecord } from './request-record.ts';
-import { ResponseReader } from './response-reader.ts';
-import { checkResponse } from './response-rules.ts';
+import type { ResponseReader } from './response-reader.ts';
+import { ResponseRelay, TAKEN } from './response-relay.ts';
 
 /** A body that came with its head is copied behind it up to this size; above, two buffers are written at once. */
 const JOINED_BODY = 16 * 1024;
 /** Bytes of a request's body that wait to be sent until no more of it is read: several batches of TLS records. */
 const MOST_UNSENT = 256 * 1024;
-/** An upstream that sends nothing but interim responses must end. */
-const MAX_INTERIM = 32;
 /** Why an exchange is given up for which the upstream took too long. */
 export const TIMEOUT = 'timeout';
-const NO_EDITS: HeadEdits = Object.freeze({ strip: FieldNameSet.none, add: undefined });
 /** RFC 9110 9.2.2: a request that may have been carried out is repeated only where that changes nothing. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 
@@ -40,28 +28,22 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
   readonly #record: RequestRecord;
   readonly #requestBody: BodyReader;
   readonly #gather = new Gather();
-  readonly #lender: Lender;
-  readonly #responseReader = new ResponseReader();
-  readonly #responseBody = new BodyReader();
+  readonly #response: ResponseRelay;
   #head: RequestHead | undefined;
   #forward: Forward | undefined;
   #pool: UpstreamPool | undefined;
   #connection: UpstreamConnection | undefined;
-  #responseStarted = false;
-  #close = false;
-  #interim = 0;
   /** Whether the connection has been idle before. */
   #reused = false;
   readonly #attempts = new Attempts();
   #gathering = false;
-  #poisoned = false;
   tunnelling = false;
 
   constructor(client: ExchangeClient, record: RequestRecord, requestBody: BodyReader) {
     this.#client = client;
     this.#record = record;
     this.#requestBody = requestBody;
-    this.#lender = new Lender(client);
+    this.#response = new ResponseRelay(client, { record, requestBody, onHead: this.#onHead });
   }
 
   /** Whether the upstream takes no more for now. */
@@ -71,17 +53,14 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
   }
 
   get responseStarted(): boolean {
-    return this.#responseStarted;
+    return this.#response.started;
   }
 
   start(head: RequestHead, forward: Forward): void {
     this.#head = head;
     this.#forward = forward;
-    this.#responseStarted = false;
-    this.#close = false;
-    this.#interim = 0;
+    this.#response.begin(head, forward.response);
     this.#attempts.begin(forward.retries);
-    this.#poisoned = false;
     this.tunnelling = false;
     this.#acquire(forward.upstream);
   }
@@ -146,7 +125,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     this.#reused = reused;
     this.#record.upstream = connection.pool.destination;
     this.#record.attempts += 1;
-    this.#responseReader.reset();
+    this.#response.attempt(connection);
     this.#send(connection, head, forward);
   }
 
@@ -162,18 +141,33 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
   onUpstreamData(bytes: Buffer, length: number): void {
     if (this.tunnelling) {
       this.#record.responseBodyBytes += length;
-      this.#sendToClient(Buffer.from(bytes.subarray(0, length)));
-    } else if (this.#responseStarted) {
-      this.#relayBody(bytes, length);
-    } else {
-      this.#readResponse(bytes, length);
+      this.#response.send(Buffer.from(bytes.subarray(0, length)));
+      return;
+    }
+    switch (this.#response.take(bytes, length)) {
+      case TAKEN.whole:
+        this.#finish();
+        break;
+      case TAKEN.switched:
+        this.tunnelling = true;
+        this.#client.onTunnel();
+        break;
+      case TAKEN.malformed:
+        if (this.responseStarted) this.#truncate('UPE', 'upstream_reset_after_response_started{protocol_error}');
+        else this.#fail(ANSWERS.protocolError, 'UPE', 'upstream_reset_before_response_started{protocol_error}');
+        break;
+      case TAKEN.endless:
+        this.#fail(ANSWERS.protocolError, 'UPE', 'upstream_reset_before_response_started{too_many_interim_responses}');
+        break;
+      case TAKEN.more:
+        break;
     }
   }
 
   onUpstreamEnd(): void {
     if (this.tunnelling) {
       this.#client.socket.end();
-    } else if (this.#responseStarted && this.#responseBody.close()) {
+    } else if (this.#response.endsByClose()) {
       this.#finish();
     } else {
       this.#broken('connection termination');
@@ -230,136 +224,26 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     if (gathered !== undefined) this.#write(gathered);
   }
 
-  #readResponse(bytes: Buffer, length: number): void {
-    const reader = this.#responseReader;
-    const request = this.#head;
-    let index = 0;
-    if (request === undefined) return;
-    do {
-      const outcome = reader.read(bytes, index, length);
-      if (outcome === READ.more) return;
-      const problem = outcome === READ.refused ? reader.problem : checkResponse(reader.head, request);
-      if (problem !== undefined) {
-        this.#record.upstreamFailure = problem.detail;
-        this.#fail(ANSWERS.protocolError, 'UPE', 'upstream_reset_before_response_started{protocol_error}');
-        return;
-      }
-      index = reader.consumed;
-      if (reader.head.status === 101) {
-        this.#switchProtocols(bytes, index, length);
-        return;
-      }
-      if (reader.head.status >= 200) {
-        this.#beginResponse(bytes, index, length);
-        return;
-      }
-      this.#interim += 1;
-      if (this.#interim > MAX_INTERIM) {
-        this.#fail(ANSWERS.protocolError, 'UPE', 'upstream_reset_before_response_started{too_many_interim_responses}');
-        return;
-      }
-      // HTTP/1.0 has no interim responses (RFC 9110 15.2).
-      if (request.minor === 1) this.#sendInterim();
-      reader.reset();
-    } while (index < length);
-  }
-
-  #beginResponse(bytes: Buffer, index: number, length: number): void {
-    const { head } = this.#responseReader;
-    this.#record.status = head.status;
-    this.#record.detail = 'via_upstream';
-    this.#record.responseHeadBytes = head.end - head.start;
-    this.#connection?.pool.health?.onStatus(head.status);
+  readonly #onHead = (reader: ResponseReader): void => {
+    this.#connection?.pool.health?.onStatus(reader.head.status);
     this.#attempts.end(true);
-    this.#client.onResponseHead(this.#responseReader);
-    this.#responseBody.begin(head.framing, head.contentLength);
-    // A body whose end the upstream did not wait for may be cut short by it: the connection cannot go on behind it.
-    this.#close = this.#client.closing || head.framing === 'until-close' || !this.#requestBody.done;
-    this.#gatherHead(this.#forward?.response ?? NO_EDITS, length - index);
-    this.#relayResponse(bytes, index, length);
-  }
-
-  #relayBody(bytes: Buffer, length: number): void {
-    const connection = this.#connection;
-    const own = connection?.ownBuffer(bytes);
-    if (connection === undefined || own === undefined || length < FULL_RECORD) {
-      if (length >= FULL_RECORD) connection?.widen();
-      this.#gather.begin(length);
-      this.#relayResponse(bytes, 0, length);
-      return;
-    }
-    this.#relayResponse(bytes, 0, length, this.#lender.of(own));
-    // What the kernel took at once is not waited for, though Node calls back only later.
-    const { writableLength, writableNeedDrain } = this.#client.socket;
-    if (this.#connection !== connection || !(writableNeedDrain || (own.lent && writableLength > 0))) return;
-    connection.socket.pause();
-    if (writableNeedDrain) this.#client.onClientFull();
-  }
-
-  /** Passes body on behind what was gathered before, and ends the exchange where the body ends. */
-  #relayResponse(bytes: Buffer, from: number, length: number, sink: BodySink = this.#gather): void {
-    const consumed = this.#responseBody.consume(bytes, from, length, sink);
-    if (consumed < 0) {
-      this.#record.upstreamFailure = this.#responseBody.problem?.detail ?? '';
-      if (this.#responseStarted) this.#truncate('UPE', 'upstream_reset_after_response_started{protocol_error}');
-      else this.#fail(ANSWERS.protocolError, 'UPE', 'upstream_reset_before_response_started{protocol_error}');
-      return;
-    }
-    this.#responseStarted = true;
-    this.#poisoned = consumed < length;
-    const gathered = this.#gather.take();
-    if (gathered !== undefined) this.#sendToClient(gathered);
-    if (this.#responseBody.done) this.#finish();
-  }
+    this.#client.onResponseHead(reader);
+  };
 
   #finish(): void {
     const connection = this.#detach();
-    const { head } = this.#responseReader;
+    const { head, poisoned } = this.#response;
     if (connection !== undefined) {
       // Whoever declined another protocol may still believe to have changed to it: nothing more is said there.
       const whole =
         this.#requestBody.done && connection.socket.writableLength === 0 && this.#head?.upgrade === undefined;
-      if (whole && head.keepAlive && !this.#poisoned) connection.pool.release(connection, head.keepAliveTimeout);
+      if (whole && head.keepAlive && !poisoned) connection.pool.release(connection, head.keepAliveTimeout);
       else connection.discard('not kept');
     }
-    this.#record.responseBodyBytes = this.#responseBody.received;
-    const close = this.#close || !this.#requestBody.done;
+    this.#record.responseBodyBytes = this.#response.received;
+    const close = this.#response.close || !this.#requestBody.done;
     this.#forget();
     this.#client.onExchangeDone(close);
-  }
-
-  #switchProtocols(bytes: Buffer, index: number, length: number): void {
-    this.#record.status = 101;
-    this.#record.detail = 'via_upstream';
-    this.#record.responseHeadBytes = this.#responseReader.head.end - this.#responseReader.head.start;
-    this.#client.onResponseHead(this.#responseReader);
-    this.#responseStarted = true;
-    this.tunnelling = true;
-    this.#record.responseBodyBytes += length - index;
-    this.#gatherHead(this.#forward?.response ?? NO_EDITS, length - index);
-    this.#gather.forward(bytes, index, length);
-    const gathered = this.#gather.take();
-    if (gathered !== undefined) this.#sendToClient(gathered);
-    this.#client.onTunnel();
-  }
-
-  #gatherHead(edits: HeadEdits, bodyRoom: number): void {
-    const { head } = this.#responseReader;
-    const out = this.#gather.begin(responseHeadRoom(head, edits) + bodyRoom);
-    this.#gather.wrote(writeResponseHead(head, edits, this.#close, out, 0));
-  }
-
-  #sendInterim(): void {
-    this.#gatherHead(NO_EDITS, 0);
-    const gathered = this.#gather.take();
-    if (gathered !== undefined) this.#sendToClient(gathered);
-  }
-
-  #sendToClient(bytes: Buffer): void {
-    this.#client.onActivity();
-    if (this.#client.socket.write(bytes)) return;
-    this.#connection?.socket.pause();
-    this.#client.onClientFull();
   }
 
   /** The upstream is gone before the response was whole. */
@@ -369,8 +253,8 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     this.#record.upstreamFailure = reason;
     const pool = this.#pool;
     // The end of an idle connection that crosses a request is nobody's fault.
-    if (!this.#reused || this.#responseReader.begun) connection?.pool.health?.onReset();
-    if (this.#responseStarted) {
+    if (!this.#reused || this.#response.begun) connection?.pool.health?.onReset();
+    if (this.responseStarted) {
       this.#truncate('UC', 'upstream_reset_after_response_started{connection_termination}');
     } else if (pool === undefined || !this.#mayRetry() || !this.#attempts.lost(pool, this.#reused, this.#again)) {
       this.#fail(ANSWERS.terminated, 'UC', 'upstream_reset_before_response_started{connection_termination}');
@@ -380,7 +264,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
   /** Whether the request may be sent again although it may have been carried out. */
   #mayRetry(): boolean {
     const head = this.#head;
-    if (head === undefined || this.#responseReader.begun || this.#interim > 0) return false;
+    if (head === undefined || this.#response.begun) return false;
     return head.framing === 'none' && head.upgrade === undefined && IDEMPOTENT.has(head.method);
   }
 
@@ -393,7 +277,7 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
 
   #truncate(flags: string, detail: string): void {
     this.#detach()?.discard(detail);
-    if (!this.tunnelling) this.#record.responseBodyBytes = this.#responseBody.received;
+    if (!this.tunnelling) this.#record.responseBodyBytes = this.#response.received;
     this.#forget();
     this.#client.onExchangeTruncated(flags, detail);
   }
@@ -412,5 +296,6 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
     this.#forward = undefined;
     this.#pool = undefined;
     this.#gathering = false;
+    this.#response.end();
   }
 }

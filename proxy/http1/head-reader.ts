@@ -107,6 +107,18 @@ export abstract class HeadReader {
     return READ.refused;
   }
 
+  protected refuseStartLine(problem: Problem): -1 {
+    this.problem = problem;
+    return -1;
+  }
+
+  /** The line feed that must follow: where the fields begin, or -1. */
+  protected endStartLine(bytes: Buffer, index: number): number {
+    if (bytes[index] !== LF) return this.refuseStartLine(PROBLEM.lineEnd);
+    this.startLineDone = true;
+    return index + 1;
+  }
+
   #keep(chunk: Buffer, from: number, end: number): Buffer {
     const length = this.#keptLength + end - from;
     let kept = this.#kept;

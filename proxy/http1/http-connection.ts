@@ -1,9 +1,8 @@
 import type { Socket } from 'node:net';
 import { reasonOf } from '../../src/core/errors.ts';
 import { cancelDeadline, DeadlineEntry, type Expiring } from '../tcp/deadlines.ts';
-import { breakSocket } from '../tcp/relay.ts';
+import { breakSocket } from '../tcp/break-socket.ts';
 import { ANSWERS, answerFor, renderAnswer, type PreparedAnswer } from './answers.ts';
-import { BodyPeek } from './body-peek.ts';
 import { BodyReader } from './body-reader.ts';
 import type { BodySink } from './chunked-reader.ts';
 import { isIn, TARGET } from './characters.ts';
@@ -11,30 +10,16 @@ import type { Answer, Decision, Forward, HttpHandler } from './decision.ts';
 import { Exchange, TIMEOUT } from './exchange.ts';
 import type { ExchangeClient } from './exchange-client.ts';
 import { ClientStall } from './client-stall.ts';
-import { FieldNameSet } from './field-names.ts';
 import { READ } from './head-reader.ts';
+import { HeldInput } from './held-input.ts';
 import type { HttpEngine } from './http-engine.ts';
-import { PROBLEM, type Problem } from './problems.ts';
+import { PHASE } from './phase.ts';
+import type { Problem } from './problems.ts';
 import { createRequestRecord, resetRequestRecord, type RequestRecord } from './request-record.ts';
 import { RequestReader } from './request-reader.ts';
 import { checkRequest } from './request-rules.ts';
 import type { ResponseReader } from './response-reader.ts';
-import type { PeekedBody, PeekExtent, WaitingClient } from './waiting-client.ts';
-
-/** What happens with the bytes that the client sends. */
-const PHASE = {
-  /** They are a head, or there are none. */
-  reading: 0,
-  /** They wait: the decision, or the upstream, is still to come. */
-  waiting: 1,
-  /** They are the body of the request under way, and what is behind it waits. */
-  exchanging: 2,
-  /** They are passed on unread, since the protocol was changed. */
-  tunnelling: 3,
-  /** They are thrown away until the client closes. */
-  lingering: 4,
-  closed: 5,
-} as const;
+import { UndecidedRequest, type UndecidedOwner } from './undecided-request.ts';
 
 /** Bytes that a client may still send behind the last answer before it is cut off. */
 const MAX_LINGER_BYTES = 1024 * 1024;
@@ -46,10 +31,6 @@ const MAX_LINGER_BYTES = 1024 * 1024;
 const MAX_HELD = 16 * 1024;
 
 const DISCARD: BodySink = { forward: () => {} };
-
-/** RFC 9110 15.2.1. */
-const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
-const EXPECT = new FieldNameSet(['expect']);
 
 export interface HttpConnectionOptions {
   readonly socket: Socket;
@@ -63,9 +44,10 @@ export interface HttpConnectionOptions {
  * Serves HTTP/1 on one socket: one request after the other, each judged by the handler and then answered or exchanged
  * with an upstream. What is pipelined waits for its turn.
  */
-export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
+export class HttpConnection implements ExchangeClient, Expiring, UndecidedOwner {
   readonly socket: Socket;
   readonly deadline: DeadlineEntry = new DeadlineEntry(this);
+  readonly input = new HeldInput();
   readonly #engine: HttpEngine;
   readonly #handler: HttpHandler;
   readonly #onClose: ((connection: HttpConnection) => void) | undefined;
@@ -74,18 +56,12 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
   readonly #record: RequestRecord = createRequestRecord();
   readonly #exchange: Exchange;
   #phase: number = PHASE.reading;
-  #input: Buffer | undefined;
-  #inputFrom = 0;
   #running = false;
-  #ended = false;
+  ended = false;
   #draining = false;
   #lingered = 0;
-  /** The decision that is waited for. */
-  #pending: Decision | undefined;
   #stall: ClientStall | undefined;
-  /** Who wants to know that the client of the request under way has left before the decision. */
-  #onGone: (() => void)[] | undefined;
-  #peek: BodyPeek | undefined;
+  readonly #undecided: UndecidedRequest;
 
   /** The socket must be one that stays half-open (`allowHalfOpen`), so that a client may close its direction first. */
   constructor({ socket, engine, handler, onClose }: HttpConnectionOptions) {
@@ -94,6 +70,7 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
     this.#handler = handler;
     this.#onClose = onClose;
     this.#exchange = new Exchange(this, this.#record, this.#body);
+    this.#undecided = new UndecidedRequest(this, this.#reader.head);
     socket.setNoDelay(true);
     socket.on('data', this.#onData);
     socket.on('end', this.#onEnd);
@@ -121,50 +98,36 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
   }
 
   get inputLength(): number {
-    return this.#input === undefined ? 0 : this.#input.length - this.#inputFrom;
+    return this.input.length;
   }
 
-  onGone(listener: () => void): void {
-    (this.#onGone ??= []).push(listener);
+  get waiting(): boolean {
+    return this.#phase === PHASE.waiting;
   }
 
-  peekBody(extent: PeekExtent): Promise<PeekedBody> {
-    const { head } = this.#reader;
-    return new Promise((resolve) => {
-      // Whoever read ahead before has given up: what it had read is read again.
-      const given = this.#peek?.take();
-      this.#peek = undefined;
-      if (given !== undefined && given.length > 0) this.#hold(given, 0);
-      const peek = new BodyPeek(head, extent, resolve);
-      if (this.#phase !== PHASE.waiting || peek.settled) return;
-      this.#peek = peek;
-      const input = this.#input;
-      if (input !== undefined) {
-        this.#input = undefined;
-        this.#peekAt(peek, this.#inputFrom === 0 ? input : input.subarray(this.#inputFrom));
-        if (this.#peek === undefined) return;
-      } else if (head.expectsContinue) {
-        // Nobody else can ask for the body in time, and the application need not ask again.
-        head.expectsContinue = false;
-        head.drop(EXPECT);
-        this.socket.write(CONTINUE);
-      }
-      if (this.#ended) this.#clientGone();
-      else if (this.socket.isPaused()) this.socket.resume();
-    });
+  hold(bytes: Buffer): void {
+    this.#hold(bytes, 0);
+  }
+
+  onBodyBrokenOff(): void {
+    this.#clientGone();
+  }
+
+  onBodyMalformed(problem: Problem): void {
+    this.#refuse(problem);
   }
 
   /** No further request after the one under way; an idle connection closes now. */
   drain(): void {
     this.#draining = true;
-    if (this.#phase === PHASE.reading && !this.#reader.begun && this.#input === undefined) this.#linger();
+    if (this.#phase === PHASE.reading && !this.#reader.begun && this.input.bytes === undefined) this.#linger();
   }
 
   /** Closes at once: the peer is not allowed any more, or the process ends. */
   abort(flags: string, detail: string): void {
     if (this.busy) {
       this.#exchange.abandon(detail);
-      this.#tellGone();
+      this.#undecided.tellGone();
       this.#complete(flags, detail);
     }
     this.#cut();
@@ -176,17 +139,17 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
   }
 
   resume(): void {
-    if (this.#input === undefined && !this.#exchange.full && this.socket.isPaused()) this.socket.resume();
+    if (this.input.bytes === undefined && !this.#exchange.full && this.socket.isPaused()) this.socket.resume();
     this.#watchClient();
   }
 
   onDeadline(): void {
     if (this.#phase === PHASE.lingering || this.#phase === PHASE.tunnelling) {
       this.socket.destroy();
-    } else if (this.#pending !== undefined && !this.#ended) {
-      this.#tellGone();
+    } else if (this.#undecided.pending && !this.ended) {
+      this.#undecided.tellGone();
       this.#answer(ANSWERS.internal, { flags: 'UT', detail: 'decision_timeout', close: true });
-    } else if (this.#phase !== PHASE.reading && this.#ended) {
+    } else if (this.#phase !== PHASE.reading && this.ended) {
       this.#clientGone();
     } else if (this.#phase !== PHASE.reading) {
       const started = this.#exchange.responseStarted;
@@ -203,11 +166,11 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
 
   onUpstreamReady(): void {
     this.#phase = PHASE.exchanging;
-    const input = this.#input;
     if (this.#body.done) return;
-    this.#input = undefined;
-    if (input !== undefined) this.#relayBody(input, this.#inputFrom);
-    if (this.#ended && !this.#body.done && this.#phase === PHASE.exchanging) this.#clientGone();
+    const { bytes, from } = this.input;
+    this.input.clear();
+    if (bytes !== undefined) this.#relayBody(bytes, from);
+    if (this.ended && !this.#body.done && this.#phase === PHASE.exchanging) this.#clientGone();
     this.resume();
   }
 
@@ -245,10 +208,9 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
   onTunnel(): void {
     this.#phase = PHASE.tunnelling;
     cancelDeadline(this.deadline);
-    const input = this.#input;
-    this.#input = undefined;
-    if (input !== undefined) this.#exchange.tunnel(input, this.#inputFrom);
-    if (this.#ended) {
+    const input = this.input.takeAll();
+    if (input !== undefined) this.#exchange.tunnel(input, 0);
+    if (this.ended) {
       this.#exchange.endTunnel();
       this.#engine.idleDeadlines.add(this.deadline);
     }
@@ -258,7 +220,7 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
   readonly #onData = (chunk: Buffer): void => {
     switch (this.#phase) {
       case PHASE.reading:
-        this.#take(chunk);
+        this.input.add(chunk, 0);
         this.#run();
         break;
       case PHASE.exchanging:
@@ -266,8 +228,7 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
         else this.#relayBody(chunk, 0);
         break;
       case PHASE.waiting:
-        if (this.#peek === undefined) this.#hold(chunk, 0);
-        else this.#peekAt(this.#peek, chunk);
+        this.#undecided.read(chunk);
         break;
       case PHASE.tunnelling:
         this.#exchange.tunnel(chunk, 0);
@@ -286,27 +247,26 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
     // An exchange that ends at once comes back here: the loop that called goes on, and no stack grows.
     if (this.#running) return;
     this.#running = true;
-    while (this.#phase === PHASE.reading && this.#input !== undefined && !this.socket.writableNeedDrain) {
-      const input = this.#input;
-      const outcome = this.#reader.read(input, this.#inputFrom, input.length);
+    while (this.#phase === PHASE.reading && this.input.bytes !== undefined && !this.socket.writableNeedDrain) {
+      const { bytes, from } = this.input;
+      const outcome = this.#reader.read(bytes, from, bytes.length);
       if (outcome === READ.more) {
-        this.#input = undefined;
+        this.input.clear();
         // The first byte of a head starts its time; further bytes do not prolong it.
         if (this.deadline.queue !== this.#engine.headDeadlines) this.#engine.headDeadlines.add(this.deadline);
       } else if (outcome === READ.refused) {
         resetRequestRecord(this.#record, this.#engine.clock.elapsed());
         this.#refuse(this.#reader.problem);
       } else {
-        this.#inputFrom = this.#reader.consumed;
-        if (this.#inputFrom === input.length) this.#input = undefined;
+        this.input.takeTo(this.#reader.consumed);
         this.#request();
       }
     }
     this.#running = false;
     if (this.#phase !== PHASE.reading) return;
-    if (this.#input !== undefined) {
+    if (this.input.bytes !== undefined) {
       this.socket.pause();
-    } else if (this.#ended) {
+    } else if (this.ended) {
       // The client has said all it will: what it began and did not finish is no request.
       this.#linger();
     } else {
@@ -327,24 +287,23 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
       return;
     }
     record.request = head;
-    this.#onGone = undefined;
-    this.#peek = undefined;
+    this.#undecided.begin();
     this.#phase = PHASE.waiting;
     let decision: Decision;
     try {
-      decision = this.#handler.onRequest(head, this);
+      decision = this.#handler.onRequest(head, this.#undecided);
     } catch (error) {
       this.#failOpenNever(error);
       return;
     }
     if (decision.kind === 'pending') {
-      this.#pending = decision;
+      this.#undecided.wait(decision);
       // A handler may have asked for the body, and the client have sent a wrong one, before it returned.
-      if (this.#phase !== PHASE.waiting) this.#pending = undefined;
-      else (this.#ended ? this.#engine.halfClosedDeadlines : this.#engine.decisionDeadlines).add(this.deadline);
+      if (this.#phase !== PHASE.waiting) this.#undecided.settle();
+      else (this.ended ? this.#engine.halfClosedDeadlines : this.#engine.decisionDeadlines).add(this.deadline);
       decision.decision.then(
-        (decided) => this.#pending === decision && this.#carryOut(decided),
-        (error: unknown) => this.#pending === decision && this.#failOpenNever(error),
+        (decided) => this.#undecided.awaits(decision) && this.#carryOut(decided),
+        (error: unknown) => this.#undecided.awaits(decision) && this.#failOpenNever(error),
       );
       return;
     }
@@ -352,11 +311,7 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
   }
 
   #carryOut(decision: Forward | Answer): void {
-    this.#onGone = undefined;
-    this.#pending = undefined;
-    const peek = this.#peek;
-    this.#peek = undefined;
-    if (peek !== undefined) this.#hold(peek.take(), 0);
+    this.#undecided.decided();
     if (decision.kind === 'answer') {
       this.#answer(decision.answer, decision);
       return;
@@ -366,7 +321,7 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
       return;
     }
     if (decision.timeout !== undefined) this.#engine.deadlines.queue(decision.timeout).add(this.deadline);
-    else (this.#ended ? this.#engine.halfClosedDeadlines : this.#engine.streamDeadlines).add(this.deadline);
+    else (this.ended ? this.#engine.halfClosedDeadlines : this.#engine.streamDeadlines).add(this.deadline);
     this.#exchange.start(this.#reader.head, decision);
   }
 
@@ -382,10 +337,9 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
 
   #answer(answer: PreparedAnswer, { flags, detail, close, add }: Omit<Answer, 'kind' | 'answer'>): void {
     // A body that came with its head is read to its end; for a longer one the connection is not worth keeping.
-    if (!close && !this.#body.done && this.#input !== undefined) {
-      const end = this.#body.consume(this.#input, this.#inputFrom, this.#input.length, DISCARD);
-      this.#inputFrom = end;
-      if (end === this.#input.length) this.#input = undefined;
+    const { bytes, from } = this.input;
+    if (!close && !this.#body.done && bytes !== undefined) {
+      this.input.takeTo(this.#body.consume(bytes, from, bytes.length, DISCARD));
     }
     const last = close || this.closing || !this.#body.done;
     const method = this.#record.request?.method ?? '';
@@ -413,38 +367,10 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
     if (this.#stall !== undefined) this.#watchClient();
   }
 
-  #take(chunk: Buffer): void {
-    this.#input = this.#input === undefined ? chunk : Buffer.concat([this.#input.subarray(this.#inputFrom), chunk]);
-    this.#inputFrom = 0;
-  }
-
   /** Keeps bytes whose time has not come, and reads no more when they are many. */
   #hold(chunk: Buffer, from: number): void {
-    if (this.#input === undefined) {
-      this.#input = chunk;
-      this.#inputFrom = from;
-    } else {
-      this.#take(from === 0 ? chunk : chunk.subarray(from));
-    }
-    if (this.inputLength > MAX_HELD) this.socket.pause();
-  }
-
-  /** Shows what comes to whoever reads the body ahead, and takes it back when that was enough. */
-  #peekAt(peek: BodyPeek, bytes: Buffer): void {
-    if (!peek.read(bytes)) {
-      this.#tellGone();
-      this.#refuse(peek.problem ?? PROBLEM.chunkSize);
-    } else if (peek.settled) {
-      this.#peek = undefined;
-      this.#hold(peek.take(), 0);
-    }
-  }
-
-  #tellGone(): void {
-    const listeners = this.#onGone;
-    this.#onGone = undefined;
-    this.#peek = undefined;
-    if (listeners !== undefined) for (const listener of listeners) listener();
+    this.input.add(chunk, from);
+    if (this.input.length > MAX_HELD) this.socket.pause();
   }
 
   /** Starts or ends the time that the client has for what it owes; it owes nothing while we do not read from it. */
@@ -467,7 +393,7 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
   };
 
   #complete(flags: string, detail: string): void {
-    this.#pending = undefined;
+    this.#undecided.settle();
     this.#stall?.cancel();
     const record = this.#record;
     record.flags = flags;
@@ -480,7 +406,7 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
   #next(): void {
     this.#phase = PHASE.reading;
     this.#reader.reset();
-    if (this.#draining && this.#input === undefined) {
+    if (this.#draining && this.input.bytes === undefined) {
       this.#linger();
       return;
     }
@@ -495,7 +421,7 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
   #linger(): void {
     if (this.#phase === PHASE.closed) return;
     this.#phase = PHASE.lingering;
-    this.#input = undefined;
+    this.input.clear();
     this.#reader.reset();
     this.socket.end();
     this.#engine.lingerDeadlines.add(this.deadline);
@@ -516,10 +442,10 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
   };
 
   readonly #onEnd = (): void => {
-    this.#ended = true;
+    this.ended = true;
     switch (this.#phase) {
       case PHASE.reading:
-        if (this.#input === undefined) this.#linger();
+        if (this.input.bytes === undefined) this.#linger();
         break;
       case PHASE.tunnelling:
         this.#exchange.endTunnel();
@@ -528,8 +454,8 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
       case PHASE.waiting:
       case PHASE.exchanging:
         // A body that is read ahead and breaks off here cannot become whole.
-        if (this.#peek !== undefined || (!this.#body.done && this.#input === undefined)) this.#clientGone();
-        else if (this.deadline.queue === undefined || this.#pending !== undefined) {
+        if (this.#undecided.peeked || (!this.#body.done && this.input.bytes === undefined)) this.#clientGone();
+        else if (this.deadline.queue === undefined || this.#undecided.pending) {
           this.#engine.halfClosedDeadlines.add(this.deadline);
         }
         break;
@@ -541,14 +467,14 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
 
   readonly #onSocketClosed = (): void => {
     cancelDeadline(this.deadline);
-    if (this.#phase === PHASE.tunnelling && this.#ended) {
+    if (this.#phase === PHASE.tunnelling && this.ended) {
       this.#exchange.abandon('');
       this.onExchangeDone(true);
     } else if (this.busy) {
       this.#clientGone();
     }
     this.#phase = PHASE.closed;
-    this.#input = undefined;
+    this.input.clear();
     this.#reader.reset();
     this.#onClose?.(this);
   };
@@ -556,7 +482,7 @@ export class HttpConnection implements ExchangeClient, Expiring, WaitingClient {
   /** The client left an exchange before its end. */
   #clientGone(): void {
     this.#exchange.abandon('the client has gone');
-    this.#tellGone();
+    this.#undecided.tellGone();
     this.#complete('DC', 'downstream_remote_disconnect');
     this.#cut();
   }

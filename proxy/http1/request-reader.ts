@@ -2,7 +2,7 @@ import { CR, isIn, LF, METHOD, SP, TARGET } from './characters.ts';
 import { HeadReader } from './head-reader.ts';
 import { PROBLEM } from './problems.ts';
 import { RequestHead } from './request-head.ts';
-import { readVersion } from './version.ts';
+import { readVersion, versionEnd, VERSION_LENGTH } from './version.ts';
 
 /** Envoy's `max_request_headers_kb`, start line included. */
 const MAX_REQUEST_HEAD = 60 * 1024;
@@ -57,17 +57,17 @@ export class RequestReader extends HeadReader {
           }
           break;
         case EMPTY_LINE_LF:
-          if (bytes[index] !== LF) return this.#refuse(PROBLEM.lineEnd);
+          if (bytes[index] !== LF) return this.refuseStartLine(PROBLEM.lineEnd);
           this.#state = BEGIN;
           index += 1;
           break;
         case IN_METHOD: {
           while (index < stop && isIn(bytes[index], METHOD)) index += 1;
           const length = index - this.head.methodStart;
-          if (length > MAX_METHOD) return this.#refuse(PROBLEM.method);
+          if (length > MAX_METHOD) return this.refuseStartLine(PROBLEM.method);
           if (index === stop) break;
-          if (length === 0 || bytes[index] !== SP) return this.#refuse(PROBLEM.method);
-          if (bytes[this.head.methodStart] === HYPHEN) return this.#refuse(PROBLEM.method);
+          if (length === 0 || bytes[index] !== SP) return this.refuseStartLine(PROBLEM.method);
+          if (bytes[this.head.methodStart] === HYPHEN) return this.refuseStartLine(PROBLEM.method);
           this.head.methodEnd = index;
           index += 1;
           this.head.targetStart = index;
@@ -77,34 +77,27 @@ export class RequestReader extends HeadReader {
         case IN_TARGET:
           while (index < stop && isIn(bytes[index], TARGET)) index += 1;
           if (index === stop) break;
-          if (index === this.head.targetStart || bytes[index] !== SP) return this.#refuse(PROBLEM.target);
+          if (index === this.head.targetStart || bytes[index] !== SP) return this.refuseStartLine(PROBLEM.target);
           this.head.targetEnd = index;
           index += 1;
           this.#mark = index;
           this.#state = IN_VERSION;
           break;
         case IN_VERSION: {
-          while (index < stop && isIn(bytes[index], TARGET) && index - this.#mark <= 8) index += 1;
-          if (index === stop && index - this.#mark <= 8) break;
+          index = versionEnd(bytes, this.#mark, index, stop);
+          if (index === stop && index - this.#mark <= VERSION_LENGTH) break;
           const minor = readVersion(bytes, this.#mark, index);
-          if (typeof minor !== 'number') return this.#refuse(minor);
-          if (bytes[index] !== CR) return this.#refuse(bytes[index] === LF ? PROBLEM.lineEnd : PROBLEM.version);
+          if (typeof minor !== 'number') return this.refuseStartLine(minor);
+          if (bytes[index] !== CR) return this.refuseStartLine(bytes[index] === LF ? PROBLEM.lineEnd : PROBLEM.version);
           this.head.minor = minor;
           index += 1;
           this.#state = LINE_LF;
           break;
         }
         default:
-          if (bytes[index] !== LF) return this.#refuse(PROBLEM.lineEnd);
-          this.startLineDone = true;
-          return index + 1;
+          return this.endStartLine(bytes, index);
       }
     }
     return index;
-  }
-
-  #refuse(problem: (typeof PROBLEM)[keyof typeof PROBLEM]): -1 {
-    this.refuse(problem);
-    return -1;
   }
 }

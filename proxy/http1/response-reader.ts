@@ -1,8 +1,8 @@
-import { CR, DIGIT, isIn, LF, SP, TARGET, VALUE } from './characters.ts';
+import { CR, DIGIT, isIn, LF, SP, VALUE } from './characters.ts';
 import { HeadReader } from './head-reader.ts';
 import { PROBLEM } from './problems.ts';
 import { ResponseHead } from './response-head.ts';
-import { readVersion } from './version.ts';
+import { readVersion, versionEnd, VERSION_LENGTH } from './version.ts';
 
 /** Envoy's limit for the head of an HTTP/1 response. */
 const MAX_RESPONSE_HEAD = 80 * 1024;
@@ -42,10 +42,10 @@ export class ResponseReader extends HeadReader {
     while (index < stop) {
       switch (this.#state) {
         case IN_VERSION: {
-          while (index < stop && isIn(bytes[index], TARGET) && index - this.#mark <= 8) index += 1;
-          if (index === stop && index - this.#mark <= 8) break;
+          index = versionEnd(bytes, this.#mark, index, stop);
+          if (index === stop && index - this.#mark <= VERSION_LENGTH) break;
           const minor = readVersion(bytes, this.#mark, index);
-          if (typeof minor !== 'number' || bytes[index] !== SP) return this.#refuse(PROBLEM.version);
+          if (typeof minor !== 'number' || bytes[index] !== SP) return this.refuseStartLine(PROBLEM.version);
           this.head.minor = minor;
           index += 1;
           this.#state = IN_STATUS;
@@ -53,12 +53,12 @@ export class ResponseReader extends HeadReader {
         }
         case IN_STATUS: {
           const byte = bytes[index];
-          if (byte === undefined || !isIn(byte, DIGIT)) return this.#refuse(PROBLEM.statusLine);
+          if (byte === undefined || !isIn(byte, DIGIT)) return this.refuseStartLine(PROBLEM.statusLine);
           this.head.status = this.head.status * 10 + byte - 0x30;
           index += 1;
           this.#digits += 1;
           if (this.#digits < 3) break;
-          if (this.head.status < 100 || this.head.status > 599) return this.#refuse(PROBLEM.statusLine);
+          if (this.head.status < 100 || this.head.status > 599) return this.refuseStartLine(PROBLEM.statusLine);
           this.#state = AFTER_STATUS;
           break;
         }
@@ -66,27 +66,21 @@ export class ResponseReader extends HeadReader {
           // The space belongs there even before an empty reason (RFC 9112 4), but many servers leave both out.
           if (bytes[index] === SP) this.#state = IN_REASON;
           else if (bytes[index] === CR) this.#state = LINE_LF;
-          else return this.#refuse(PROBLEM.statusLine);
+          else return this.refuseStartLine(PROBLEM.statusLine);
           index += 1;
           break;
         case IN_REASON:
           while (index < stop && isIn(bytes[index], VALUE)) index += 1;
           if (index === stop) break;
-          if (bytes[index] !== CR) return this.#refuse(bytes[index] === LF ? PROBLEM.lineEnd : PROBLEM.statusLine);
+          if (bytes[index] !== CR)
+            return this.refuseStartLine(bytes[index] === LF ? PROBLEM.lineEnd : PROBLEM.statusLine);
           index += 1;
           this.#state = LINE_LF;
           break;
         default:
-          if (bytes[index] !== LF) return this.#refuse(PROBLEM.lineEnd);
-          this.startLineDone = true;
-          return index + 1;
+          return this.endStartLine(bytes, index);
       }
     }
     return index;
-  }
-
-  #refuse(problem: (typeof PROBLEM)[keyof typeof PROBLEM]): -1 {
-    this.refuse(problem);
-    return -1;
   }
 }

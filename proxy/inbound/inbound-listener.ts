@@ -4,10 +4,13 @@ import { reasonOf } from '../../src/core/errors.ts';
 import { HttpConnection } from '../http1/http-connection.ts';
 import type { HttpEngine } from '../http1/http-engine.ts';
 import { GrowingReader } from '../tcp/growing-reader.ts';
-import { breakSocket, TcpRelay } from '../tcp/relay.ts';
+import { breakSocket } from '../tcp/break-socket.ts';
+import type { IdleLimit } from '../tcp/idle-limit.ts';
+import { TcpRelay } from '../tcp/relay.ts';
 import type { ConnectionAuthorizer, Verdict } from './connection-authorizer.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
 import { detectLaxly, detectTls, type Detected } from './detect-protocol.ts';
+import { findingOf } from './finding.ts';
 import { createInboundHttp } from './inbound-http.ts';
 import type { InboundPort, InboundServices } from './inbound-services.ts';
 import { ServerFirstProbe } from './server-first-probe.ts';
@@ -22,6 +25,8 @@ export interface InboundListenerOptions {
   readonly silence?: number;
   /** Milliseconds for the first bytes to make sense. */
   readonly patience?: number;
+  /** For how long nothing may pass over an opaque connection; for ever where nothing is said. */
+  readonly tcpIdle?: IdleLimit | undefined;
 }
 
 const NO_PLAINTEXT = 'plaintext is not accepted any more';
@@ -49,6 +54,7 @@ export class InboundListener {
   readonly #services: InboundServices;
   readonly #silence: number;
   readonly #patience: number;
+  readonly #tcpIdle: IdleLimit | undefined;
   readonly #tls: TlsTerminator;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -56,12 +62,13 @@ export class InboundListener {
   readonly #encrypted = new WeakSet<Socket>();
   readonly #served = new Set<Served>();
 
-  constructor({ clock, engine, services, silence, patience }: InboundListenerOptions) {
+  constructor({ clock, engine, services, silence, patience, tcpIdle }: InboundListenerOptions) {
     this.#clock = clock;
     this.#engine = engine;
     this.#services = services;
     this.#silence = silence ?? DEFAULT_SILENCE;
     this.#patience = patience ?? DEFAULT_PATIENCE;
+    this.#tcpIdle = tcpIdle;
     this.#tls = createTlsTerminator({
       clock,
       identity: services.identity,
@@ -186,7 +193,8 @@ export class InboundListener {
 
   #onTerminated(raw: Socket, port: InboundPort, terminated: Terminated, serverName: string): void {
     const { socket } = terminated;
-    socket.on('error', () => {});
+    // Node tells of a record that is broken and goes on: what ends then has not ended in order.
+    socket.on('error', () => socket.destroy());
     this.#services.observer.onSecured?.({ version: socket.getProtocol() ?? 'unknown', resumed: terminated.resumed });
     const sni = typeof socket.servername === 'string' ? socket.servername : serverName;
     const facts: ConnectionFacts = Object.freeze({
@@ -224,8 +232,9 @@ export class InboundListener {
       detect: port.protocol === 'tcp' ? detectTls : detectLaxly,
       silence: waitsForServer ? this.#silence : 0,
       patience: this.#patience,
-      onDetected: (detected) => {
+      onDetected: (detected, late) => {
         silent = false;
+        this.#services.observer.onFound?.(findingOf(detected, late));
         const upstream = probe?.take();
         if (!secured && detected.protocol === 'tls') {
           probe?.cancel();
@@ -249,6 +258,7 @@ export class InboundListener {
           this.#services.observer.onServerFirst?.(facts);
           probe = new ServerFirstProbe(port.connect(), (upstream) => {
             sniffer.stop();
+            this.#services.observer.onFound?.('server_first');
             if (this.#portNow(connection) !== undefined) {
               this.#serveTcp({ ...connection, authorizer }, upstream);
               return;
@@ -260,6 +270,7 @@ export class InboundListener {
       },
       onGone: () => {
         silent = false;
+        this.#services.observer.onFound?.('gone');
         probe?.cancel();
         socket.destroy();
       },
@@ -347,6 +358,7 @@ export class InboundListener {
       downstream: socket,
       upstream: opened ?? port.connect(reader?.onread),
       reader,
+      idle: this.#tcpIdle,
       onClose: (result) => {
         this.#served.delete(served);
         observer.onTcpClosed(facts, result);

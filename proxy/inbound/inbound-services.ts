@@ -9,6 +9,7 @@ import type { Secured } from '../upstream/secured.ts';
 import type { Allowance } from './allowance.ts';
 import type { ConnectionAuthorizer } from './connection-authorizer.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
+import type { Finding } from './finding.ts';
 import type { IdentitySource, VerifyPeer } from './identity-source.ts';
 import type { NormalizePath } from './inbound-http.ts';
 
@@ -58,6 +59,8 @@ export interface InboundObserver {
   onRefused(facts: ConnectionFacts, reason: string): void;
   /** A peer of the mesh has come in. The group of its key exchange is not to be seen from this side. */
   onSecured?(secured: Omit<Secured, 'group'>): void;
+  /** The first bytes of a connection were looked at. */
+  onFound?(finding: Finding): void;
   /** A client waited for the server to speak first: `protocol: tcp` on the port would save it the wait. */
   onServerFirst?(facts: ConnectionFacts): void;
 }

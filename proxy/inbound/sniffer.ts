@@ -11,8 +11,8 @@ export interface SnifferOptions {
   readonly silence: number;
   /** Milliseconds after which an undecided start is taken for TCP. */
   readonly patience: number;
-  /** The socket is paused and holds all its bytes again. */
-  readonly onDetected: (detected: Detected) => void;
+  /** The socket is paused and holds all its bytes again. `late` where they meant nothing until their time was over. */
+  readonly onDetected: (detected: Detected, late: boolean) => void;
   /** The client has said nothing so far. The sniffer goes on listening until `stop`. */
   readonly onSilent: () => void;
   /** The client left before it said enough. */
@@ -31,7 +31,7 @@ export class Sniffer {
     this.#options = options;
     const { socket, clock, silence, patience } = options;
     if (silence > 0) this.#silence = clock.after(silence, options.onSilent);
-    this.#patience = clock.after(patience, () => this.#decide({ protocol: 'tcp' }));
+    this.#patience = clock.after(patience, () => this.#decide({ protocol: 'tcp' }, true));
     socket.on('data', this.#onData);
     socket.on('end', this.#onGone);
     socket.on('close', this.#onGone);
@@ -60,7 +60,7 @@ export class Sniffer {
     const bytes = this.#pieces.length === 1 ? chunk : Buffer.concat(this.#pieces);
     if (this.#pieces.length > 1) this.#pieces = [bytes];
     const detected = this.#options.detect(bytes);
-    if (detected !== undefined) this.#decide(detected);
+    if (detected !== undefined) this.#decide(detected, false);
   };
 
   readonly #onGone = (): void => {
@@ -68,8 +68,8 @@ export class Sniffer {
     this.#options.onGone();
   };
 
-  #decide(detected: Detected): void {
+  #decide(detected: Detected, late: boolean): void {
     this.stop();
-    this.#options.onDetected(detected);
+    this.#options.onDetected(detected, late);
   }
 }

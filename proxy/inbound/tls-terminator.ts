@@ -7,6 +7,7 @@ import type { Logger } from '../../src/core/logger.ts';
 import { MESH_CIPHERS } from '../../src/pki/mesh-ciphers.ts';
 import { presentedChain } from '../../src/pki/presented-chain.ts';
 import { chainReader, sentChain } from '../../src/wire/peer-chain.ts';
+import { failureWords, openSslWords } from '../tcp/failure-words.ts';
 import { HandshakeGate, type Handshake, type HandshakeLimits } from './handshake-gate.ts';
 import type { IdentityMaterial, IdentitySource, VerifyPeer } from './identity-source.ts';
 import { SessionChains } from './session-chains.ts';
@@ -124,24 +125,25 @@ export function createTlsTerminator(options: TlsTerminatorOptions): TlsTerminato
     if (leaf === undefined) {
       // Of a resumed session without one OpenSSL says that it was authorized.
       refuse('the peer sent no certificate');
-    } else if (!socket.authorized) {
-      refuse(`OpenSSL: ${String(socket.authorizationError)}`);
     } else if (chain === undefined || certificate === undefined) {
       refuse('the session began with a certificate that was not accepted');
     } else {
+      // Ours first, since it can say why; whom OpenSSL does not authorize is refused whatever it says.
       const verdict = verifyPeer(chain);
-      if ('reason' in verdict) {
-        refuse(verdict.reason);
+      if ('reason' in verdict || !socket.authorized) {
+        refuse('reason' in verdict ? verdict.reason : openSslWords(socket.authorizationError));
         return;
       }
       if (!resumed && sessions.remember(chain) === 'full') renewContext();
+      // From here on its directions end one by one.
+      socket.allowHalfOpen = true;
       entry.done({ socket, peer: verdict.identity, certificate, self: inUse?.identity ?? '', resumed });
     }
   });
-  server.on('tlsClientError', (error: Error & { code?: string; reason?: string }, socket) => {
+  server.on('tlsClientError', (error, socket) => {
     const entry = take(addressKey(socket));
     socket.destroy();
-    entry?.failed(handshakeReason(error));
+    entry?.failed(failureWords(error, 'server'));
   });
   const use = (material: IdentityMaterial): void => {
     const { keyPem, chainPem, rootsPem } = material;
@@ -179,7 +181,11 @@ export function createTlsTerminator(options: TlsTerminatorOptions): TlsTerminato
       const entry: Waiting = {
         done,
         failed,
-        begin: () => server.emit('connection', socket),
+        begin: () => {
+          // The TLS socket takes it over: a peer that ends its direction now has left, and is not waited for.
+          socket.allowHalfOpen = false;
+          server.emit('connection', socket);
+        },
         giveUp: (reason) => {
           waiting.delete(key);
           socket.destroy();
@@ -201,17 +207,4 @@ export function createTlsTerminator(options: TlsTerminatorOptions): TlsTerminato
 
 function addressKey(socket: Socket): string {
   return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`;
-}
-
-function handshakeReason(error: Error & { code?: string; reason?: string }): string {
-  switch (error.code ?? '') {
-    case 'ERR_SSL_HTTP_REQUEST':
-    case 'ERR_SSL_WRONG_VERSION_NUMBER':
-    case 'ERR_SSL_PACKET_LENGTH_TOO_LONG':
-      return 'plaintext where TLS is required';
-    case 'ERR_TLS_HANDSHAKE_TIMEOUT':
-      return 'the handshake took too long';
-    default:
-      return `the handshake failed: ${error.reason ?? error.code ?? error.message}`;
-  }
 }

@@ -22,24 +22,24 @@ export interface InterceptionOptions {
   readonly ownPorts: readonly number[];
   /** The numeric addresses of this machine's interfaces at the moment. */
   readonly interfaceAddresses: () => readonly string[];
-  /** Whether this is one of several threads, which share the ports; the main one finds out about the rules for all. */
-  readonly inThread?: boolean;
   readonly clock: Pick<Clock, 'elapsed' | 'after'>;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
+  /** Whether several threads listen at these ports; whoever started them has found the rules in force. */
+  readonly shared?: boolean;
 }
 
 /** Where the sidecar comes from when it calls its application: by these the rules know such calls (Istio). */
 export const PASSTHROUGH_SOURCE = { IPv4: '127.0.0.6', IPv6: '::6' } as const;
 
 export function createInterception(options: InterceptionOptions): Interception {
-  const { mode, calls, inbound, outbound, interfaceAddresses, inThread = false, clock, logger } = options;
+  const { mode, calls, inbound, outbound, interfaceAddresses, clock, logger, shared = false } = options;
   const ownPorts = new Set([inbound.port, outbound.port, ...options.ownPorts]);
   const isOwn = knowOwnAddresses(interfaceAddresses, clock);
   const ipv6 = interfaceAddresses().some((address) => address.includes(':'));
   const transparent = mode === 'TPROXY';
   const ports = new Set([inbound.port, outbound.port]);
   const destinations = readDestination({ calls, ports, littleEndian: endianness() === 'LE' });
-  const check = inThread ? undefined : new RulesCheck({ destinations, inboundPort: inbound.port, ipv6, clock, logger });
+  const check = shared ? undefined : new RulesCheck({ destinations, inboundPort: inbound.port, ipv6, clock, logger });
   return Object.freeze({
     destinations,
     inForce: check?.inForce ?? Promise.resolve(),
@@ -57,9 +57,7 @@ export function createInterception(options: InterceptionOptions): Interception {
       if (keepsSource) return transparentTransport({ calls, host, port, from });
       return plainTransport({ host, port, localAddress: PASSTHROUGH_SOURCE[host.includes(':') ? 'IPv6' : 'IPv4'] });
     },
-    openListener: transparent
-      ? (place: Place) => openTransparentListener(calls, place, { reusePort: inThread })
-      : undefined,
+    openListener: transparent ? (place: Place) => openTransparentListener(calls, place, { shared }) : undefined,
   });
 }
 

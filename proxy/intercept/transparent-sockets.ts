@@ -10,14 +10,10 @@ import { OPTIONS, type SocketCalls } from './socket-calls.ts';
  *
  * @throws SealwrightError `interception_refused`
  */
-export function openTransparentListener(
-  calls: SocketCalls,
-  place: Place,
-  { reusePort }: { readonly reusePort: boolean },
-): number {
+export function openTransparentListener(calls: SocketCalls, place: Place, { shared }: { shared: boolean }): number {
   return openTransparent(calls, place, (fd, v6) => {
     calls.setOption(fd, OPTIONS.reuseAddress, 1);
-    if (reusePort) calls.setOption(fd, OPTIONS.reusePort, 1);
+    if (shared) calls.setOption(fd, OPTIONS.reusePort, 1);
     if (v6) calls.setOption(fd, OPTIONS.only6, 1);
   });
 }

@@ -174,6 +174,7 @@ export function keyOf({ address, port }: Place): string {
 
 /** What the system says of a port, in our words. */
 function listenError(cause: unknown, { address, port }: Place): SealwrightError {
+  if (cause instanceof SealwrightError) return cause;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : reasonOf(cause);
   const fields = { address, port, reason: code };
   return new SealwrightError(code === 'EADDRINUSE' ? 'port_in_use' : 'listen_refused', fields, { cause });

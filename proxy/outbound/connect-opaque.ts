@@ -1,6 +1,7 @@
 import type { OnReadOpts, Socket } from 'node:net';
 import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf } from '../../src/core/errors.ts';
+import { failureWords } from '../tcp/failure-words.ts';
 import { CONNECT_TIMEOUT, type UpstreamFailure } from '../upstream/pool.ts';
 import type { Endpoint } from './endpoint.ts';
 
@@ -59,8 +60,10 @@ export function connectOpaque(
   const onClose = (): void => fail(problem || 'closed before it was open');
   const timer = clock.after(limits.connectTimeout, () => fail(CONNECT_TIMEOUT));
   // It stays: a socket without one would take the process down with its next error.
-  socket.on('error', (error: Error & { code?: string }) => {
-    problem ||= error.code ?? error.message;
+  socket.on('error', (error) => {
+    problem ||= failureWords(error);
+    // Node tells of an alert behind the handshake and goes on.
+    socket.destroy();
   });
   socket.once('close', () => {
     circuit.connections -= 1;

@@ -4,7 +4,7 @@ import type { Service, Workload } from '../agent/destination.ts';
 import type { Forward } from '../http1/decision.ts';
 import type { HeadEdits } from '../http1/head-writer.ts';
 import type { VerifyPeer } from '../inbound/identity-source.ts';
-import { UNKNOWN_SERVICE, type Edge, type ReportedService } from '../report/edge.ts';
+import { reportedService, UNKNOWN_SERVICE, type Edge, type ReportedService } from '../report/edge.ts';
 import type { IstioMetrics } from '../report/istio-metrics.ts';
 import { METADATA_FIELDS } from '../report/peer-metadata.ts';
 import { reportedWorkload, UNKNOWN_WORKLOAD } from '../report/reported-workload.ts';
@@ -35,6 +35,7 @@ export interface EndpointFactoryOptions {
   readonly isOwn: (address: string, port: number) => boolean;
   readonly istio: IstioMetrics;
   readonly onSecured?: ((secured: Secured) => void) | undefined;
+  readonly onRefused?: ((words: string) => void) | undefined;
 }
 
 export interface MeshEndpoint {
@@ -68,7 +69,7 @@ export class EndpointFactory {
 
   /** A workload whose sidecar must prove to be exactly it. */
   mtls({ workload, port, service, servicePort, cluster }: MeshEndpoint): Endpoint {
-    const { clientContext, verifyPeer, trust, metadata, ownIdentity, onSecured } = this.#options;
+    const { clientContext, verifyPeer, trust, metadata, ownIdentity, onSecured, onRefused } = this.#options;
     const host = hostOf(workload);
     const hostname = service?.hostname ?? host;
     const servername = cluster.sni ?? `outbound_.${servicePort}_._.${hostname}`;
@@ -89,6 +90,7 @@ export class EndpointFactory {
           verifyPeer,
         ),
         onSecured,
+        onRefused,
       });
     const sans = service?.subjectAltNames.join(' ') ?? '';
     return this.#endpoint({
@@ -193,8 +195,7 @@ export class EndpointFactory {
   }
 
   #serviceOf(service: Service | undefined): ReportedService {
-    if (service === undefined) return UNKNOWN_SERVICE;
-    return { host: service.hostname, name: service.name, namespace: service.namespace };
+    return service === undefined ? UNKNOWN_SERVICE : reportedService(service.namespace, service.hostname);
   }
 
   /**

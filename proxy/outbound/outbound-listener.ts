@@ -5,11 +5,14 @@ import { HttpConnection } from '../http1/http-connection.ts';
 import type { HttpEngine } from '../http1/http-engine.ts';
 import type { RequestIds } from '../http1/request-ids.ts';
 import { detectProtocol, type Detected } from '../inbound/detect-protocol.ts';
+import { findingOf, type Finding } from '../inbound/finding.ts';
 import { Sniffer } from '../inbound/sniffer.ts';
 import type { Called, Caller, OutboundReporter } from '../report/outbound-reporter.ts';
 import { hostPort } from '../report/request-entry.ts';
 import { GrowingReader } from '../tcp/growing-reader.ts';
-import { breakSocket, TcpRelay } from '../tcp/relay.ts';
+import { breakSocket } from '../tcp/break-socket.ts';
+import type { IdleLimit } from '../tcp/idle-limit.ts';
+import { TcpRelay } from '../tcp/relay.ts';
 import type { Cluster } from './cluster.ts';
 import { connectOpaque } from './connect-opaque.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -27,6 +30,10 @@ export interface OutboundListenerOptions {
   readonly requestIds: RequestIds;
   /** Where one connection leads; undefined where it leads nowhere. Never rejects. */
   readonly lead: (socket: Socket) => Lead | undefined | Promise<Lead | undefined>;
+  /** Hears what the first bytes of each connection were, where they were looked at. */
+  readonly found?: ((finding: Finding) => void) | undefined;
+  /** For how long nothing may pass over an opaque connection; for ever where nothing is said. */
+  readonly tcpIdle?: IdleLimit | undefined;
 }
 
 /** Milliseconds after which a silent client is taken to wait for the server. */
@@ -118,7 +125,8 @@ export class OutboundListener {
       detect: detectProtocol,
       silence: silent ? SILENCE : 0,
       patience: PATIENCE,
-      onDetected: (detected: Detected) => {
+      onDetected: (detected: Detected, late) => {
+        this.#options.found?.(findingOf(detected, late));
         if (detected.protocol === 'http1') this.#serveHttp(socket, caller, lead);
         else {
           const name = detected.protocol === 'tls' ? detected.hello.serverName : '';
@@ -128,9 +136,13 @@ export class OutboundListener {
       onSilent: () => {
         // Only one destination can be meant, so nothing is lost by calling it before the client speaks.
         sniffer.stop();
+        this.#options.found?.('server_first');
         this.#serveOpaque(socket, caller, port, '');
       },
-      onGone: () => socket.destroy(),
+      onGone: () => {
+        this.#options.found?.('gone');
+        socket.destroy();
+      },
     });
   }
 
@@ -179,6 +191,7 @@ export class OutboundListener {
           downstream: socket,
           upstream,
           reader,
+          idle: this.#options.tcpIdle,
           onClose: (result) => {
             unlimit();
             closed?.(result);
@@ -205,7 +218,8 @@ export class OutboundListener {
 
   #refuse(socket: Socket, caller: Caller, { flags, detail, service }: Refused): void {
     this.#options.reporter.tcpRefused(caller, {
-      flags,
+      // Envoy's cluster for what nothing may reach is one without endpoints.
+      flags: flags === '-' ? 'UH' : flags,
       reason: detail,
       called: undefined,
       service,

@@ -91,6 +91,12 @@ export const REFUSED = {
     detail: 'route_not_found{host}',
     body: 'no route: the request names no host',
   }),
+  unproven: refuse({
+    status: 503,
+    flags: 'UH',
+    detail: 'no_healthy_upstream{mtls}',
+    body: 'a DestinationRule asks for TLS, and nobody knows who is to answer',
+  }),
   loop: refuse({
     status: 502,
     flags: 'NR',

@@ -5,10 +5,10 @@ import {
   destinationPolicyOf,
   type DestinationPolicy,
 } from '../../src/resources/destination-policy.ts';
-import type { AddressBook, Destination, Service, Workload } from '../agent/destination.ts';
+import type { AddressBook, Destination, DestinationName, Service, Workload } from '../agent/destination.ts';
 import type { SidecarConfig, SidecarConfigSource } from '../agent/sidecar-config.ts';
 import type { IdentitySource, VerifyPeer } from '../inbound/identity-source.ts';
-import { UNKNOWN_SERVICE, type ReportedService } from '../report/edge.ts';
+import { reportedService, UNKNOWN_SERVICE, type ReportedService } from '../report/edge.ts';
 import type { IstioMetrics } from '../report/istio-metrics.ts';
 import { metadataLines } from '../report/peer-metadata.ts';
 import type { Secured } from '../upstream/secured.ts';
@@ -33,6 +33,8 @@ export interface RouterOptions {
   readonly istio: IstioMetrics;
   /** Hears of each new mTLS connection. */
   readonly onSecured?: ((secured: Secured) => void) | undefined;
+  /** Hears why TLS to a peer came to nothing. */
+  readonly onRefused?: ((words: string) => void) | undefined;
 }
 
 /** What was made from one configuration, and is made anew from the next. */
@@ -40,8 +42,8 @@ interface Generation {
   readonly config: SidecarConfig;
   readonly factory: EndpointFactory;
   readonly clusters: RouteCache<Destination>;
-  /** By the addresses that a name was resolved to, which are another array once they are asked for again. */
-  readonly passthrough: RouteCache<readonly string[]>;
+  /** By what was asked for, and by the addresses of it, which are another array once they are asked for again. */
+  readonly named: WeakMap<Destination, RouteCache<readonly string[]>>;
 }
 
 /** Routes by what they were made of and by port. */
@@ -59,6 +61,10 @@ export class Router {
     this.#options = options;
     this.#clientContext = createClientContext(options.identity);
     this.#lookups = new LookupCache(options);
+    // Routes are made anew when somebody asks. Who waits for an endpoint asks no more, and may wait for one that is gone.
+    options.book.onChange(() => {
+      for (const cluster of options.clusters.all) if (cluster.circuit.pending > 0) cluster.refresh?.();
+    });
   }
 
   /**
@@ -81,8 +87,9 @@ export class Router {
         if (!target.visible.has(service)) return REFUSED.notVisible;
         const port = portOf(service, target);
         if (port === undefined) return REFUSED.noPort;
+        if (service.passthrough) return this.#passthroughRoute(generation, destination, { ...target, ports: [port] });
         return cached(generation.clusters, destination, port, () =>
-          this.#serviceRoute(generation, { service, workloads, port }),
+          this.#serviceRoute(generation, { service, workloads, port, name: target.name }),
         );
       }
       case 'workload': {
@@ -95,7 +102,7 @@ export class Router {
       case 'outside':
         if (!target.open) return REFUSED.notVisible;
         if (generation.config.outboundTrafficPolicy !== 'ALLOW_ANY') return REFUSED.outside;
-        return this.#outsideRoute(generation, target);
+        return this.#outsideRoute(generation, destination, target);
       case 'unknown':
         return refuse({
           status: 503,
@@ -110,19 +117,17 @@ export class Router {
 
   /** The parts of the configuration in force. Peers are judged anew when the roots, or who we are, have changed. */
   #current(): Generation | undefined {
-    const { config: source, clusters, verifyPeer, isOwn, istio, onSecured } = this.#options;
+    const { config: source, clusters, verifyPeer, isOwn, istio, onSecured, onRefused } = this.#options;
     const config = source.current();
     const before = this.#generation;
     if (config === undefined || before?.config === config) return before;
     const own = config.workload;
-    if (before !== undefined && !sameTrust(before.config, config)) {
-      this.#trust += 1;
-      clusters.renew();
-    }
+    const renewed = before !== undefined && !sameTrust(before.config, config);
+    if (renewed) this.#trust += 1;
     this.#generation = {
       config,
       clusters: new WeakMap(),
-      passthrough: new WeakMap(),
+      named: new WeakMap(),
       factory: new EndpointFactory({
         own,
         ownIdentity: own.identity,
@@ -133,23 +138,30 @@ export class Router {
         isOwn,
         istio,
         onSecured,
+        onRefused,
       }),
     };
+    if (renewed) clusters.renew();
     return this.#generation;
   }
 
   #serviceRoute(
     { config, factory }: Generation,
-    { service, workloads, port }: { service: Service; workloads: readonly Workload[]; port: number },
+    parts: { service: Service; workloads: readonly Workload[]; port: number; name: DestinationName },
   ): Route {
+    const { service, workloads, port, name } = parts;
     const reached = workloads.flatMap((workload) => {
       const own = workload.healthy ? workload.services.get(service.key)?.get(port) : undefined;
       return own === undefined ? [] : [{ workload, port: own }];
     });
-    const { workload, rootNamespace, destinationRules } = config;
-    const caller = { namespace: workload.namespace, labels: workload.labels, rootNamespace };
-    const policy = destinationPolicyOf(chooseTrafficPolicy(destinationRules, caller, service), port);
+    const policy = policyFor(config, service, port);
     const cluster = this.#options.clusters.open(`${service.key}|${port}`, `outbound|${port}||${service.hostname}`);
+    this.#refreshBy(cluster, (generation) => {
+      const now = this.#options.book.peek(name);
+      if (now === undefined || now.kind === 'unknown') this.#serviceRoute(generation, parts);
+      else if (now.kind === 'service') this.#serviceRoute(generation, { ...now, port, name });
+      else this.#serviceRoute(generation, { service, workloads: [], port, name });
+    });
     return this.#routeVia(cluster, policy, reached, { factory, service, servicePort: port });
   }
 
@@ -158,7 +170,14 @@ export class Router {
     const name = `outbound|${port}||${workload.addresses[0] ?? workload.hostname}`;
     const cluster = this.#options.clusters.open(`${workload.uid}|${port}`, name);
     const policy = DEFAULT_DESTINATION_POLICY;
+    this.#refreshBy(cluster, (generation) => this.#workloadRoute(generation, workload, port));
     return this.#routeVia(cluster, policy, [{ workload, port }], { factory, service: undefined, servicePort: port });
+  }
+
+  #refreshBy(cluster: Cluster, route: (generation: Generation) => void): void {
+    cluster.refresh = () => {
+      if (this.#generation !== undefined) route(this.#generation);
+    };
   }
 
   #routeVia(
@@ -189,30 +208,79 @@ export class Router {
     return cluster.members.length > 0 ? routeTo(cluster) : (refusal ?? REFUSED.unhealthy);
   }
 
+  /** Outside the mesh, as nobody has described it. */
+  #outsideRoute(generation: Generation, destination: Destination, target: Target): Promise<Route> {
+    const { host } = target.name;
+    return this.#namedRoute(generation, destination, target, {
+      name: 'PassthroughCluster',
+      key: `outside|${host}|${target.ports[0] ?? 0}`,
+      service: { ...UNKNOWN_SERVICE, host, name: 'PassthroughCluster' },
+      policy: DEFAULT_DESTINATION_POLICY,
+    });
+  }
+
+  /** A service of which calls go to whatever its caller names: a ServiceEntry without addresses of its own. */
+  #passthroughRoute(
+    generation: Generation,
+    destination: Destination & { readonly kind: 'service' },
+    target: Target,
+  ): Route | Promise<Route> {
+    const { service } = destination;
+    const port = target.ports[0] ?? 0;
+    const policy = policyFor(generation.config, service, port);
+    // Nobody knows who answers there, so nobody can be proven to.
+    if (policy.tls.mode !== 'AUTO' && policy.tls.mode !== 'DISABLE') return REFUSED.unproven;
+    return this.#namedRoute(generation, destination, target, {
+      name: `outbound|${port}||${service.hostname}`,
+      key: `${service.key}|${port}|${target.name.host}`,
+      service: reportedService(service.namespace, service.hostname),
+      policy,
+    });
+  }
+
   /**
-   * Outside the mesh, in plaintext. A name is resolved first and its addresses are asked for too: one that leads to a
+   * Where a name leads, in plaintext. It is resolved first and its addresses are asked for too: one that leads to a
    * workload of the mesh is a call to that workload, and made as such.
    */
-  async #outsideRoute(generation: Generation, target: Target): Promise<Route> {
-    const { host } = target.name;
+  async #namedRoute(generation: Generation, destination: Destination, target: Target, of: Named): Promise<Route> {
     const port = target.ports[0] ?? 0;
-    const addresses = await this.#lookups.addressesOf(host);
+    const addresses = await this.#lookups.addressesOf(target.name.host);
     const found = await Promise.all(addresses.map((address) => this.#options.book.resolve({ host: address })));
-    const inMesh = found.find((destination) => destination.kind !== 'outside');
+    const inMesh = found.find((each) => each.kind !== 'outside' && !isSame(each, destination));
     if (inMesh?.kind === 'workload' || inMesh?.kind === 'unknown') return this.#routeTo(inMesh, target);
     if (inMesh !== undefined) return REFUSED.notVisible;
     if (addresses.length === 0) return REFUSED.noAddress;
     if (addresses.some((address) => this.#options.isOwn(address, port))) return REFUSED.loop;
-    return cached(generation.passthrough, addresses, port, () => {
-      const service: ReportedService = { ...UNKNOWN_SERVICE, host, name: 'PassthroughCluster' };
-      const cluster = this.#options.clusters.open(`outside|${host}|${port}`, 'PassthroughCluster');
-      cluster.update({ policy: DEFAULT_DESTINATION_POLICY, picking: 'IN_ORDER' }, (hostOf) => {
-        const of: EndpointCluster = { retries: cluster.retries, hostOf, sni: undefined };
-        return addresses.map((address) => generation.factory.outside(address, port, service, of));
+    let routes = generation.named.get(destination);
+    if (routes === undefined) generation.named.set(destination, (routes = new WeakMap()));
+    return cached(routes, addresses, port, () => {
+      const cluster = this.#options.clusters.open(of.key, of.name);
+      cluster.update({ policy: of.policy, picking: 'IN_ORDER' }, (hostOf) => {
+        const owner: EndpointCluster = { retries: cluster.retries, hostOf, sni: undefined };
+        return addresses.map((address) => generation.factory.outside(address, port, of.service, owner));
       });
       return routeTo(cluster);
     });
   }
+}
+
+/** What is called by the addresses of a name. */
+interface Named {
+  readonly name: string;
+  readonly key: string;
+  readonly service: ReportedService;
+  readonly policy: DestinationPolicy;
+}
+
+/** An address of a service's own leads back to it: nothing else is known to be there. */
+function isSame(found: Destination, destination: Destination): boolean {
+  return found.kind === 'service' && destination.kind === 'service' && found.service === destination.service;
+}
+
+function policyFor(config: SidecarConfig, service: Service, port: number): DestinationPolicy {
+  const { workload, rootNamespace, destinationRules } = config;
+  const caller = { namespace: workload.namespace, labels: workload.labels, rootNamespace };
+  return destinationPolicyOf(chooseTrafficPolicy(destinationRules, caller, service), port);
 }
 
 function cached<K extends object>(cache: RouteCache<K>, key: K, port: number, make: () => Route): Route {

@@ -7,18 +7,21 @@ import type { HeadEdits } from '../http1/head-writer.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { RequestRecord } from '../http1/request-record.ts';
 import type { ConnectionFacts } from '../inbound/connection-facts.ts';
+import type { Finding } from '../inbound/finding.ts';
 import type { InboundObserver } from '../inbound/inbound-services.ts';
 import type { TcpRelayResult } from '../tcp/relay.ts';
 import type { Secured } from '../upstream/secured.ts';
 import { EMPTY_ENTRY, type AccessEntry } from './access-entry.ts';
 import type { AccessLog } from './access-log.ts';
+import type { CountFinding } from './detection-metrics.ts';
 import { reportedService, UNKNOWN_SERVICE, type Edge, type ReportedService } from './edge.ts';
 import { createWorkloadFinder, nameInboundPeer, type FindWorkload } from './inbound-peer.ts';
 import type { HttpEdgeMetrics, IstioMetrics } from './istio-metrics.ts';
 import { METADATA_FIELD, METADATA_FIELDS, metadataLines } from './peer-metadata.ts';
 import { reportedWorkload, UNKNOWN_WORKLOAD } from './reported-workload.ts';
 import { hasFailed, hostPort, requestEntry } from './request-entry.ts';
-import type { CountSecured } from './tls-metrics.ts';
+import type { TlsMetrics } from './tls-metrics.ts';
+import { tcpEnd } from './tcp-end.ts';
 import type { TcpTally, Transfer } from './tcp-tally.ts';
 
 export interface InboundReporterOptions {
@@ -31,7 +34,8 @@ export interface InboundReporterOptions {
   /** Says why a request was denied. */
   readonly decisions?: Pick<DecisionLog, 'denial' | 'refusalOf'> | undefined;
   readonly metrics: Metrics;
-  readonly countSecured: CountSecured;
+  readonly tls: TlsMetrics;
+  readonly found: CountFinding;
 }
 
 /** What is kept of one connection for its reports. */
@@ -127,7 +131,7 @@ export class InboundReporter implements InboundObserver {
 
   onTcpClosed(facts: ConnectionFacts, result: TcpRelayResult): void {
     const { since, closed } = this.#reportedOf(facts);
-    closed?.(result);
+    closed?.(result, result.flags);
     const { accessLog, clock } = this.#options;
     if (!accessLog.wants({ failed: result.reason !== '' })) return;
     accessLog.write(
@@ -138,7 +142,7 @@ export class InboundReporter implements InboundObserver {
           duration: clock.now() - since,
           bytesReceived: result.received,
           bytesSent: result.sent,
-          connectionTerminationDetails: result.reason,
+          ...tcpEnd(result),
           ...this.#refusalOf(facts),
         },
         facts,
@@ -149,6 +153,7 @@ export class InboundReporter implements InboundObserver {
   onRefused(facts: ConnectionFacts, reason: string): void {
     const kind = refusalKind(reason);
     this.#refusals.of(kind).add();
+    if (kind === 'tls' || kind === 'plaintext') this.#options.tls.failed('destination', reason);
     const { accessLog, clock, config, istio } = this.#options;
     if (kind === 'policy') {
       // As ztunnel counts what policy refuses: the edge is there, and marked.
@@ -157,7 +162,9 @@ export class InboundReporter implements InboundObserver {
       tcp.closed('DENY');
     }
     if (!accessLog.wants({ failed: true })) return;
-    const entry = { ...EMPTY_ENTRY, startTime: clock.now(), connectionTerminationDetails: reason };
+    // As Envoy flags what a provider refused (`UAEX`).
+    const responseFlags = reason.startsWith('ext_authz_') ? 'UAEX' : '-';
+    const entry = { ...EMPTY_ENTRY, startTime: clock.now(), responseFlags, connectionTerminationDetails: reason };
     accessLog.write(withConnection({ ...entry, ...this.#refusalOf(facts) }, facts));
   }
 
@@ -168,7 +175,11 @@ export class InboundReporter implements InboundObserver {
   }
 
   onSecured(secured: Omit<Secured, 'group'>): void {
-    this.#options.countSecured('destination', secured);
+    this.#options.tls.secured('destination', secured);
+  }
+
+  onFound(finding: Finding): void {
+    this.#options.found('inbound', finding);
   }
 
   onServerFirst(): void {

@@ -9,6 +9,7 @@ import type { HttpEdgeMetrics, IstioMetrics, TcpEdgeMetrics } from './istio-metr
 import { UNKNOWN } from './labels.ts';
 import { reportedWorkload, UNKNOWN_WORKLOAD } from './reported-workload.ts';
 import { hasFailed, requestEntry } from './request-entry.ts';
+import { tcpEnd } from './tcp-end.ts';
 import type { TcpTally, Transfer } from './tcp-tally.ts';
 
 /** Where the application's own connection came from and arrived. */
@@ -75,16 +76,16 @@ export class OutboundReporter {
     const since = clock.now();
     const closed = tally.opened(called.tcpMetrics, transfer);
     return (result) => {
-      closed(result);
+      closed(result, result.flags);
       if (!accessLog.wants({ failed: result.reason !== '' })) return;
-      const { received, sent, reason } = result;
+      const { received, sent } = result;
       const entry = {
         ...EMPTY_ENTRY,
         startTime: since,
         duration: clock.now() - since,
         bytesReceived: received,
         bytesSent: sent,
-        connectionTerminationDetails: reason,
+        ...tcpEnd(result),
       };
       accessLog.write(withPlaces(entry, caller, called));
     };
@@ -115,6 +116,7 @@ export class OutboundReporter {
       startTime: clock.now(),
       responseFlags: flags,
       upstreamTransportFailureReason: reason,
+      upstreamCluster: service.name === UNKNOWN ? '' : service.name,
     };
     accessLog.write(withPlaces(entry, caller, called));
   }

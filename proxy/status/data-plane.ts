@@ -29,5 +29,5 @@ export interface OpenConnections {
 
 /** Finds decisions by the id of their request, newest first. */
 export interface DecisionSource {
-  find(requestId: string): readonly DecisionReport[] | Promise<readonly DecisionReport[]>;
+  find(requestId: string): Promise<readonly DecisionReport[]>;
 }

@@ -1,11 +1,14 @@
 import { chmod, unlink } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import { bindForOwner } from '../../src/wire/bind-for-owner.ts';
 import { socketAnswers } from '../../src/wire/socket-answers.ts';
 import type { DecisionReport } from '../decisions/decision-log.ts';
 import { isRequestId } from '../http1/request-ids.ts';
+import { inTurns } from './in-turns.ts';
+import { jsonInSlices } from './json-in-slices.ts';
 
 /** sun_path of Linux holds 108 bytes with its closing zero; Node cuts a longer path silently. */
 const LONGEST_SOCKET_PATH = 107;
@@ -17,7 +20,8 @@ export interface ExplainSocket {
 export interface ExplainSocketOptions {
   /** `explain.sock` in the workload's own folder. */
   readonly path: string;
-  readonly find: (requestId: string) => readonly DecisionReport[] | Promise<readonly DecisionReport[]>;
+  readonly find: (requestId: string) => Promise<readonly DecisionReport[]>;
+  readonly clock: Pick<Clock, 'elapsed'>;
   readonly logger: Logger;
 }
 
@@ -26,7 +30,8 @@ export interface ExplainSocketOptions {
  * workload's key may read why its callers were refused. Who asks names one id; there is no list.
  * A sidecar does its work without it, so what keeps it from being there is a warning.
  */
-export async function serveExplainSocket({ path, find, logger }: ExplainSocketOptions): Promise<ExplainSocket> {
+export async function serveExplainSocket(options: ExplainSocketOptions): Promise<ExplainSocket> {
+  const { path, logger } = options;
   const none: ExplainSocket = { close: async () => {} };
   const without = (reason: string): ExplainSocket => {
     logger.warn('policy explain --id cannot ask this sidecar', { socket: path, reason });
@@ -43,7 +48,23 @@ export async function serveExplainSocket({ path, find, logger }: ExplainSocketOp
 
   const server = createServer({ maxHeaderSize: 4_096, requestTimeout: 5_000 }, (request, response) => {
     request.resume();
-    void answer(request, response, { find, logger });
+    const [route, query = ''] = (request.url ?? '').split('?', 2);
+    const id = new URLSearchParams(query).get('id') ?? '';
+    const known = request.method === 'GET' && route === '/decisions' && isRequestId(id);
+    if (known) {
+      tell(response, id, options).catch((error: unknown) => {
+        logger.warn('an explanation was broken off', { reason: reasonOf(error) });
+        response.destroy();
+      });
+      return;
+    }
+    const body = '{"error":"GET /decisions?id=<request id>"}';
+    response.writeHead(400, {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(body),
+      connection: 'close',
+    });
+    response.end(body);
   });
   server.maxConnections = 8;
   const failure = await listen(server, path);
@@ -59,29 +80,25 @@ export async function serveExplainSocket({ path, find, logger }: ExplainSocketOp
   };
 }
 
-async function answer(
-  request: IncomingMessage,
-  response: ServerResponse,
-  { find, logger }: Pick<ExplainSocketOptions, 'find' | 'logger'>,
-): Promise<void> {
-  const [route, query = ''] = (request.url ?? '').split('?', 2);
-  const id = new URLSearchParams(query).get('id') ?? '';
-  const known = request.method === 'GET' && route === '/decisions' && isRequestId(id);
-  let [status, body] = [400, '{"error":"GET /decisions?id=<request id>"}'];
-  if (known) {
-    try {
-      [status, body] = [200, JSON.stringify(await find(id))];
-    } catch (error) {
-      logger.error('decisions could not be told', { reason: reasonOf(error) });
-      [status, body] = [500, '{"error":"see the log of the sidecar"}'];
-    }
-  }
-  response.writeHead(status, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(body),
-    connection: 'close',
-  });
-  response.end(body);
+/** Of the list of reports: report, explanation, its policies, one policy. */
+const DEPTH = 4;
+/** Characters that are written at once. */
+const CHUNK = 65_536;
+
+/** Asks and writes in turns: with very many policies both take a second, and requests go on meanwhile. */
+async function tell(response: ServerResponse, id: string, { find, clock }: ExplainSocketOptions): Promise<void> {
+  const reports = await find(id);
+  response.writeHead(200, { 'content-type': 'application/json', connection: 'close' });
+  let held = '';
+  const write = (text: string): void => {
+    held += text;
+    if (held.length < CHUNK) return;
+    response.write(held);
+    held = '';
+  };
+  // Who asks is this machine's owner, and the answer is what he asked for: it is not kept back where he reads slowly.
+  await inTurns(jsonInSlices(reports, DEPTH, write), clock);
+  response.end(held);
 }
 
 /** Resolves with why it cannot. */

@@ -1,6 +1,10 @@
 import type { Socket } from 'node:net';
+import { breakSocket } from './break-socket.ts';
 import { BufferGarbage } from './buffer-garbage.ts';
+import { cancelDeadline, DeadlineEntry, type Expiring } from './deadlines.ts';
+import { failureWords } from './failure-words.ts';
 import type { GrowingReader } from './growing-reader.ts';
+import type { IdleLimit } from './idle-limit.ts';
 
 /** Of all relays of this thread. */
 const GARBAGE = new BufferGarbage();
@@ -12,6 +16,8 @@ export interface TcpRelayResult {
   readonly sent: number;
   /** Why it ended; empty when both sides closed in order. */
   readonly reason: string;
+  /** Who broke it, as Envoy's response flags: the client, the upstream, or an upstream that was never reached. */
+  readonly flags: '-' | 'DC' | 'UC' | 'UF';
 }
 
 export interface TcpRelayOptions {
@@ -20,28 +26,43 @@ export interface TcpRelayOptions {
   readonly upstream: Socket;
   /** What `upstream` was made to read with, where it was. */
   readonly reader?: GrowingReader | undefined;
+  /** For how long nothing may pass; any time where nothing is said. */
+  readonly idle?: IdleLimit | undefined;
   /** Called once, when both sockets have closed. */
   readonly onClose: (result: TcpRelayResult) => void;
 }
+
+/** Envoy's word for it, as its access log has it. */
+const IDLE = 'tcp_session_idle_timeout';
 
 /**
  * Passes bytes both ways between two sockets, unread. A direction that ends is ended on the other side and no more; a
  * side that takes no more stops the reading of the other; a side that breaks breaks the other, so that nobody takes a
  * torn stream for a whole one.
  */
-export class TcpRelay {
+export class TcpRelay implements Expiring {
+  readonly deadline: DeadlineEntry = new DeadlineEntry(this);
   readonly #downstream: Socket;
   readonly #upstream: Socket;
+  readonly #idle: IdleLimit | undefined;
   readonly #onClose: (result: TcpRelayResult) => void;
   #received = 0;
   #sent = 0;
   #open = 2;
   #reason = '';
+  #flags: TcpRelayResult['flags'] | undefined;
+  #reached: boolean;
+  /** How many bytes had passed when that was last looked at, and how often it was the same since. */
+  #passed = 0;
+  #unchanged = 0;
 
-  constructor({ downstream, upstream, reader, onClose }: TcpRelayOptions) {
+  constructor({ downstream, upstream, reader, idle, onClose }: TcpRelayOptions) {
     this.#downstream = downstream;
     this.#upstream = upstream;
+    this.#idle = idle;
     this.#onClose = onClose;
+    this.#reached = !upstream.connecting;
+    if (!this.#reached) upstream.once('connect', () => (this.#reached = true));
     downstream.on('data', (bytes: Buffer) => {
       this.#received += bytes.length;
       GARBAGE.note(bytes.length);
@@ -57,6 +78,7 @@ export class TcpRelay {
     }
     this.#watch(downstream, upstream);
     this.#watch(upstream, downstream);
+    idle?.queue.add(this.deadline);
   }
 
   /** Bytes from the client so far. */
@@ -72,37 +94,56 @@ export class TcpRelay {
   /** Breaks both sides at once. */
   abort(reason: string): void {
     this.#reason ||= reason;
+    this.#flags ??= '-';
     breakSocket(this.#downstream);
     breakSocket(this.#upstream);
+  }
+
+  /** A part of the idle time is over. */
+  onDeadline(): void {
+    const passed = this.#received + this.#sent;
+    this.#unchanged = passed === this.#passed ? this.#unchanged + 1 : 0;
+    this.#passed = passed;
+    if (this.#idle === undefined) return;
+    if (this.#unchanged >= this.#idle.looks) this.abort(IDLE);
+    else this.#idle.queue.add(this.deadline);
   }
 
   #watch(socket: Socket, other: Socket): void {
     socket.setNoDelay(true);
     socket.on('drain', () => other.resume());
     socket.on('end', () => other.end());
-    socket.on('error', (error: Error & { code?: string }) => {
-      this.#reason ||= error.code ?? error.message;
+    socket.on('error', (error) => {
+      this.#reason ||= failureWords(error);
+      this.#brokenBy(socket);
+      // Node tells of a broken record of TLS and goes on: the end that it tells of then would pass for an orderly one.
+      socket.destroy();
     });
     const closed = (): void => {
       this.#open -= 1;
-      if (socket.errored !== null || !socket.readableEnded) breakSocket(other);
-      else other.end();
-      if (this.#open === 0) this.#onClose({ received: this.#received, sent: this.#sent, reason: this.#reason });
+      if (socket.errored !== null || !socket.readableEnded) {
+        this.#brokenBy(socket);
+        breakSocket(other);
+      } else {
+        other.end();
+      }
+      if (this.#open === 0) this.#close();
     };
     if (socket.closed) queueMicrotask(closed);
     else socket.once('close', closed);
     if (socket.readableEnded) other.end();
     socket.resume();
   }
-}
 
-/**
- * Closes without an orderly end: a reset, or TLS without its close_notify. A Unix socket has neither, and Node throws
- * where one is to be reset; it has no port, nor has what was never connected.
- */
-export function breakSocket(socket: Socket): void {
-  // Node cannot reset while its own orderly end is under way, and would leave the descriptor open (libuv: EINVAL).
-  const ending = socket.writableEnded && !socket.writableFinished;
-  if ('encrypted' in socket || socket.localPort === undefined || ending) socket.destroy();
-  else socket.resetAndDestroy();
+  #brokenBy(socket: Socket): void {
+    // The first that breaks is the one that broke it.
+    if (socket === this.#downstream) this.#flags ??= 'DC';
+    else this.#flags ??= this.#reached ? 'UC' : 'UF';
+  }
+
+  #close(): void {
+    cancelDeadline(this.deadline);
+    const flags = this.#flags ?? '-';
+    this.#onClose({ received: this.#received, sent: this.#sent, reason: this.#reason, flags });
+  }
 }

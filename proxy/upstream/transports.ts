@@ -1,6 +1,7 @@
 import { connect, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions, type SecureContext, type TLSSocket } from 'node:tls';
 import { sentChain } from '../../src/wire/peer-chain.ts';
+import { failureWords, isTlsFailure, openSslWords } from '../tcp/failure-words.ts';
 import { clientSecured, type Secured } from './secured.ts';
 import { TlsSessions, type TlsSession } from './tls-sessions.ts';
 import type { UpstreamTransport } from './upstream-connection.ts';
@@ -41,6 +42,8 @@ export interface TlsTransportOptions {
   readonly verifyPeer: (chain: readonly Buffer[]) => string | undefined;
   /** Hears of each connection whose peer is the one expected. */
   readonly onSecured?: ((secured: Secured) => void) | undefined;
+  /** Hears why TLS came to nothing: what we refuse of the peer, or it of us, be it behind the handshake (TLS 1.3). */
+  readonly onRefused?: ((words: string) => void) | undefined;
 }
 
 /** One connection, from its beginning until its peer was judged. */
@@ -63,7 +66,7 @@ interface Attempt {
  * roots; and it belongs to this transport alone, so to one expected identity.
  */
 export function tlsTransport(options: TlsTransportOptions): UpstreamTransport {
-  const { host, port, localAddress, verifyPeer, onSecured } = options;
+  const { host, port, localAddress, verifyPeer, onSecured, onRefused } = options;
   const sessions = new TlsSessions();
   const attempts = new WeakMap<Socket, Attempt>();
   const keep = (ticket: Buffer, { context }: Attempt, chain: readonly Buffer[]): void =>
@@ -86,13 +89,19 @@ export function tlsTransport(options: TlsTransportOptions): UpstreamTransport {
         ALPNProtocols: [...options.alpn],
         ...(options.servername === undefined ? {} : { servername: options.servername }),
         ...(session === undefined ? {} : { session: session.ticket }),
-        rejectUnauthorized: true,
+        // `check` refuses who is not authorized: it can say more of why than Node, which would end the connection first.
+        rejectUnauthorized: false,
         // The certificate names a workload, not a host: `check` judges it.
         checkServerIdentity: () => undefined,
       };
       const socket = connectTls(settings);
       const attempt: Attempt = { context, session, chain: undefined, early: undefined };
       attempts.set(socket, attempt);
+      if (onRefused !== undefined) {
+        socket.once('error', (error) => {
+          if (isTlsFailure(error)) onRefused(failureWords(error));
+        });
+      }
       socket.on('session', (ticket: Buffer) => {
         if (attempt.chain === undefined) attempt.early = ticket;
         else keep(ticket, attempt, attempt.chain);
@@ -106,10 +115,12 @@ export function tlsTransport(options: TlsTransportOptions): UpstreamTransport {
       const attempt = attempts.get(socket);
       const resumed = tls.isSessionReused();
       const chain = resumed ? (attempt?.session?.chain ?? []) : sentChain(tls);
-      const refusal = verifyPeer(chain);
+      // Not authorized is not accepted, whatever is found out about why.
+      const refusal = verifyPeer(chain) ?? (tls.authorized ? undefined : openSslWords(tls.authorizationError));
       if (refusal !== undefined) {
         // Whoever answers there now: it is not the one that gave the others.
         sessions.forget();
+        onRefused?.(refusal);
         return refusal;
       }
       if (attempt !== undefined) {

@@ -34,6 +34,8 @@ export class UpstreamCluster<M extends Member> {
   readonly #balancer: Balancer<M>;
   readonly #outliers: OutlierDetector;
   readonly #retries: ClusterRetries;
+  /** Makes the endpoints anew: set by whoever made them, where they hold by what may change. */
+  refresh: (() => void) | undefined;
   #hosts = new Map<string, UpstreamHost>();
   #members: readonly M[] = [];
   #byDestination: ReadonlyMap<string, M> = new Map();
@@ -123,13 +125,10 @@ export class UpstreamCluster<M extends Member> {
     return this.#byDestination.get(destination);
   }
 
-  /** Closes what is idle and lends nothing again until the endpoints are said anew; exchanges under way end. */
-  renew(): void {
-    this.update({ policy: this.#policy }, () => []);
-  }
-
+  /** Closes what is idle and lends nothing again; exchanges under way end. */
   close(): void {
-    this.renew();
+    this.refresh = undefined;
+    this.update({ policy: this.#policy }, () => []);
     this.#outliers.close();
   }
 

@@ -33,9 +33,12 @@ export class UpstreamClusters<M extends Member> {
     return cluster;
   }
 
-  /** Closes what is idle and lends nothing again, since what was proven counts no more; exchanges under way end. */
+  /**
+   * What was proven counts no more: every endpoint that anything was proven of is made anew, so that nothing of before is
+   * lent again, and who waits for it waits for the new one. Exchanges under way end as they would have.
+   */
   renew(): void {
-    for (const cluster of this.#clusters.values()) cluster.renew();
+    for (const cluster of this.#clusters.values()) cluster.refresh?.();
   }
 
   close(): void {

@@ -1,6 +1,7 @@
 import type { OnReadOpts, Socket } from 'node:net';
 import type { EndpointHealth } from './endpoint-health.ts';
 import { cancelDeadline, DeadlineEntry, type Expiring } from '../tcp/deadlines.ts';
+import { failureWords } from '../tcp/failure-words.ts';
 import { ReadBuffer } from './read-buffer.ts';
 
 /** Who uses an upstream connection at the moment. */
@@ -71,8 +72,10 @@ export class UpstreamConnection implements Expiring {
     this.socket = transport.connect({ buffer: () => this.#next(), callback: this.#onRead });
     const socket = this.socket;
     socket.setNoDelay(true);
-    socket.on('error', (error: Error & { code?: string }) => {
-      this.#reason ||= error.code ?? error.message;
+    socket.on('error', (error) => {
+      this.#reason ||= failureWords(error);
+      // Node tells of an alert behind the handshake and goes on: what ends then has not ended in order.
+      socket.destroy();
     });
     socket.once(transport.readyEvent, () => {
       const refusal = transport.check?.(socket);

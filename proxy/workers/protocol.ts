@@ -1,8 +1,8 @@
+import type { Settings } from '../../src/config/settings-table.ts';
 import type { MetricChange } from '../../src/observe/metric-recorder.ts';
 import type { LogFields } from '../../src/core/logger.ts';
 import type { ErrorCode, ErrorFields } from '../../src/core/errors.ts';
 import type { AccessLogOptions } from '../report/access-log.ts';
-import type { InterceptionOptions } from '../intercept/create-interception.ts';
 import type { DecisionReport } from '../decisions/decision-log.ts';
 import type { PackedUpdate } from './packed-update.ts';
 
@@ -17,11 +17,9 @@ export interface ThreadSetup {
   readonly namespace: string;
   readonly trustDomain: string;
   readonly rootNamespace: string;
-  readonly limits: { readonly maxConnections: number; readonly headTimeout: number; readonly clientTimeout: number };
+  readonly limits: Pick<Settings['proxy'], 'maxConnections' | 'headTimeout' | 'clientTimeout' | 'tcpIdleTimeout'>;
   readonly outbound: { readonly host: string | undefined; readonly port: number };
-  /** Where connections are intercepted. */
-  readonly interception:
-    (Pick<InterceptionOptions, 'mode' | 'inbound' | 'outbound'> & { readonly ownPorts: readonly number[] }) | undefined;
+  readonly interception: Pick<Settings['proxy'], 'interceptionMode' | 'inbound' | 'outbound' | 'status' | 'ready'>;
   readonly accessLog: Pick<AccessLogOptions, 'mode' | 'format'>;
   /** How many decisions this thread keeps; 0 for none. */
   readonly decisionLog: number;
@@ -62,7 +60,7 @@ export interface ThreadCalls extends Readonly<Record<string, (...args: never[]) 
   readonly forget: (names: readonly string[]) => void;
   readonly certificate: (certificate: CertificateMessage) => void;
   readonly state: () => ThreadState | Promise<ThreadState>;
-  readonly findDecisions: (requestId: string) => readonly DecisionReport[];
+  readonly findDecisions: (requestId: string) => readonly DecisionReport[] | Promise<readonly DecisionReport[]>;
   /** So many characters of the access log were taken. */
   readonly linesTaken: (length: number) => void;
   readonly drain: () => Promise<void>;

@@ -311,6 +311,11 @@ export const SETTINGS = {
       purpose: 'How long a client may send nothing of the body it announced (408), or read nothing of its answer.',
       commands: proxy,
     }),
+    tcpIdleTimeout: durationSetting({
+      default: '1h',
+      purpose: 'How long nothing may pass over an opaque TCP connection until it is broken off; 0s for ever.',
+      commands: proxy,
+    }),
     decisionLog: integerSetting({
       default: '4096',
       min: 0,

@@ -53,11 +53,15 @@ export function findPath(request: PathRequest): PathResult {
 class Search {
   readonly #request: PathRequest;
   #signatures = 0;
-  #finding: Finding = { rule: 'RFC5280-6.1', reason: 'it is signed by an unknown authority' };
+  #finding: Finding;
   #depth = 0;
 
   constructor(request: PathRequest) {
     this.#request = request;
+    const { length } = request.anchors;
+    const by = length === 1 ? 'not by the root' : `by none of the ${length} roots`;
+    const reason = `it is signed by an unknown authority, ${by} in the bundle of its trust domain`;
+    this.#finding = { rule: 'RFC5280-6.1', reason };
   }
 
   get finding(): Finding {
@@ -159,7 +163,8 @@ function problemOfLink(subject: Certificate, issuer: Certificate): Finding | und
   const wanted = subject.extensions.authorityKeyIdentifier?.id;
   const got = issuer.extensions.subjectKeyIdentifier?.id;
   if (wanted === undefined || got === undefined || wanted.equals(got)) return undefined;
-  return { rule: 'RFC5280-4.2.1.1', reason: `${nameOf(subject)} names another key of its issuer` };
+  const reason = `${nameOf(subject)} names another key of its issuer: another authority of that name signed it`;
+  return { rule: 'RFC5280-4.2.1.1', reason };
 }
 
 function isSignedBy(subject: Certificate, issuer: Certificate): boolean {

@@ -5,9 +5,11 @@ import type { Protocol } from './attribute-traits.ts';
 import type { AuthorizationPolicy } from './authorization-policy.ts';
 import type { CompiledPolicy } from './compiled-policy.ts';
 import type { ConnectionDecision } from './connection-decision.ts';
+import type { BriefExplanation } from './explain-briefly.ts';
 import type { Explanation } from './explain.ts';
 import type { ConnectionFacts, RequestFacts } from './facts.ts';
 import type { TrustDomains } from './trust-domain-aliases.ts';
+import type { Verdict } from './verdict.ts';
 
 /** Which listener of which workload policies are compiled for. */
 export interface CompileScope extends PolicyScope {
@@ -39,4 +41,6 @@ export interface CompiledPolicies {
   explain(connection: ConnectionFacts, request?: RequestFacts): Explanation;
   /** The same, pausing as `compileInSlices` does. */
   explainInSlices(connection: ConnectionFacts, request?: RequestFacts): Generator<undefined, Explanation>;
+  /** What a log tells of a decision: a millisecond, however many rules there are. */
+  explainBriefly(verdict: Verdict, connection: ConnectionFacts, request?: RequestFacts): BriefExplanation;
 }

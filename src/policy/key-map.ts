@@ -72,15 +72,18 @@ export class KeyMap<Value extends object> {
     return root === this.#root ? this : new KeyMap(root);
   }
 
+  /** Another map, to which some items are added under their keys, those of one key in their order. */
+  withSome<Item>({ keys, items, write }: Bulk<Value, Item>, edit: Edit): KeyMap<Value> {
+    const root = withFew({ node: this.#root, keys, items, shift: 0 }, new Addition(edit, write));
+    return root === this.#root ? this : new KeyMap(root);
+  }
+
   /**
-   * Another map, to which many items are added under their keys, those of one key in their order. Far cheaper than each
-   * by itself: keys that lie together are written together. Pauses where others may have a turn.
+   * The same, far cheaper where they are many: keys that lie together are written together. Pauses where others may have
+   * a turn.
    */
-  *withAll<Item>(bulk: Bulk<Value, Item>, edit: Edit): Generator<undefined, KeyMap<Value>> {
-    const { keys, items, write } = bulk;
-    const part = { node: this.#root, keys, items, shift: 0 };
-    const addition = new Addition(edit, write);
-    const root = keys.length <= MOST_IN_LEAF ? withFew(part, addition) : yield* withMany(part, addition);
+  *withMany<Item>({ keys, items, write }: Bulk<Value, Item>, edit: Edit): Generator<undefined, KeyMap<Value>> {
+    const root = yield* withMany({ node: this.#root, keys, items, shift: 0 }, new Addition(edit, write));
     return root === this.#root ? this : new KeyMap(root);
   }
 
@@ -218,6 +221,8 @@ function* withMany<Value, Item>(
   addition: Addition<Value, Item>,
 ): Generator<undefined, Node<Value>> {
   const { node, keys, items, shift } = part;
+  // A branch of nothing would not be known as empty.
+  if (keys.length === 0) return node;
   if (shift > DEEPEST) {
     let after = node;
     for (let at = 0; at < keys.length; at += MOST_IN_LEAF) {

@@ -28,6 +28,9 @@ export class ListEdit {
     for (const { rules } of this.#long) yield* prepareInSlices(rules);
   }
 
+  /** Made once: it is handed on with many rules. */
+  readonly put = (found: Found | undefined, rule: CompiledRule): Found => this.with(found, rule);
+
   with(found: Found | undefined, rule: CompiledRule): Found {
     this.#additions += 1;
     if (found === undefined) return rule;

@@ -4,9 +4,12 @@ import { askedFields, countAsked, type AskedCounts, type AskedFields } from './a
 import type { Action, AuthorizationPolicy } from './authorization-policy.ts';
 import type { CompiledPolicies, CompileScope, PolicyChange } from './compiled-policies.ts';
 import { CompiledPolicy } from './compiled-policy.ts';
+import type { CompiledRule } from './compiled-rule.ts';
 import { ConnectionDecision, type Programs } from './connection-decision.ts';
+import { explainBriefly, type BriefExplanation } from './explain-briefly.ts';
 import { explainInSlices, type Explanation } from './explain.ts';
 import type { ConnectionFacts, RequestFacts } from './facts.ts';
+import { keysOfIdentity } from './identity-anchors.ts';
 import { InternedConditions } from './interned-conditions.ts';
 import type { RuleScope } from './policy-context.ts';
 import { ProgramChange } from './program-change.ts';
@@ -14,6 +17,7 @@ import { NO_RULES } from './rule-program.ts';
 import { ASKS_MORE, HEAVY, surveyOf, untoldOn } from './rule-survey.ts';
 import { ruleStatus } from './rule-status.ts';
 import { atOnce } from './slices.ts';
+import type { RuleReference, Verdict } from './verdict.ts';
 
 const NOTHING: Programs = Object.freeze({
   custom: NO_RULES,
@@ -51,6 +55,10 @@ interface PolicySetParts {
   readonly compiled: WeakMap<AuthorizationPolicy, CompiledPolicy>;
 }
 
+/** On TCP. */
+const NO_REQUEST = { path: '', host: undefined };
+/** So many rules are all looked at, in the order of their policies. */
+const FEW = 256;
 /** So many rules are some tens of microseconds. */
 const PAUSE = 64;
 
@@ -131,6 +139,12 @@ export class PolicySet implements CompiledPolicies {
     return explainInSlices({ applied: this.applied, passed, connection: this.#known(connection), request });
   }
 
+  explainBriefly(verdict: Verdict, connection: ConnectionFacts, request?: RequestFacts): BriefExplanation {
+    const { matched } = verdict;
+    const rules = matched === undefined ? this.#nearest(connection, request) : this.#named(matched);
+    return explainBriefly(verdict, rules, { connection: this.#known(connection), request });
+  }
+
   *changed(
     { removed, added }: PolicyChange,
     policies: readonly AuthorizationPolicy[],
@@ -162,6 +176,28 @@ export class PolicySet implements CompiledPolicies {
       }
     }
     return new PolicySet({ ...this.#parts, policies, asked, programs: yield* change.finished() });
+  }
+
+  /** ALLOW rules, those first that were nearest to matching. */
+  *#nearest({ identity }: ConnectionFacts, request: RequestFacts | undefined): Generator<CompiledRule, void> {
+    const { programs, policies } = this.#parts;
+    if (programs.allow.rules > FEW) {
+      const keys = identity === undefined ? [] : keysOfIdentity(identity);
+      // What is for this caller by name before what is for anybody.
+      for (const shelf of programs.allow.index.shelvesFor(keys).toReversed()) yield* shelf.near(request ?? NO_REQUEST);
+    }
+    for (const policy of policies) {
+      if (programOf(policy) !== 'allow' || this.#reasonToPass(policy) !== undefined) continue;
+      yield* this.#compiledOf(policy).rules;
+    }
+  }
+
+  *#named({ policy: { namespace, name }, rule, action }: RuleReference): Generator<CompiledRule, void> {
+    for (const policy of this.#parts.policies) {
+      if (policy.name !== name || policy.namespace !== namespace || policy.action !== action) continue;
+      const named = this.#reasonToPass(policy) === undefined ? this.#compiledOf(policy).rule(rule) : undefined;
+      if (named !== undefined) yield named;
+    }
   }
 
   #reasonToPass(policy: AuthorizationPolicy): PassedPolicy['reason'] | undefined {

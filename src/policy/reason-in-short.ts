@@ -1,4 +1,5 @@
-import type { AskedCondition, Explanation, PolicyExplanation, RuleExplanation } from './explain.ts';
+import type { AskedCondition, PolicyExplanation, RuleExplanation } from './explain.ts';
+import type { BriefExplanation } from './explain-briefly.ts';
 
 /** Characters of a value that a log line shows. */
 const LONGEST_VALUE = 80;
@@ -7,14 +8,14 @@ const LONGEST_VALUE = 80;
  * Why a request was denied, in one line for a log: the policy, the rule and the field that decided it; or, where no
  * ALLOW rule matched, the one that came nearest and the first field of it that failed.
  */
-export function reasonInShort({ verdict, policies }: Explanation): string {
+export function reasonInShort({ verdict, policies, partial }: BriefExplanation): string {
   const { matched } = verdict;
   if (matched !== undefined) {
     const where = `${matched.action} policy ${matched.policy.namespace}/${matched.policy.name} rule ${matched.rule}`;
-    const rule = policies
-      .find(({ policy }) => policy.namespace === matched.policy.namespace && policy.name === matched.policy.name)
-      ?.rules.find(({ rule: index }) => index === matched.rule);
-    const by = rule?.held.map(shown).join('; ') ?? '';
+    // One by that name that does not match is another one, or was judged by what is not kept.
+    const rule = policies.flatMap(({ rules }) => rules).find((each) => each.matched);
+    if (rule === undefined) return `${where} matched`;
+    const by = rule.held.map(shown).join('; ');
     return by === '' ? `${where} matched everything` : `${where} matched: ${by}`;
   }
   const nearest = nearestRule(policies);
@@ -22,7 +23,8 @@ export function reasonInShort({ verdict, policies }: Explanation): string {
   const { policy, rule } = nearest;
   const where = `ALLOW policy ${policy.policy.namespace}/${policy.policy.name} rule ${rule.rule}`;
   const why = rule.failed === undefined ? `never matches here, by ${rule.ignored.join(', ')}` : failing(rule.failed);
-  return `no ALLOW rule matched; nearest was ${where}: ${why}`;
+  const among = partial ? `nearest of ${policies.length} that were asked again` : 'nearest';
+  return `no ALLOW rule matched; ${among} was ${where}: ${why}`;
 }
 
 /** The rule that failed latest: `from` is asked first, then `to`, then `when`. */

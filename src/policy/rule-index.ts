@@ -89,7 +89,7 @@ export class IndexChange {
   *finished(): Generator<undefined, RuleIndex> {
     let handled = 0;
     for (const shelf of this.#written) {
-      yield* shelf.settle(this.#lists);
+      if (!shelf.settled(this.#lists)) yield* shelf.settle(this.#lists);
       if ((handled += 1) % PAUSE === 0) yield;
     }
     yield* this.#lists.finish();

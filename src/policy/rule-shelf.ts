@@ -1,8 +1,11 @@
 import type { CompiledRule } from './compiled-rule.ts';
-import { KeyMap, type Edit } from './key-map.ts';
+import type { RequestFacts } from './facts.ts';
+import { KeyMap, type Bulk, type Edit } from './key-map.ts';
 import type { ListEdit } from './list-edit.ts';
-import { WHOLE_HOST, WHOLE_PATH, type RequestAnchors } from './request-anchors.ts';
+import { lowerCase } from './lower-case.ts';
+import { HOST, PATH, PREFIX, WHOLE_HOST, WHOLE_PATH, type RequestAnchors } from './request-anchors.ts';
 import { rulesOf, type Found } from './rule-list.ts';
+import { hashOf, hashOfBeginning, keyOf } from './text-hash.ts';
 
 /**
  * The rules that can match one identity, by what of a request finds them. Nobody writes to it but the change that made
@@ -21,8 +24,8 @@ export class RuleShelf {
   readonly lengths: number[];
   readonly #counts: number[];
   /** What is added by `settle`. */
-  readonly #newKeys: number[] = [];
-  readonly #newRules: CompiledRule[] = [];
+  #newKeys: number[] = [];
+  #newRules: CompiledRule[] = [];
 
   constructor(edit: Edit, before: RuleShelf | undefined) {
     this.edit = edit;
@@ -72,20 +75,40 @@ export class RuleShelf {
     }
   }
 
-  /** Puts what was added where it is found. Pauses where others may have a turn. */
-  *settle(lists: ListEdit): Generator<undefined, void> {
-    const [keys, items] = [this.#newKeys, this.#newRules];
-    if (keys.length === 0) return;
-    const write = (before: Found | undefined, rule: CompiledRule): Found => lists.with(before, rule);
-    this.#found = yield* this.#found.withAll({ keys, items, write }, this.edit);
-    keys.length = 0;
-    items.length = 0;
+  /** Whether `settle` would do next to nothing, and has just done it. */
+  settled(lists: ListEdit): boolean {
+    const bulk = this.#added(lists);
+    if (bulk.keys.length > FEW) return false;
+    if (bulk.keys.length > 0) this.#found = this.#found.withSome(bulk, this.edit);
+    this.#forgetAdded();
+    return true;
   }
 
-  /** All of its rules, in no order; those that several texts find several times. */
-  *rules(): Generator<CompiledRule, void> {
+  /** Puts what was added where it is found. Pauses where others may have a turn. */
+  *settle(lists: ListEdit): Generator<undefined, void> {
+    this.#found = yield* this.#found.withMany(this.#added(lists), this.edit);
+    this.#forgetAdded();
+  }
+
+  /** All of its rules, first those that this request finds, the rest in no order; some several times. */
+  *near({ path, host }: Pick<RequestFacts, 'path' | 'host'>): Generator<CompiledRule, void> {
+    const keys = this.lengths.map((length) => keyOf(hashOfBeginning(path, Math.min(length, path.length)), PREFIX));
+    keys.push(keyOf(hashOf(path), PATH), keyOf(hashOf(lowerCase(host ?? '')), HOST));
+    for (const key of keys.toReversed()) {
+      const found = this.#found.get(key);
+      if (found !== undefined) yield* rulesOf(found);
+    }
     if (this.others !== undefined) yield* rulesOf(this.others);
     for (const found of this.#found.values()) yield* rulesOf(found);
+  }
+
+  #added(lists: ListEdit): Bulk<Found, CompiledRule> {
+    return { keys: this.#newKeys, items: this.#newRules, write: lists.put };
+  }
+
+  #forgetAdded(): void {
+    this.#newKeys = [];
+    this.#newRules = [];
   }
 
   #count(kind: number, grown: 1 | -1): void {
@@ -112,3 +135,5 @@ export class RuleShelf {
 }
 
 const EMPTY: KeyMap<Found> = KeyMap.empty();
+/** So many keys are written in some microseconds. */
+const FEW = 32;

@@ -48,6 +48,11 @@ export const REVOCATION = messageType(RevocationSchema);
 export type { Secret } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
 export type { Resource as McpResource } from './gen/istio/mcp/v1alpha1/resource_pb.ts';
 export type { Address, Extension, Port, Service, Workload } from './gen/istio/workload/workload_pb.ts';
-export { AppProtocol, WorkloadStatus, WorkloadType } from './gen/istio/workload/workload_pb.ts';
+export {
+  AppProtocol,
+  LoadBalancing_Mode as LoadBalancingMode,
+  WorkloadStatus,
+  WorkloadType,
+} from './gen/istio/workload/workload_pb.ts';
 export type { Facts, PortFacts, Revocation } from './gen/sealwright/control/v1/control_pb.ts';
 export { ApplicationProtocol, MutualTls } from './gen/sealwright/control/v1/control_pb.ts';

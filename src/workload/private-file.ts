@@ -4,11 +4,11 @@ import { reasonOf, SealwrightError } from '../core/errors.ts';
 
 /**
  * Replaces a file as a whole, for its owner alone (0600): a reader, and a restart after a crash, finds the old content
- * or the new one.
+ * or the new one. Pieces are made as they are written, and others have turns of the event loop meanwhile.
  *
  * @throws SealwrightError `workload_folder_unwritable`
  */
-export async function replacePrivateFile(path: string, content: string): Promise<void> {
+export async function replacePrivateFile(path: string, content: string | Iterable<string>): Promise<void> {
   const unfinished = `${path}.new`;
   try {
     // What a crash left may have other rights; `wx` makes the mode count from the first byte.

@@ -48,6 +48,10 @@ export const FIGURES: Readonly<Record<string, RegisteredFigure>> = {
     what: 'the same where the handshake resumes a session',
     load: async () => (await import('./handshake-cpu.ts')).handshakeResumedCpu,
   },
+  'original-destination': {
+    what: 'asking the kernel where an intercepted connection was going, once a connection',
+    load: async () => (await import('./original-destination.ts')).originalDestination,
+  },
   'issuance-cpu': {
     what: "CPU of one issuance, from the call's bytes to a durable certificate",
     load: async () => (await import('./issuance-cpu.ts')).issuanceCpu,

@@ -72,14 +72,17 @@ export class TestMesh {
   }
 
   /** A certificate for `identity`, valid around now. */
-  async issue(identity: string, { notAfter = Date.now() + DAY }: { notAfter?: number } = {}): Promise<TestIdentity> {
+  async issue(
+    identity: string,
+    { notAfter = Date.now() + DAY, notBefore }: { notAfter?: number; notBefore?: number } = {},
+  ): Promise<TestIdentity> {
     const keys = await newKeys();
     this.#serial += 1;
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: this.#serial.toString(16).padStart(4, '0'),
       subject: '',
       issuer: this.#signer.subject,
-      notBefore: new Date(Math.min(Date.now(), notAfter) - DAY),
+      notBefore: new Date(notBefore ?? Math.min(Date.now(), notAfter) - DAY),
       notAfter: new Date(notAfter),
       publicKey: keys.publicKey as never,
       signingKey: this.#keys.privateKey as never,

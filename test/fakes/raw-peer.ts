@@ -129,8 +129,8 @@ export class RawClient {
     this.received = new Received(socket);
   }
 
-  static async connect(port: number): Promise<RawClient> {
-    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+  static async connect(port: number, host = '127.0.0.1'): Promise<RawClient> {
+    const socket = connect({ port, host, allowHalfOpen: true, noDelay: true });
     const client = new RawClient(socket);
     await once(socket, 'connect');
     return client;

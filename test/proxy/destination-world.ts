@@ -85,12 +85,16 @@ export class DestinationWorld {
   static async start(
     places: readonly Pick<Place, 'port'>[],
     trafficPolicy: Spec = {},
-    more: { readonly clock?: Clock; readonly workload?: Partial<WorkloadFields> } = {},
+    more: {
+      readonly clock?: Clock;
+      readonly workload?: Partial<WorkloadFields>;
+      readonly protocol?: 'http' | 'tcp';
+    } = {},
   ): Promise<DestinationWorld> {
     const mesh = await TestMesh.create();
     const identity: TestIdentity = await mesh.issue('spiffe://cluster.local/ns/shop/sa/front');
     const front = await TestSidecar.start({
-      config: configWith(mesh, trafficPolicy),
+      config: configWith(mesh, trafficPolicy, more.protocol),
       identity,
       book: new TestBook(),
       ...(more.clock === undefined ? {} : { clock: more.clock }),
@@ -129,11 +133,11 @@ export class DestinationWorld {
   }
 }
 
-function configWith(mesh: TestMesh, trafficPolicy: Spec) {
+function configWith(mesh: TestMesh, trafficPolicy: Spec, protocol: 'http' | 'tcp' = 'http') {
   return sidecarConfig({
     workload: workload({ name: 'front', labels: { app: 'front' } }),
     rootsPem: mesh.rootPem,
-    outbound: [{ to: [KEY] }],
+    outbound: [{ to: [KEY], protocol }],
     destinationRules: { catalog: { host: 'catalog', trafficPolicy } },
   });
 }

@@ -91,7 +91,7 @@ export class RunningProxy {
       const found = this.log.find((record) => record['message'] === message);
       if (found !== undefined) return found;
       if (over) throw new Error(`it ended: ${this.said.join('\n')}`);
-      await this.#next();
+      await Promise.race([this.#next(), this.closed]);
     }
   }
 

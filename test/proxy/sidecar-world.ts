@@ -75,9 +75,9 @@ export function workload(fields: WorkloadFields): Workload {
 export function service(
   hostname: string,
   ports: readonly number[],
-  more: { namespace?: string; subjectAltNames?: readonly string[] } = {},
+  more: { namespace?: string; subjectAltNames?: readonly string[]; passthrough?: boolean } = {},
 ): Service {
-  const { namespace = 'shop', subjectAltNames = [] } = more;
+  const { namespace = 'shop', subjectAltNames = [], passthrough = false } = more;
   return {
     key: `${namespace}/${hostname}`,
     name: hostname.split('.')[0] ?? '',
@@ -86,6 +86,7 @@ export function service(
     addresses: [],
     ports: ports.map((port) => ({ port, name: 'http', protocol: 'http' })),
     subjectAltNames,
+    passthrough,
   };
 }
 

@@ -4,9 +4,10 @@ import { createMetrics } from '../../src/observe/metrics.ts';
 import { DecisionLog } from '../../proxy/decisions/decision-log.ts';
 import type { SidecarConfig } from '../../proxy/agent/sidecar-config.ts';
 import type { IdentityMaterial } from '../../proxy/inbound/identity-source.ts';
+import type { Interception } from '../../proxy/intercept/interception.ts';
 import type { Lookup } from '../../proxy/outbound/lookup-cache.ts';
 import { AccessLog } from '../../proxy/report/access-log.ts';
-import { Sidecar } from '../../proxy/sidecar.ts';
+import { Sidecar, type SidecarLimits } from '../../proxy/sidecar.ts';
 import { RecordingLogger } from '../fakes/logger.ts';
 import { realClock } from '../fakes/real-clock.ts';
 import { TestBook, TestConfig, TestIdentitySource } from './sidecar-world.ts';
@@ -17,9 +18,19 @@ export interface TestSidecarOptions {
   readonly book?: TestBook;
   readonly lookup?: Lookup;
   readonly accessLog?: 'off' | 'errors' | 'all';
+  readonly limits?: Partial<SidecarLimits>;
+  readonly interception?: Interception;
   /** Of everything but the access log. */
   readonly clock?: Clock;
 }
+
+/** As by default, but for the number of connections. */
+const NO_LIMITS: SidecarLimits = {
+  maxConnections: 0,
+  headTimeout: 60_000,
+  clientTimeout: 300_000,
+  tcpIdleTimeout: 3_600_000,
+};
 
 /** A data plane with real sockets and everything around it given by a test. */
 export class TestSidecar {
@@ -33,14 +44,9 @@ export class TestSidecar {
   readonly #log: string[] = [];
   readonly #accessLog: AccessLog;
 
-  private constructor({
-    config,
-    identity,
-    book = new TestBook(),
-    lookup,
-    accessLog = 'all',
-    clock = realClock,
-  }: TestSidecarOptions) {
+  private constructor(options: TestSidecarOptions) {
+    const { config, identity, book = new TestBook(), lookup, accessLog = 'all', clock = realClock } = options;
+    const { interception, limits } = options;
     this.config = new TestConfig(config);
     this.identity = new TestIdentitySource(identity);
     this.book = book;
@@ -65,10 +71,12 @@ export class TestSidecar {
       keySets: { find: () => undefined, askAgain: () => undefined },
       accessLog: this.#accessLog,
       decisions: this.decisions,
+      ...(limits === undefined ? {} : { limits: { ...NO_LIMITS, ...limits } }),
       randomBytes,
       random: Math.random,
       lookup: lookup ?? (async () => []),
       proxy: { host: '127.0.0.2', port: 0 },
+      interception,
     });
   }
 

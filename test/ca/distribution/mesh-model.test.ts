@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import { modelOf, type PlacedWorkload } from '../../../ca/distribution/mesh-model.ts';
 import { workloadResource, serviceResource } from '../../../ca/distribution/address-resource.ts';
-import { ADDRESS, AppProtocol, type Workload } from '../../../src/wire/message-type.ts';
+import { ADDRESS, AppProtocol, LoadBalancingMode, type Workload } from '../../../src/wire/message-type.ts';
 import { networking } from '../../resources/yaml-resource.ts';
 import { snapshotOf } from './mesh.ts';
 
@@ -35,6 +35,39 @@ describe('the model of the mesh', () => {
       ['{address: 10.0.0.1, serviceAccount: a, labels: {security.istio.io/tlsMode: disable}}', true],
     ];
     for (const [spec, sidecar] of cases) assert.equal(only(workloadEntry(spec)).workload.sidecar, sidecar, spec);
+  });
+
+  it('demands mTLS of nothing that is outside of the mesh and has no sidecar, whatever a policy says', () => {
+    const entry = (location: string, more = ''): string =>
+      networking(
+        'ServiceEntry',
+        `{hosts: [db.example.org], location: ${location}, resolution: STATIC, endpoints: [{address: 10.0.0.9${more}}], ports: [{name: tcp, number: 5432, protocol: TCP}]}`,
+      );
+    const strict = peerAuthentication('{mtls: {mode: STRICT}}', 'sealwright-system');
+    assert.equal(only(entry('MESH_EXTERNAL'), strict).mode, 'DISABLE');
+    assert.equal(only(entry('MESH_EXTERNAL', ', serviceAccount: db'), strict).mode, 'STRICT', 'it has a sidecar');
+    assert.equal(only(entry('MESH_INTERNAL'), strict).mode, 'STRICT');
+    const selecting = (name: string, location: string): string =>
+      networking(
+        'ServiceEntry',
+        `{hosts: [${name}.example.org], location: ${location}, resolution: STATIC, workloadSelector: {labels: {app: db}}, ports: [{name: tcp, number: 5432, protocol: TCP}]}`,
+      ).replace('name: x', `name: ${name}`);
+    const workload = workloadEntry('{address: 10.0.0.9, labels: {app: db}}');
+    assert.equal(only(workload, selecting('a', 'MESH_EXTERNAL'), strict).mode, 'DISABLE');
+    const both = [selecting('a', 'MESH_EXTERNAL'), selecting('b', 'MESH_INTERNAL')];
+    assert.equal(only(workload, ...both, strict).mode, 'STRICT', 'something in the mesh is behind it too');
+  });
+
+  it('says of a service that chooses no workload that calls go where their caller says', () => {
+    const modeOf = (resolution: string): number | undefined => {
+      const spec = `{hosts: ["*.example.org"], resolution: ${resolution}, ports: [{name: http, number: 80, protocol: HTTP}]}`;
+      const [found] = modelled(networking('ServiceEntry', spec)).services;
+      const { type } = ADDRESS.decode(serviceResource(found ?? assert.fail()).body);
+      return type.case === 'service' ? type.value.loadBalancing?.mode : assert.fail();
+    };
+    assert.equal(modeOf('NONE'), LoadBalancingMode.PASSTHROUGH);
+    assert.equal(modeOf('DYNAMIC_DNS'), LoadBalancingMode.PASSTHROUGH);
+    assert.equal(modeOf('STATIC'), undefined);
   });
 
   it('reads labels of the spec and of the metadata, which win', () => {

@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { OnDemandBook, type AddressBookOptions } from '../../../proxy/agent/address-book.ts';
+import { wildcardsFor } from '../../../proxy/agent/destination-name.ts';
 import type { Destination } from '../../../proxy/agent/destination.ts';
 import { HeldAddresses } from '../../../proxy/agent/held-addresses.ts';
 import { MutualTls } from '../../../src/wire/message-type.ts';
@@ -38,6 +39,14 @@ describe('the address book', () => {
   });
   const push = (changed: readonly XdsResource[], removed: readonly string[] = []): void =>
     book.answered(held.take(held.read(changed, removed)));
+  /** The control stream says that neither the names nor a wildcard of them is there. */
+  const nothing = (...hosts: readonly string[]): void => {
+    push(
+      [],
+      hosts.map((host) => `*/${host}`),
+    );
+    push([], hosts.flatMap(wildcardsFor));
+  };
   const kindOf = (destination: Destination | undefined): string | undefined => destination?.kind;
   const reasonOf = (destination: Destination): string =>
     destination.kind === 'unknown' ? destination.reason : assert.fail(`it is known: ${destination.kind}`);
@@ -97,8 +106,70 @@ describe('the address book', () => {
     assert.equal(book.peek({ host: 'www.example.org' }), undefined);
     const later = book.resolve({ host: 'www.example.org' });
     push([], ['*/www.example.org']);
+    assert.equal(book.peek({ host: 'www.example.org' }), undefined, 'a wildcard may stand for it');
+    push([], ['*/*.example.org']);
+    assert.equal(book.peek({ host: 'www.example.org' }), undefined);
+    push([], ['*/*.org']);
     assert.equal(kindOf(await later), 'outside');
     assert.equal(kindOf(book.peek({ host: 'www.example.org' })), 'outside');
+  });
+
+  describe('of a name that a wildcard stands for', () => {
+    const wild = (hostname: string, namespace = 'shop'): XdsResource => pushedService({ hostname, namespace });
+    const foundAt = (host: string): string | undefined => {
+      const found = book.peek({ host });
+      return found?.kind === 'service' ? found.service.hostname : undefined;
+    };
+
+    it('asks for it only once there is nothing of the name itself, and takes the nearest', async () => {
+      const resolved = book.resolve({ host: 'a.b.example.org' });
+      assert.deepEqual(asked, ['*/a.b.example.org']);
+      push([], ['*/a.b.example.org']);
+      assert.deepEqual(asked.slice(1), ['*/*.b.example.org', '*/*.example.org', '*/*.org']);
+      push([wild('*.org'), wild('*.example.org')], ['*/*.b.example.org']);
+      assert.equal(kindOf(await resolved), 'service');
+      assert.equal(foundAt('a.b.example.org'), '*.example.org');
+    });
+
+    it('follows what comes and goes: the name itself, a nearer wildcard, none', () => {
+      void book.resolve({ host: 'www.example.org' });
+      nothing('www.example.org');
+      assert.equal(kindOf(book.peek({ host: 'www.example.org' })), 'outside');
+      push([wild('*.org')]);
+      assert.equal(foundAt('www.example.org'), '*.org');
+      push([wild('*.example.org')]);
+      assert.equal(foundAt('www.example.org'), '*.example.org');
+      push([wild('www.example.org')]);
+      assert.equal(foundAt('www.example.org'), 'www.example.org');
+      push([], ['shop/www.example.org']);
+      assert.equal(foundAt('www.example.org'), '*.example.org');
+      push([], ['shop/*.example.org', 'shop/*.org']);
+      assert.equal(kindOf(book.peek({ host: 'www.example.org' })), 'outside');
+    });
+
+    it('comes with the workloads behind the service, and the own namespace first', async () => {
+      const resolved = book.resolve({ host: 'db.internal' });
+      push([], ['*/db.internal']);
+      const workload = pushedWorkload({
+        name: 'db',
+        addresses: ['127.0.1.7'],
+        services: { 'shop/*.internal': { 80: 5432 } },
+      });
+      push([wild('*.internal', 'other'), wild('*.internal'), workload]);
+      const found = await resolved;
+      assert.ok(found.kind === 'service');
+      assert.equal(found.service.key, 'shop/*.internal');
+      assert.deepEqual(
+        found.workloads.map(({ uid }) => uid),
+        [uidOf('db')],
+      );
+    });
+
+    it('asks for no name of more labels than anybody has (invariant 5)', async () => {
+      const host = `${'a.'.repeat(16)}example`;
+      assert.match(reasonOf(await book.resolve({ host })), /neither an address nor a host name/);
+      assert.deepEqual(asked, []);
+    });
   });
 
   it('asks for an address, and finds the workload that has it', async () => {
@@ -173,6 +244,7 @@ describe('the address book', () => {
     assert.match(reasonOf(book.peek({ host: HOST, owner: 'b' }) ?? assert.fail()), /that namespace has no service/);
     assert.equal(kindOf(book.peek({ host: HOST, owner: '*' })), 'service');
     push([], [`a/${HOST}`]);
+    nothing(HOST);
     assert.match(reasonOf(book.peek({ host: HOST, owner: 'b' }) ?? assert.fail()), /that namespace has no service/);
     assert.equal(kindOf(book.peek({ host: HOST, owner: '*' })), 'outside');
   });
@@ -197,10 +269,12 @@ describe('the address book', () => {
     push([], [uidOf('a')]);
     assert.equal(told, 2);
     push([], [uidOf('b'), KEY, `*/${HOST}`]);
+    assert.equal(told, 2, 'a wildcard may stand for it');
+    nothing(HOST);
     assert.equal(kindOf(book.peek({ host: HOST })), 'outside');
     stop();
     push([pushedService({ hostname: HOST })]);
-    assert.equal(told, 3);
+    assert.equal(told, 3, 'and then nobody is told any more');
     assert.equal(kindOf(book.peek({ host: HOST })), 'service');
   });
 
@@ -216,14 +290,13 @@ describe('the address book', () => {
     const hosts = Array.from({ length: 10 }, (_, index) => `h${index}.example`);
     for (const host of hosts) void book.resolve({ host });
     assert.match(reasonOf(await book.resolve({ host: 'one.more.example' })), /too many/);
-    push(
-      [],
-      hosts.map((host) => `*/${host}`),
-    );
+    nothing(...hosts);
+    assert.equal(asked.filter((name) => name === '*/*.example').length, 1, 'what they have in common is asked once');
     book.peek({ host: 'h0.example' });
     const one = book.resolve({ host: 'one.more.example' });
     assert.deepEqual(dropped, ['*/h1.example']);
-    push([], ['*/one.more.example']);
+    nothing('one.more.example');
+    assert.ok(!asked.slice(asked.indexOf('*/*.example') + 1).includes('*/*.example'), 'and known for others');
     assert.equal(kindOf(await one), 'outside');
     assert.equal(kindOf(book.peek({ host: 'h0.example' })), 'outside');
     assert.equal(book.peek({ host: 'h1.example' }), undefined);
@@ -245,7 +318,7 @@ describe('the address book', () => {
     push([pushedService({ hostname: HOST }), prices('a', '127.0.1.3')]);
     await resolved;
     void book.resolve({ host: 'www.example.org' });
-    push([], ['*/www.example.org']);
+    nothing('www.example.org');
     void book.resolve({ host: 'unanswered.example' });
     const { hosts } = book;
     assert.deepEqual(hosts, [HOST, 'www.example.org']);
@@ -261,6 +334,6 @@ describe('the address book', () => {
     assert.equal(kindOf(book.peek({ host: 'www.example.org' })), 'outside');
     assert.equal(book.peek({ host: 'unanswered.example' }), undefined);
     // Subscribed to, so that it is kept up to date once the stream is there.
-    assert.deepEqual(asked, [`*/${HOST}`, '*/www.example.org']);
+    assert.deepEqual(asked, [`*/${HOST}`, '*/www.example.org', '*/*.example.org', '*/*.org']);
   });
 });

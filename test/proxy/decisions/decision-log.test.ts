@@ -149,9 +149,9 @@ describe('the log of decisions', () => {
       applied: policies.applied,
       asked: policies.asked,
       forConnection: (facts) => policies.forConnection(facts),
-      explain: (facts, asked) => {
+      explainBriefly: (...asked) => {
         clock.advance(40);
-        return policies.explain(facts, asked);
+        return policies.explainBriefly(...asked);
       },
     };
     note(slow, 'r1', request({ method: 'POST' }));
@@ -163,5 +163,47 @@ describe('the log of decisions', () => {
     }
     assert.ok(told * 40 <= 10_000 * 0.06, `${told} explanations in ten seconds`);
     assert.ok(told >= 5, `${told} explanations in ten seconds`);
+  });
+
+  describe('with thousands of rules', () => {
+    const caller = (index: number) => ({ source: { principals: [`cluster.local/ns/shop/sa/caller-${index}`] } });
+    const specs = Array.from({ length: 3000 }, (_, index) => ({
+      rules: [{ from: [caller(index)], to: [{ operation: { methods: ['GET'], paths: [`/${index}`] } }] }],
+    }));
+    const seven = connection({ principal: 'cluster.local/ns/shop/sa/caller-2007' });
+    const noteOf = (policies: CompiledPolicies, facts: RequestFacts): void => {
+      const head = headOf([`${facts.method} / HTTP/1.1`, `Host: ${facts.host}`, 'x-request-id: r1']);
+      log.note(head, facts, { policies, connection: seven }, policies.forConnection(seven).decide(facts));
+    };
+
+    it('asks few of them again for one line of the log, those first that came nearest', () => {
+      noteOf(compiled(...specs), request({ method: 'POST', path: '/2007' }));
+      assert.equal(
+        log.denial('r1'),
+        'no ALLOW rule matched; nearest of 256 that were asked again was ALLOW policy shop/p2007 rule 0: ' +
+          'to[0].operation.methods must be "GET", was "POST"',
+      );
+    });
+
+    it('asks the one rule again that denied', () => {
+      const deny = { action: 'DENY', rules: [{ to: [{ operation: { paths: ['/2007'] } }] }] };
+      noteOf(compiled(...specs, deny), request({ path: '/2007' }));
+      assert.equal(log.denial('r1'), 'DENY policy shop/p3000 rule 0 matched: to[0].operation.paths is "/2007"');
+    });
+
+    it('asks all of them again for a person, and lets others have turns meanwhile', () => {
+      noteOf(compiled(...specs), request({ method: 'POST', path: '/2007' }));
+      const slices = log.findInSlices('r1');
+      let pauses = 0;
+      for (;;) {
+        const { done, value } = slices.next();
+        if (done === true) {
+          assert.equal(value[0]?.explanation?.policies.length, 3000);
+          break;
+        }
+        pauses += 1;
+      }
+      assert.ok(pauses > 50, `${pauses} pauses`);
+    });
   });
 });

@@ -9,6 +9,7 @@ import { createHttpEngine } from '../../../proxy/http1/http-engine.ts';
 import { RequestIds } from '../../../proxy/http1/request-ids.ts';
 import { Allowance } from '../../../proxy/inbound/allowance.ts';
 import type { ConnectionFacts } from '../../../proxy/inbound/connection-facts.ts';
+import type { Finding } from '../../../proxy/inbound/finding.ts';
 import type { IdentityMaterial, PeerVerdict } from '../../../proxy/inbound/identity-source.ts';
 import { InboundListener } from '../../../proxy/inbound/inbound-listener.ts';
 import type { InboundPort, MtlsMode } from '../../../proxy/inbound/inbound-services.ts';
@@ -75,6 +76,7 @@ describe('the inbound listener', () => {
   let requests: { facts: ConnectionFacts; status: number; detail: string }[];
   let tcp: ConnectionFacts[];
   let serverFirst: number;
+  let found: Finding[];
   let untrusted: string | undefined;
   let decide: (facts: ConnectionFacts, path: string | undefined) => Verdict;
   let verifyPeer: (chain: readonly Buffer[]) => PeerVerdict;
@@ -148,6 +150,7 @@ describe('the inbound listener', () => {
             refused.push(reason);
             notify();
           },
+          onFound: (finding) => found.push(finding),
           onServerFirst: () => {
             serverFirst += 1;
           },
@@ -165,6 +168,7 @@ describe('the inbound listener', () => {
     requests = [];
     tcp = [];
     serverFirst = 0;
+    found = [];
     untrusted = undefined;
     connections = undefined;
     unread = undefined;
@@ -359,7 +363,10 @@ describe('the inbound listener', () => {
       raw.send(GET);
       await raw.received.untilClosed();
       await until(() => refused.length === 1);
-      assert.match(refused[0] ?? '', /^OpenSSL: (UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT)/);
+      assert.match(
+        refused[0] ?? '',
+        /^OpenSSL does not accept the certificate: (UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT)/,
+      );
       assert.equal(upstream.connections.length, 0);
     });
 
@@ -369,7 +376,7 @@ describe('the inbound listener', () => {
       raw.send(GET);
       await raw.received.untilClosed();
       await until(() => refused.length === 1);
-      assert.deepEqual(refused, ['OpenSSL: CERT_HAS_EXPIRED']);
+      assert.deepEqual(refused, ['OpenSSL does not accept the certificate: CERT_HAS_EXPIRED']);
     });
 
     it('lets nobody in whom its own verification refuses, and says why (invariant 8)', async () => {
@@ -526,6 +533,14 @@ describe('the inbound listener', () => {
       socket.write('+PONG\r\n');
       await raw.received.untilText('+PONG');
       assert.equal(tcp[0]?.peer, undefined);
+      assert.deepEqual(found, ['http1', 'tcp']);
+    });
+
+    it('says what it found out about connections that leave, and of TLS (invariant 4)', async () => {
+      (await plain()).socket.end('GE');
+      await eventually(() => found.length === 1);
+      await secure();
+      assert.deepEqual(found, ['gone', 'tls']);
     });
 
     it('lets a server speak first, without waiting long', async () => {
@@ -534,6 +549,7 @@ describe('the inbound listener', () => {
       socket.write('220 hello\r\n');
       await raw.received.untilText('220 hello');
       assert.equal(serverFirst, 1);
+      assert.deepEqual(found, ['server_first']);
     });
 
     it('is not misled by a slow client: its late words decide (invariant 4)', async () => {
@@ -554,6 +570,7 @@ describe('the inbound listener', () => {
       raw.send('GE');
       const { received } = await upstream.connection(0);
       await received.untilText('GE');
+      assert.deepEqual(found, ['late']);
     });
 
     it('answers what is no HTTP as bad HTTP where the port is declared as HTTP', async () => {

@@ -2,7 +2,12 @@ import { strict as assert } from 'node:assert';
 import { statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { serveExplainSocket, type ExplainSocket } from '../../../proxy/status/explain-socket.ts';
+import type { DecisionReport } from '../../../proxy/decisions/decision-log.ts';
+import { jsonInSlices } from '../../../proxy/status/json-in-slices.ts';
+import { atOnce } from '../../../src/policy/slices.ts';
+import { FakeClock } from '../../fakes/clock.ts';
 import { temporaryFolder } from '../../fakes/folder.ts';
 import { RecordingLogger } from '../../fakes/logger.ts';
 
@@ -22,8 +27,12 @@ describe('the explain socket', () => {
     for (const socket of open.splice(0)) await socket.close();
   });
 
+  const find = async (id: string): Promise<DecisionReport[]> => {
+    asked.push(id);
+    return [];
+  };
   const serve = async (path = join(folder, 'explain.sock')): Promise<string> => {
-    open.push(await serveExplainSocket({ path, find: (id) => (asked.push(id), []), logger }));
+    open.push(await serveExplainSocket({ path, find, clock: new FakeClock(), logger }));
     return path;
   };
   const get = (socketPath: string, path: string): Promise<[number | undefined, string]> =>
@@ -70,5 +79,17 @@ describe('the explain socket', () => {
   it('is missing with a warning where its path is too long, and nothing else fails', async () => {
     await serve(join(folder, 'x'.repeat(110)));
     assert.match(JSON.stringify(logger.lines), /longer than 107 bytes/);
+  });
+});
+
+describe('JSON in slices', () => {
+  it('is what JSON.stringify writes, however deep it is taken apart', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), fc.nat({ max: 4 }), (value, depth) => {
+        let text = '';
+        atOnce(jsonInSlices({ list: [value, undefined], none: undefined }, depth, (piece) => (text += piece)));
+        assert.equal(text, JSON.stringify({ list: [value, undefined], none: undefined }));
+      }),
+    );
   });
 });

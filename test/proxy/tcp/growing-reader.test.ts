@@ -68,7 +68,7 @@ describe('the growing reader', () => {
     assert.equal(received.digest('hex'), sent.digest('hex'));
     assert.equal(length, total);
     assert.equal(largest, 256 * 1024);
-    assert.deepEqual(await result, { received: 0, sent: total, reason: '' });
+    assert.deepEqual(await result, { received: 0, sent: total, reason: '', flags: '-' });
   });
 
   it('holds 1 KiB while nothing comes, and gives a large buffer back when reads are short again', async () => {

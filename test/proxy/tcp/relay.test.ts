@@ -1,7 +1,10 @@
 import { strict as assert } from 'node:assert';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server } from 'node:net';
+import { Deadlines } from '../../../proxy/tcp/deadlines.ts';
+import { idleLimit } from '../../../proxy/tcp/idle-limit.ts';
 import { TcpRelay, type TcpRelayResult } from '../../../proxy/tcp/relay.ts';
+import { FakeClock } from '../../fakes/clock.ts';
 import { RawClient, RawServer } from '../../fakes/raw-peer.ts';
 
 describe('the TCP relay', () => {
@@ -10,14 +13,19 @@ describe('the TCP relay', () => {
   let client: RawClient;
   let relay: TcpRelay;
   let result: Promise<TcpRelayResult>;
+  let clock: FakeClock;
+  let deadlines: Deadlines;
   beforeEach(async () => {
     upstream = await RawServer.listen();
+    clock = new FakeClock();
+    deadlines = new Deadlines(clock);
+    const idle = idleLimit(deadlines, 3_600_000);
     let made: (relay: TcpRelay) => void = () => {};
     const whenMade = new Promise<TcpRelay>((resolve) => (made = resolve));
     result = new Promise((resolve) => {
       server = createServer({ allowHalfOpen: true }, (downstream) => {
         const socket = connect({ port: upstream.port, host: '127.0.0.1', allowHalfOpen: true });
-        made(new TcpRelay({ downstream, upstream: socket, onClose: resolve }));
+        made(new TcpRelay({ downstream, upstream: socket, idle, onClose: resolve }));
       });
     });
     server.listen(0, '127.0.0.1');
@@ -27,6 +35,7 @@ describe('the TCP relay', () => {
   });
   afterEach(async () => {
     client.close();
+    deadlines.close();
     await upstream.close();
     await new Promise((resolve) => server.close(resolve));
   });
@@ -38,7 +47,7 @@ describe('the TCP relay', () => {
     socket.end('good bye');
     await client.received.until(({ ended }) => ended);
     client.socket.end();
-    assert.deepEqual(await result, { received: 5, sent: 8, reason: '' });
+    assert.deepEqual(await result, { received: 5, sent: 8, reason: '', flags: '-' });
     assert.equal(client.received.text, 'good bye');
   });
 
@@ -52,7 +61,7 @@ describe('the TCP relay', () => {
     socket.end('in two parts');
     await client.received.until(({ ended }) => ended);
     assert.equal(client.received.text, 'answer in two parts');
-    assert.deepEqual(await result, { received: 8, sent: 19, reason: '' });
+    assert.deepEqual(await result, { received: 8, sent: 19, reason: '', flags: '-' });
   });
 
   it('lets a server speak first', async () => {
@@ -68,7 +77,7 @@ describe('the TCP relay', () => {
     socket.resetAndDestroy();
     await client.received.untilClosed();
     assert.equal(client.received.error, 'ECONNRESET');
-    assert.equal((await result).reason, 'ECONNRESET');
+    assert.deepEqual(await result, { received: 0, sent: 4, reason: 'ECONNRESET', flags: 'UC' });
   });
 
   it('breaks the upstream where the client breaks', async () => {
@@ -78,7 +87,7 @@ describe('the TCP relay', () => {
     client.socket.resetAndDestroy();
     await received.untilClosed();
     assert.equal(received.error, 'ECONNRESET');
-    assert.equal((await result).reason, 'ECONNRESET');
+    assert.deepEqual(await result, { received: 4, sent: 0, reason: 'ECONNRESET', flags: 'DC' });
   });
 
   it('is broken from outside, with the reason', async () => {
@@ -86,7 +95,41 @@ describe('the TCP relay', () => {
     relay.abort('denied by a new policy');
     await client.received.untilClosed();
     await received.untilClosed();
-    assert.equal((await result).reason, 'denied by a new policy');
+    assert.deepEqual(await result, { received: 0, sent: 0, reason: 'denied by a new policy', flags: '-' });
+  });
+
+  it('breaks both sides once nothing has passed for the idle time, and no sooner', async () => {
+    const { socket, received } = await upstream.connection(0);
+    const wait = (minutes: number): void => {
+      for (let seconds = 0; seconds < minutes * 60; seconds += 5) clock.advance(5_000);
+    };
+    wait(50);
+    client.send('still here');
+    await received.untilText('still here');
+    wait(59);
+    socket.write('so am I');
+    await client.received.untilText('so am I');
+    wait(59);
+    assert.deepEqual([client.received.closed, received.closed, relay.sent], [false, false, 7]);
+    wait(17);
+    await Promise.all([client.received.untilClosed(), received.untilClosed()]);
+    assert.deepEqual(await result, { received: 10, sent: 7, reason: 'tcp_session_idle_timeout', flags: '-' });
+    assert.equal(clock.nextDue, undefined);
+  });
+
+  it('says that the upstream was never reached', async () => {
+    const closed = await RawServer.listen();
+    const { port } = closed;
+    await closed.close();
+    const from = await RawClient.connect(upstream.port);
+    const broken = await new Promise<TcpRelayResult>((resolve) => {
+      void new TcpRelay({
+        downstream: from.socket,
+        upstream: connect({ port, host: '127.0.0.1', allowHalfOpen: true }),
+        onClose: resolve,
+      });
+    });
+    assert.deepEqual(broken, { received: 0, sent: 0, reason: 'ECONNREFUSED', flags: 'UF' });
   });
 
   it('holds back a sender whose receiver takes nothing (memory is bounded)', async () => {
