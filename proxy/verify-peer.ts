@@ -9,7 +9,7 @@ export interface PeerVerifier {
   /**
    * Why a peer that was verified once is not accepted by the bundle in force, or undefined.
    *
-   * @param leaf the very buffer that stood first in the chain
+   * @param leaf the very buffer that stands first in the chain of the verdict
    */
   refused(leaf: Buffer): string | undefined;
 }
@@ -40,8 +40,10 @@ export function createPeerVerifier(
       const known = verified.find(chain, bundleOf, at);
       const verdict = known ?? judge(chain, current, at);
       if (known === undefined && 'notAfter' in verdict) verified.add(verdict, bundleOf);
-      const [leaf] = chain;
-      if (leaf !== undefined && 'identity' in verdict) judged.set(leaf, { chain, at, bundleOf });
+      if ('reason' in verdict) return verdict;
+      // One copy for all connections of a peer; its latest handshake is as good a time as its first.
+      const [leaf] = verdict.chain;
+      if (leaf !== undefined) judged.set(leaf, { chain: verdict.chain, at, bundleOf });
       return verdict;
     },
     refused: (leaf) => {

@@ -1,7 +1,7 @@
-import { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { ConnectionFacts as PolicyFacts } from '../../src/policy/facts.ts';
 import { parseIpAddress } from '../../src/policy/ip-address.ts';
 import type { ConnectionFacts } from '../inbound/connection-facts.ts';
+import { peerIdentity } from '../inbound/peer-identity.ts';
 import type { TrustedProxies } from './trusted-proxies.ts';
 
 /** A connection as policy sees it. Undefined where the socket has no address to be judged by, as one that has just been closed. */
@@ -11,7 +11,7 @@ export function policyFactsOf(facts: ConnectionFacts, proxies: TrustedProxies): 
   if (sourceIp === undefined || destinationIp === undefined) return undefined;
   const trusted = proxies.trusts({ address: sourceIp, identity: facts.peer });
   return {
-    identity: facts.peer === undefined ? undefined : SpiffeId.parse(facts.peer),
+    identity: facts.peer === undefined ? undefined : peerIdentity(facts.peer),
     sourceIp,
     remoteIp: trusted ? 'per-request' : sourceIp,
     destinationIp,

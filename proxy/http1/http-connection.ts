@@ -57,11 +57,11 @@ export class HttpConnection implements ExchangeClient, Expiring, UndecidedOwner 
   readonly #exchange: Exchange;
   #phase: number = PHASE.reading;
   #running = false;
-  ended = false;
   #draining = false;
   #lingered = 0;
   #stall: ClientStall | undefined;
   readonly #undecided: UndecidedRequest;
+  ended = false;
 
   /** The socket must be one that stays half-open (`allowHalfOpen`), so that a client may close its direction first. */
   constructor({ socket, engine, handler, onClose }: HttpConnectionOptions) {

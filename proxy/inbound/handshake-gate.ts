@@ -9,6 +9,8 @@ export interface HandshakeLimits {
   readonly perTurn: number;
   /** Milliseconds that a handshake is given while others wait. An honest one takes a few round trips. */
   readonly patience: number;
+  /** Milliseconds that a handshake is given at all. Istio's gateways give as many. */
+  readonly longest: number;
   /** Milliseconds that one waits at most. */
   readonly longestWait: number;
 }
@@ -18,6 +20,7 @@ export const HANDSHAKE_LIMITS: HandshakeLimits = Object.freeze({
   waiting: 2_048,
   perTurn: 8,
   patience: 2_000,
+  longest: 15_000,
   longestWait: 15_000,
 });
 
@@ -27,7 +30,7 @@ export interface Handshake {
   giveUp(reason: string): void;
 }
 
-/** How often is looked whether somebody's time is over, in milliseconds, while anybody waits. */
+/** How often is looked whether somebody's time is over, in milliseconds, while there is anybody. */
 const CHECK_INTERVAL = 250;
 
 /**
@@ -82,6 +85,7 @@ export class HandshakeGate {
   #begin(handshake: Handshake): void {
     this.#begun += 1;
     this.#running.set(handshake, this.#clock.elapsed());
+    this.#checkLater();
     if (!this.#turning) {
       this.#turning = true;
       setImmediate(this.#turn);
@@ -120,7 +124,15 @@ export class HandshakeGate {
       this.#waiting.delete(handshake);
       handshake.giveUp('its handshake waited too long for others');
     }
-    if (this.#waiting.size === 0) return;
+    for (const [handshake, since] of this.#running) {
+      if (now - since < this.#limits.longest) break;
+      this.#running.delete(handshake);
+      handshake.giveUp('the handshake took too long');
+    }
+    if (this.#waiting.size === 0) {
+      if (this.#running.size > 0) this.#checkLater();
+      return;
+    }
     // Those that keep others waiting and say nothing, and no more of them than wait.
     const keep = this.#limits.atOnce - this.#waiting.size;
     for (const [handshake, since] of this.#running) {

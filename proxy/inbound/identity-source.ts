@@ -22,4 +22,6 @@ export interface IdentitySource {
 /** Judges a peer's chain, leaf first as DER, on each full handshake. */
 export type VerifyPeer = (chain: readonly Buffer[]) => PeerVerdict;
 
-export type PeerVerdict = { readonly identity: string } | { readonly reason: string };
+/** `chain` is the same as it was judged, where it was kept of another connection: so that one copy serves all of a peer. */
+export type PeerVerdict =
+  { readonly identity: string; readonly chain?: readonly Buffer[] } | { readonly reason: string };

@@ -166,9 +166,11 @@ export class InboundListener {
       this.#refuse(socket, plaintextFacts(socket, undefined), 'too many connections');
       return;
     }
-    if (connections !== undefined) socket.once('close', () => connections.giveBack());
     this.#sockets.add(socket);
-    socket.once('close', () => this.#sockets.delete(socket));
+    socket.once('close', () => {
+      connections?.giveBack();
+      this.#sockets.delete(socket);
+    });
     const port = this.#services.route(socket);
     if (port === undefined) {
       this.#refuse(socket, plaintextFacts(socket, undefined), 'nothing is served at this destination');
@@ -198,7 +200,8 @@ export class InboundListener {
     this.#services.observer.onSecured?.({ version: socket.getProtocol() ?? 'unknown', resumed: terminated.resumed });
     const sni = typeof socket.servername === 'string' ? socket.servername : serverName;
     const facts: ConnectionFacts = Object.freeze({
-      ...plaintextFacts(socket, port),
+      // The raw socket knows the addresses already: the one of TLS would ask the system anew.
+      ...plaintextFacts(raw, port),
       peer: terminated.peer,
       peerCertificate: terminated.certificate,
       self: terminated.self,

@@ -8,6 +8,8 @@ import { hash } from 'node:crypto';
 export class SessionChains {
   #young = new Map<string, readonly Buffer[]>();
   #old = new Map<string, readonly Buffer[]>();
+  /** The same as in `#young`: peers that come again show one that is known. */
+  #remembered = new WeakSet<readonly Buffer[]>();
   readonly #most: number;
 
   /** @param most different certificates that peers may resume with; each takes about 2 KiB */
@@ -18,7 +20,8 @@ export class SessionChains {
   /** @returns whether no more can be kept: no session is to be resumed then that was given before `turn`. */
   remember(chain: readonly Buffer[]): 'kept' | 'full' {
     const [leaf] = chain;
-    if (leaf === undefined) return 'kept';
+    if (leaf === undefined || this.#remembered.has(chain)) return 'kept';
+    this.#remembered.add(chain);
     this.#young.set(keyOf(leaf), chain);
     return this.#young.size < this.#most ? 'kept' : 'full';
   }
@@ -33,6 +36,7 @@ export class SessionChains {
   turn(): void {
     this.#old = this.#young;
     this.#young = new Map();
+    this.#remembered = new WeakSet();
   }
 }
 

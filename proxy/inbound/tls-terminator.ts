@@ -21,9 +21,6 @@ export const MESH_ALPN: ReadonlySet<string> = new Set([
   'istio-h2',
 ]);
 
-/** Istio's gateways give a handshake 15 s. */
-const HANDSHAKE_TIMEOUT = 15_000;
-
 const MOST_PEERS = 1_024;
 
 /** Milliseconds after which tickets are of no use any more, since their key is gone. */
@@ -101,7 +98,8 @@ export function createTlsTerminator(options: TlsTerminatorOptions): TlsTerminato
     requestCert: true,
     // Not because anybody is let in without: a refused peer is to be told apart from a broken one, with the reason.
     rejectUnauthorized: false,
-    handshakeTimeout: HANDSHAKE_TIMEOUT,
+    // The gate looks after all of them with one timer.
+    handshakeTimeout: 0,
     // Plain names before Istio's own, as istiod configures its sidecars: that is what its clients expect to be chosen.
     // Not `istio-peer-exchange`: choosing it would promise the exchange of metadata.
     ALPNProtocols: [...(http2 ? ['h2'] : []), 'http/1.1', 'http/1.0', 'istio'],
@@ -134,10 +132,17 @@ export function createTlsTerminator(options: TlsTerminatorOptions): TlsTerminato
         refuse('reason' in verdict ? verdict.reason : openSslWords(socket.authorizationError));
         return;
       }
-      if (!resumed && sessions.remember(chain) === 'full') renewContext();
+      const kept = verdict.chain ?? chain;
+      if (!resumed && sessions.remember(kept) === 'full') renewContext();
       // From here on its directions end one by one.
       socket.allowHalfOpen = true;
-      entry.done({ socket, peer: verdict.identity, certificate, self: inUse?.identity ?? '', resumed });
+      entry.done({
+        socket,
+        peer: verdict.identity,
+        certificate: kept[0] ?? certificate,
+        self: inUse?.identity ?? '',
+        resumed,
+      });
     }
   });
   server.on('tlsClientError', (error, socket) => {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { FieldNameSet } from '../http1/field-names.ts';
 
 export interface XfccOptions {
@@ -25,6 +25,13 @@ export const ASSERTED_FIELDS = new FieldNameSet([
  * has no subject, and its identity holds no character that would need quoting.
  */
 export function xfccLine({ by, certificate, peer }: XfccOptions): Buffer {
-  const hash = createHash('sha256').update(certificate).digest('hex');
-  return Buffer.from(`X-Forwarded-Client-Cert: By=${by};Hash=${hash};Subject="";URI=${peer}\r\n`, 'latin1');
+  const known = lines.get(certificate);
+  if (known?.by === by && known.peer === peer) return known.line;
+  const digest = hash('sha256', certificate, 'hex');
+  const line = Buffer.from(`X-Forwarded-Client-Cert: By=${by};Hash=${digest};Subject="";URI=${peer}\r\n`, 'latin1');
+  lines.set(certificate, { by, peer, line });
+  return line;
 }
+
+/** By the certificate, of which the connections of a peer share one copy. */
+const lines = new WeakMap<Buffer, { readonly by: string; readonly peer: string; readonly line: Buffer }>();

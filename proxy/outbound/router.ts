@@ -1,14 +1,8 @@
 import type { Clock } from '../../src/core/clock.ts';
-import { chooseTrafficPolicy } from '../../src/resources/choose-destination-rule.ts';
-import {
-  DEFAULT_DESTINATION_POLICY,
-  destinationPolicyOf,
-  type DestinationPolicy,
-} from '../../src/resources/destination-policy.ts';
+import { DEFAULT_DESTINATION_POLICY, type DestinationPolicy } from '../../src/resources/destination-policy.ts';
 import type { AddressBook, Destination, DestinationName, Service, Workload } from '../agent/destination.ts';
 import type { SidecarConfig, SidecarConfigSource } from '../agent/sidecar-config.ts';
 import type { IdentitySource, VerifyPeer } from '../inbound/identity-source.ts';
-import { reportedService, UNKNOWN_SERVICE, type ReportedService } from '../report/edge.ts';
 import type { IstioMetrics } from '../report/istio-metrics.ts';
 import { metadataLines } from '../report/peer-metadata.ts';
 import type { Secured } from '../upstream/secured.ts';
@@ -17,7 +11,10 @@ import { createClientContext } from './client-context.ts';
 import type { Cluster } from './cluster.ts';
 import type { Endpoint } from './endpoint.ts';
 import { EndpointFactory, type EndpointCluster } from './endpoints.ts';
-import { LookupCache, type Lookup } from './lookup-cache.ts';
+import type { Lookup } from './lookup-cache.ts';
+import { NamedRoutes, type NamedRouteCache } from './named-routes.ts';
+import { policyFor } from './policy-for.ts';
+import { cached, type RouteCache } from './route-cache.ts';
 import { REFUSED, refuse, type Refused, type Route, type Target } from './route.ts';
 import { wayTo } from './way.ts';
 
@@ -42,25 +39,24 @@ interface Generation {
   readonly config: SidecarConfig;
   readonly factory: EndpointFactory;
   readonly clusters: RouteCache<Destination>;
-  /** By what was asked for, and by the addresses of it, which are another array once they are asked for again. */
-  readonly named: WeakMap<Destination, RouteCache<readonly string[]>>;
+  readonly named: NamedRouteCache;
 }
-
-/** Routes by what they were made of and by port. */
-type RouteCache<K extends object> = WeakMap<K, Map<number, Route>>;
 
 /** Finds what an application asked for: where it is, whether it may be reached, and how. */
 export class Router {
   readonly #options: RouterOptions;
   readonly #clientContext: ReturnType<typeof createClientContext>;
-  readonly #lookups: LookupCache;
+  readonly #named: NamedRoutes;
   #generation: Generation | undefined;
   #trust = 0;
 
   constructor(options: RouterOptions) {
     this.#options = options;
     this.#clientContext = createClientContext(options.identity);
-    this.#lookups = new LookupCache(options);
+    this.#named = new NamedRoutes({
+      ...options,
+      routeTo: (destination, target) => this.#routeTo(destination, target),
+    });
     // Routes are made anew when somebody asks. Who waits for an endpoint asks no more, and may wait for one that is gone.
     options.book.onChange(() => {
       for (const cluster of options.clusters.all) if (cluster.circuit.pending > 0) cluster.refresh?.();
@@ -87,7 +83,7 @@ export class Router {
         if (!target.visible.has(service)) return REFUSED.notVisible;
         const port = portOf(service, target);
         if (port === undefined) return REFUSED.noPort;
-        if (service.passthrough) return this.#passthroughRoute(generation, destination, { ...target, ports: [port] });
+        if (service.passthrough) return this.#named.passthrough(generation, destination, { ...target, ports: [port] });
         return cached(generation.clusters, destination, port, () =>
           this.#serviceRoute(generation, { service, workloads, port, name: target.name }),
         );
@@ -102,7 +98,7 @@ export class Router {
       case 'outside':
         if (!target.open) return REFUSED.notVisible;
         if (generation.config.outboundTrafficPolicy !== 'ALLOW_ANY') return REFUSED.outside;
-        return this.#outsideRoute(generation, destination, target);
+        return this.#named.outside(generation, destination, target);
       case 'unknown':
         return refuse({
           status: 503,
@@ -207,101 +203,13 @@ export class Router {
     });
     return cluster.members.length > 0 ? routeTo(cluster) : (refusal ?? REFUSED.unhealthy);
   }
-
-  /** Outside the mesh, as nobody has described it. */
-  #outsideRoute(generation: Generation, destination: Destination, target: Target): Promise<Route> {
-    const { host } = target.name;
-    return this.#namedRoute(generation, destination, target, {
-      name: 'PassthroughCluster',
-      key: `outside|${host}|${target.ports[0] ?? 0}`,
-      service: { ...UNKNOWN_SERVICE, host, name: 'PassthroughCluster' },
-      policy: DEFAULT_DESTINATION_POLICY,
-    });
-  }
-
-  /** A service of which calls go to whatever its caller names: a ServiceEntry without addresses of its own. */
-  #passthroughRoute(
-    generation: Generation,
-    destination: Destination & { readonly kind: 'service' },
-    target: Target,
-  ): Route | Promise<Route> {
-    const { service } = destination;
-    const port = target.ports[0] ?? 0;
-    const policy = policyFor(generation.config, service, port);
-    // Nobody knows who answers there, so nobody can be proven to.
-    if (policy.tls.mode !== 'AUTO' && policy.tls.mode !== 'DISABLE') return REFUSED.unproven;
-    return this.#namedRoute(generation, destination, target, {
-      name: `outbound|${port}||${service.hostname}`,
-      key: `${service.key}|${port}|${target.name.host}`,
-      service: reportedService(service.namespace, service.hostname),
-      policy,
-    });
-  }
-
-  /**
-   * Where a name leads, in plaintext. It is resolved first and its addresses are asked for too: one that leads to a
-   * workload of the mesh is a call to that workload, and made as such.
-   */
-  async #namedRoute(generation: Generation, destination: Destination, target: Target, of: Named): Promise<Route> {
-    const port = target.ports[0] ?? 0;
-    const addresses = await this.#lookups.addressesOf(target.name.host);
-    const found = await Promise.all(addresses.map((address) => this.#options.book.resolve({ host: address })));
-    const inMesh = found.find((each) => each.kind !== 'outside' && !isSame(each, destination));
-    if (inMesh?.kind === 'workload' || inMesh?.kind === 'unknown') return this.#routeTo(inMesh, target);
-    if (inMesh !== undefined) return REFUSED.notVisible;
-    if (addresses.length === 0) return REFUSED.noAddress;
-    if (addresses.some((address) => this.#options.isOwn(address, port))) return REFUSED.loop;
-    let routes = generation.named.get(destination);
-    if (routes === undefined) generation.named.set(destination, (routes = new WeakMap()));
-    return cached(routes, addresses, port, () => {
-      const cluster = this.#options.clusters.open(of.key, of.name);
-      cluster.update({ policy: of.policy, picking: 'IN_ORDER' }, (hostOf) => {
-        const owner: EndpointCluster = { retries: cluster.retries, hostOf, sni: undefined };
-        return addresses.map((address) => generation.factory.outside(address, port, of.service, owner));
-      });
-      return routeTo(cluster);
-    });
-  }
-}
-
-/** What is called by the addresses of a name. */
-interface Named {
-  readonly name: string;
-  readonly key: string;
-  readonly service: ReportedService;
-  readonly policy: DestinationPolicy;
-}
-
-/** An address of a service's own leads back to it: nothing else is known to be there. */
-function isSame(found: Destination, destination: Destination): boolean {
-  return found.kind === 'service' && destination.kind === 'service' && found.service === destination.service;
-}
-
-function policyFor(config: SidecarConfig, service: Service, port: number): DestinationPolicy {
-  const { workload, rootNamespace, destinationRules } = config;
-  const caller = { namespace: workload.namespace, labels: workload.labels, rootNamespace };
-  return destinationPolicyOf(chooseTrafficPolicy(destinationRules, caller, service), port);
-}
-
-function cached<K extends object>(cache: RouteCache<K>, key: K, port: number, make: () => Route): Route {
-  let routes = cache.get(key);
-  if (routes === undefined) {
-    routes = new Map();
-    cache.set(key, routes);
-  }
-  const known = routes.get(port);
-  if (known !== undefined) return known;
-  const route = make();
-  // A certificate that is missing comes without the configuration changing.
-  if (route !== REFUSED.noCertificate) routes.set(port, route);
-  return route;
 }
 
 /** Whether a name says more than the address that was called. What is not known may be such a name: it is refused. */
 function isMeant(destination: Destination, target: Target): boolean {
   if (destination.kind === 'unknown') return true;
   if (destination.kind !== 'service' || portOf(destination.service, target) === undefined) return false;
-  // Nobody is behind a ServiceEntry with resolution NONE: calls to it go where their callers say.
+  if (destination.service.passthrough) return true;
   return destination.workloads.length > 0 || !target.visible.has(destination.service);
 }
 

@@ -1,6 +1,6 @@
-import { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { AddressBook, Workload } from '../agent/destination.ts';
 import type { ConnectionFacts } from '../inbound/connection-facts.ts';
+import { peerIdentity } from '../inbound/peer-identity.ts';
 import { readMetadata } from './peer-metadata.ts';
 import { reportedWorkload, UNKNOWN_WORKLOAD, workloadOfNamespace, type ReportedWorkload } from './reported-workload.ts';
 
@@ -11,7 +11,7 @@ import { reportedWorkload, UNKNOWN_WORKLOAD, workloadOfNamespace, type ReportedW
  * names in our metrics.
  */
 export function nameInboundPeer(facts: ConnectionFacts, parts: PeerSources): ReportedWorkload {
-  const identity = facts.peer === undefined ? undefined : SpiffeId.parse(facts.peer);
+  const identity = facts.peer === undefined ? undefined : peerIdentity(facts.peer);
   // Nobody is asked for the address of a stranger: a flood of strangers must not become one at the CA.
   const known = parts.workloadAt(facts.remoteAddress, identity !== undefined);
   if (known !== undefined && (identity === undefined || identity.equals(known.identity)))

@@ -218,7 +218,18 @@ export class InboundReporter implements InboundObserver {
  * The service that a port of a workload stands for: the first by name where there are several, since the host that a
  * caller names is its own choice (Istio's host header fallback is off inbound for the same reason).
  */
-function serviceBehind({ services }: Workload, port: number): ReportedService {
+function serviceBehind(workload: Workload, port: number): ReportedService {
+  let known = servicesBehind.get(workload);
+  if (known === undefined) servicesBehind.set(workload, (known = new Map()));
+  let service = known.get(port);
+  if (service === undefined) known.set(port, (service = findServiceBehind(workload, port)));
+  return service;
+}
+
+/** By port, for the workload of each configuration: every connection asks. */
+const servicesBehind = new WeakMap<Workload, Map<number, ReportedService>>();
+
+function findServiceBehind({ services }: Workload, port: number): ReportedService {
   const keys = [...services].filter(([, ports]) => [...ports.values()].includes(port)).map(([key]) => key);
   const [first] = keys.toSorted();
   if (first === undefined) return UNKNOWN_SERVICE;

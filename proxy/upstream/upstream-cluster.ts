@@ -6,10 +6,11 @@ import { Balancer, type Member, type Picking } from './balancer.ts';
 import { Circuit, DEFAULT_CIRCUIT_LIMITS } from './circuit.ts';
 import type { ClusterCounts } from './cluster-counts.ts';
 import { OutlierDetector } from './outlier-detector.ts';
-import { DEFAULT_UPSTREAM_LIMITS, UpstreamPool, type UpstreamLimits } from './pool.ts';
+import { UpstreamPool } from './pool.ts';
 import { ClusterRetries, type Retries } from './retries.ts';
 import type { UpstreamTransport } from './upstream-connection.ts';
 import { UpstreamHost } from './upstream-host.ts';
+import { DEFAULT_UPSTREAM_LIMITS, type UpstreamLimits } from './upstream-limits.ts';
 
 export interface ClusterSurroundings {
   readonly clock: Clock;

@@ -2,7 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { SealwrightError } from '../core/errors.ts';
 import { parseIpRange } from '../policy/ip-range.ts';
 import type { CaptureOptions } from '../../proxy/intercept/rules/capture-options.ts';
+import type { RuleProgramName } from '../../proxy/intercept/rules/install-rules.ts';
 import type { IpFamily } from '../../proxy/intercept/rules/ip-family.ts';
+import type { RunProgram } from '../../proxy/intercept/rules/run-program.ts';
 
 /**
  * What `sealwright intercept install` was asked for.
@@ -58,6 +60,18 @@ export function familiesOf({ ip }: Readonly<Record<string, unknown>>): IpFamily[
     const family = Object.entries(families).find(([name]) => name === item.trim())?.[1];
     return family ?? refuse('ip', item, '4, 6, or 4,6');
   });
+}
+
+/**
+ * What sets the rules: what is asked for, else what there is.
+ *
+ * @throws SealwrightError `argument_invalid`
+ */
+export function programOf({ program }: Readonly<Record<string, unknown>>, run: RunProgram): RuleProgramName {
+  if (program === 'iptables' || program === 'nft') return program;
+  if (typeof program === 'string') refuse('program', program, 'iptables or nft');
+  const isThere = (name: string): boolean => run(name, ['--version']).code !== undefined;
+  return !isThere('iptables') && isThere('nft') ? 'nft' : 'iptables';
 }
 
 /** Switched off, there are no addresses, and so nothing to be let through. */

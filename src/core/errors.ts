@@ -825,7 +825,7 @@ export const ERRORS = {
   },
   intercept_program_missing: {
     what: 'a program that sets the rules is not on this machine',
-    remedy: 'install iptables and iproute2, in the container that runs this command',
+    remedy: 'install iptables or nftables, and iproute2, in the container that runs this command',
     ...unready,
   },
   intercept_not_permitted: {

@@ -70,7 +70,9 @@ export async function withInboundPair<T>(
     const client = await mesh.issue(CLIENT);
     const { port: upstreamPort } = await answerOf<{ port: number }>(start(origin));
 
-    const ours = start('inbound-proxy.ts', process.env['BENCH_PROXY_ARGS']?.split(' ') ?? []);
+    const profiling = process.env['BENCH_PROXY_ARGS'];
+    const ours = start('inbound-proxy.ts', profiling?.split(' ') ?? []);
+    if (profiling !== undefined) console.error(`our sidecar is process ${ours.pid}`);
     ours.send({ upstreamPort, identity: server, allowed: CLIENT, protocol, methods });
     const { port } = await answerOf<{ port: number }>(ours);
 
@@ -85,7 +87,7 @@ export async function withInboundPair<T>(
     const config = envoyInbound({ upstreamPort, allowed: CLIENT, protocol, methods, ...files });
     const envoy = await RunningEnvoy.start({ program, config, folder });
     children.push(envoy.process);
-    return await measure({
+    const measured = await measure({
       ours: { process: ours, port },
       envoy: { process: envoy.process, port: await envoy.port('inbound') },
       client,
@@ -95,6 +97,12 @@ export async function withInboundPair<T>(
       start,
       adopt: (child) => children.push(child),
     });
+    if (profiling !== undefined) {
+      // A process that is killed writes no profile.
+      ours.disconnect();
+      await once(ours, 'exit');
+    }
+    return measured;
   } finally {
     for (const child of children) child.kill('SIGKILL');
     rmSync(folder, { recursive: true, force: true });

@@ -99,6 +99,7 @@ export function needNetworkNamespaces(context: Mocha.Context): void {
     ['ip', '-V'],
     ['iptables', '-V'],
     ['ip6tables', '-V'],
+    ['nft', '-v'],
     ['setpriv', '-V'],
     ['curl', '-V'],
   ] as const) {

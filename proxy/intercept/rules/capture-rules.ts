@@ -21,7 +21,7 @@ export const CHAINS = {
 } as const;
 
 /** Plain DNS over TCP is left alone as DNS over UDP is: names are resolved without the sidecar. */
-const DNS_PORT = 53;
+export const DNS_PORT = 53;
 
 /**
  * The rules of one family. They are Istio's, but that no port is left out for HBONE, which this sidecar does not serve, and that

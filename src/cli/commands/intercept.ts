@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { captureOptionsOf, familiesOf } from '../capture-options.ts';
+import { captureOptionsOf, familiesOf, programOf } from '../capture-options.ts';
 import type { CommandContext } from '../command.ts';
 import { runProgram } from '../run-program.ts';
 
@@ -32,15 +32,17 @@ export function configure(command: Command, context: CommandContext): void {
     .option('--exclude-outbound-cidrs <cidrs>', 'destinations that it is not', '')
     .option('--outbound-ports <ports>', 'ports that it is intercepted on its way to, whatever the address', '')
     .option('--exclude-outbound-ports <ports>', 'ports that it is not, besides 53', '')
+    .option('--program <name>', 'iptables or nft (iptables where it is installed)')
     .option('--dry-run', 'print what would be done, and do nothing');
   addFamilies(install);
   install.action(async (given: Record<string, unknown>) => {
     const options = captureOptionsOf(given);
     const { describeRules, installRules } = await import('../../../proxy/intercept/rules/install-rules.ts');
     const families = familiesOf(given);
-    if (given['dryRun'] === true) context.stdout(describeRules(options, families));
+    const program = programOf(given, runProgram);
+    if (given['dryRun'] === true) context.stdout(describeRules(program, { options, families }));
     else {
-      installRules(runProgram, options, families);
+      installRules(runProgram, program, { options, families });
       context.stdout(`connections are brought to the sidecar (${options.mode}, ${families.join(' and ')})\n`);
     }
   });

@@ -2,7 +2,7 @@ import { strict as assert } from 'node:assert';
 import { HandshakeGate, type Handshake } from '../../../proxy/inbound/handshake-gate.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 
-const LIMITS = { atOnce: 4, waiting: 3, perTurn: 2, patience: 2_000, longestWait: 15_000 };
+const LIMITS = { atOnce: 4, waiting: 3, perTurn: 2, patience: 2_000, longest: 15_000, longestWait: 15_000 };
 
 /** One that tells what became of it. */
 class Told implements Handshake {
@@ -77,12 +77,24 @@ describe('handshakes', () => {
   it('are left alone, however slow, while nobody waits', async () => {
     const slow = enter(2);
     await turn();
-    clock.advance(60_000);
+    clock.advance(14_750);
     assert.equal(states(slow), 'begun,begun');
   });
 
+  it('have a time that is over for all, and one timer while there are any', async () => {
+    const slow = enter(1);
+    clock.advance(1_000);
+    slow.push(...enter(1));
+    for (let seconds = 0; seconds < 14.5; seconds += 0.25) clock.advance(250);
+    assert.equal(states(slow), 'the handshake took too long,begun');
+    gate.leave(slow[1]!);
+    clock.advance(250);
+    assert.equal(clock.nextDue, undefined);
+    assert.equal(gate.running, 0);
+  });
+
   it('do not wait for ever', async () => {
-    gate = new HandshakeGate(clock, { ...LIMITS, patience: Infinity });
+    gate = new HandshakeGate(clock, { ...LIMITS, patience: Infinity, longest: Infinity });
     enter(2);
     const all = enter(3);
     await turn();

@@ -44,13 +44,13 @@ describe('connections intercepted by REDIRECT', function () {
       mesh.application(six, '::', 8081),
       mesh.application(outside, '::', 8080, 9000),
     ]);
-    for (const [machine, workload] of [
-      [catalog, 'shop/catalog'],
-      [prices, 'shop/prices'],
-      [six, 'shop/six'],
-      [front, 'shop/front'],
+    for (const [machine, workload, program] of [
+      [catalog, 'shop/catalog', 'iptables'],
+      [prices, 'shop/prices', 'nft'],
+      [six, 'shop/six', 'nft'],
+      [front, 'shop/front', 'nft'],
     ] as const) {
-      const { code, stderr } = await mesh.intercept(machine, 'install');
+      const { code, stderr } = await mesh.intercept(machine, 'install', '--program', program);
       assert.equal(code, 0, stderr);
       proxies.set(machine, await mesh.sidecar(machine, workload));
     }
@@ -179,6 +179,8 @@ describe('connections intercepted by REDIRECT', function () {
       assert.equal(status, 200);
       assert.match(seen?.headers['x-forwarded-client-cert'] ?? '', new RegExp(`By=${CATALOG};.*URI=${CATALOG}$`));
       assert.equal((await mesh.call(catalog, 'http://10.96.0.12/admin')).status, 403);
+      const { seen: other } = await mesh.call(prices, 'http://10.96.0.13/');
+      assert.match(other?.headers['x-forwarded-client-cert'] ?? '', /By=(\S+prices);.*URI=\1$/);
     });
 
     it('are its own business by its own address, and at loopback', async () => {

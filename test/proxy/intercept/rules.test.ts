@@ -23,14 +23,12 @@ const FOREIGN = [
 describe('sealwright intercept', function () {
   this.timeout(120_000);
   let mesh: InterceptedMesh;
-  let front: Machine;
   let catalog: Machine;
   let outside: Machine;
 
   before(async function () {
     needNetworkNamespaces(this);
     mesh = await InterceptedMesh.start(temporaryFolder(this), RESOURCES);
-    front = mesh.network.add('front', 11);
     catalog = mesh.network.add('catalog', 12);
     outside = mesh.network.add('outside', 20);
     await Promise.all([
@@ -38,6 +36,7 @@ describe('sealwright intercept', function () {
       mesh.application(catalog, '::', 8081),
       mesh.application(outside, '::', 8080),
       mesh.application(outside, '::', 8081),
+      mesh.application(outside, '::', 53),
     ]);
   });
 
@@ -47,7 +46,7 @@ describe('sealwright intercept', function () {
   /** All that a rule, a route or an address could be. */
   const everything = async (machine: Machine): Promise<string> => {
     const script =
-      'iptables-save; ip6tables-save; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all; ip addr';
+      'iptables-save; ip6tables-save; nft list tables; nft list table inet sealwright-intercept; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all; ip addr';
     const { stdout } = await bash(machine, script);
     // Counters, ages, and link-local addresses, which come a while after their link, are nobody's doing.
     return stdout
@@ -67,18 +66,24 @@ describe('sealwright intercept', function () {
   const exitOf = async (machine: Machine, url: string): Promise<number | null> => (await mesh.call(machine, url)).exit;
 
   describe('installs and removes', () => {
-    for (const mode of ['REDIRECT', 'TPROXY']) {
-      it(`rules for ${mode}, once however often, and leaves all as it was`, async () => {
+    for (const [mode, program] of [
+      ['REDIRECT', 'iptables'],
+      ['TPROXY', 'iptables'],
+      ['REDIRECT', 'nft'],
+      ['TPROXY', 'nft'],
+    ] as const) {
+      it(`rules for ${mode} by ${program}, once however often, and leaves all as it was`, async () => {
         const { code } = await bash(outside, FOREIGN.join(' && '));
         assert.equal(code, 0);
         try {
           const before = await everything(outside);
-          await install(outside, '--mode', mode);
+          await install(outside, '--mode', mode, '--program', program);
           const once = await everything(outside);
           assert.notEqual(once, before);
-          for (const family of ['iptables-save', 'ip6tables-save'])
-            assert.match((await bash(outside, family)).stdout, /-A OUTPUT -p tcp -j ISTIO_OUTPUT/);
-          await install(outside, '--mode', mode);
+          const lists = program === 'nft' ? ['nft list ruleset'] : ['iptables-save', 'ip6tables-save'];
+          for (const list of lists)
+            assert.match((await bash(outside, list)).stdout, /-A OUTPUT -p tcp -j ISTIO_OUTPUT|jump ISTIO_OUTPUT/);
+          await install(outside, '--mode', mode, '--program', program);
           assert.equal(await everything(outside), once);
           await remove(outside);
           assert.equal(await everything(outside), before);
@@ -141,7 +146,7 @@ describe('sealwright intercept', function () {
       const bare = [...inside, 'env', 'PATH=/nonexistent'];
       const { code, stderr } = await mesh.intercept({ ...outside, inside: bare }, 'install');
       assert.equal(code, 1);
-      assert.match(stderr, /is not on this machine .*; install iptables and iproute2/);
+      assert.match(stderr, /is not on this machine .*; install iptables or nftables, and iproute2/);
     });
 
     it('nothing of what it cannot read', async () => {
@@ -185,47 +190,45 @@ describe('sealwright intercept', function () {
     });
   });
 
-  describe('leaves alone', () => {
-    before(async () => {
-      await install(front);
-      await mesh.sidecar(front, 'shop/front');
-    });
+  for (const program of ['iptables', 'nft'])
+    describe(`with ${program} leaves alone`, () => {
+      const set = (machine: Machine, ...flags: readonly string[]): Promise<void> =>
+        install(machine, '--program', program, ...flags);
 
-    it('ports, as they are on their way in', async () => {
-      await install(catalog, '--exclude-inbound-ports', '8081');
-      assert.equal(await exitOf(outside, 'http://10.77.0.12:8080/'), REFUSED);
-      assert.equal((await mesh.call(outside, 'http://10.77.0.12:8081/')).status, 200);
-      await install(catalog, '--inbound-ports', '8081');
-      assert.equal((await mesh.call(outside, 'http://10.77.0.12:8080/')).status, 200);
-      assert.equal(await exitOf(outside, 'http://10.77.0.12:8081/'), REFUSED);
-      await remove(catalog);
-    });
+      it('ports, as they are on their way in', async () => {
+        await set(catalog, '--exclude-inbound-ports', '8081');
+        assert.equal(await exitOf(outside, 'http://10.77.0.12:8080/'), REFUSED);
+        assert.equal((await mesh.call(outside, 'http://10.77.0.12:8081/')).status, 200);
+        await set(catalog, '--inbound-ports', '8081');
+        assert.equal((await mesh.call(outside, 'http://10.77.0.12:8080/')).status, 200);
+        assert.equal(await exitOf(outside, 'http://10.77.0.12:8081/'), REFUSED);
+        await remove(catalog);
+      });
 
-    it('ports and addresses, as they are on their way out', async () => {
-      const reached = async (): Promise<(number | null)[]> => [
-        await exitOf(catalog, 'http://10.77.0.20:8080/'),
-        await exitOf(catalog, 'http://10.77.0.20:8081/'),
-        await exitOf(catalog, 'http://[fd77::20]:8080/'),
-      ];
-      await install(catalog, '--exclude-outbound-ports', '8080');
-      assert.deepEqual(await reached(), [0, REFUSED, 0]);
-      await install(catalog, '--exclude-outbound-cidrs', '10.77.0.20/32');
-      assert.deepEqual(await reached(), [0, 0, REFUSED]);
-      await install(catalog, '--outbound-cidrs', 'fd77::/64');
-      assert.deepEqual(await reached(), [0, 0, REFUSED]);
-      await install(catalog, '--outbound-cidrs', '', '--outbound-ports', '8081');
-      assert.deepEqual(await reached(), [0, REFUSED, 0]);
-      await remove(catalog);
-    });
+      it('ports and addresses, as they are on their way out', async () => {
+        const reached = async (): Promise<(number | null)[]> => [
+          await exitOf(catalog, 'http://10.77.0.20:8080/'),
+          await exitOf(catalog, 'http://10.77.0.20:8081/'),
+          await exitOf(catalog, 'http://[fd77::20]:8080/'),
+        ];
+        await set(catalog, '--exclude-outbound-ports', '8080');
+        assert.deepEqual(await reached(), [0, REFUSED, 0]);
+        await set(catalog, '--exclude-outbound-cidrs', '10.77.0.20/32');
+        assert.deepEqual(await reached(), [0, 0, REFUSED]);
+        await set(catalog, '--outbound-cidrs', 'fd77::/64');
+        assert.deepEqual(await reached(), [0, 0, REFUSED]);
+        await set(catalog, '--outbound-cidrs', '', '--outbound-ports', '8081');
+        assert.deepEqual(await reached(), [0, REFUSED, 0]);
+        await remove(catalog);
+      });
 
-    it('DNS, over either protocol', async () => {
-      await mesh.application(outside, '::', 53);
-      await install(catalog);
-      assert.equal(await exitOf(catalog, 'http://10.77.0.20:53/'), 0);
-      await remove(catalog);
-      assert.doesNotMatch((await mesh.intercept(catalog, 'install', '--dry-run')).stdout, /udp/);
+      it('DNS, over either protocol', async () => {
+        await set(catalog);
+        assert.equal(await exitOf(catalog, 'http://10.77.0.20:53/'), 0);
+        await remove(catalog);
+        assert.doesNotMatch((await mesh.intercept(catalog, 'install', '--dry-run')).stdout, /udp/);
+      });
     });
-  });
 
   describe('is waited for by a sidecar that is to intercept', () => {
     it('which listens to nobody before, and then serves', async () => {

@@ -1,11 +1,7 @@
 import { strict as assert } from 'node:assert';
 import { Circuit, type CircuitLimits } from '../../../proxy/upstream/circuit.ts';
-import {
-  UpstreamPool,
-  type UpstreamFailure,
-  type UpstreamLimits,
-  type UpstreamWaiter,
-} from '../../../proxy/upstream/pool.ts';
+import { UpstreamPool, type UpstreamFailure, type UpstreamWaiter } from '../../../proxy/upstream/pool.ts';
+import type { UpstreamLimits } from '../../../proxy/upstream/upstream-limits.ts';
 import { plainTransport } from '../../../proxy/upstream/transports.ts';
 import type { UpstreamConnection, UpstreamUser } from '../../../proxy/upstream/upstream-connection.ts';
 import { Deadlines } from '../../../proxy/tcp/deadlines.ts';
