@@ -34,8 +34,8 @@ export interface PushedStateOptions {
   readonly onAddresses: (names: ReadonlySet<string>) => void;
   /** Told of the roots whenever they change. */
   readonly onRoots: (pem: string) => void;
-  /** Told after everything that was taken in. */
-  readonly onTaken: () => void;
+  /** Told of everything that was taken in, in the same turn. */
+  readonly onTaken: (typeUrl: string, push: WholePush<unknown>) => void;
   readonly logger: Logger;
 }
 
@@ -79,6 +79,11 @@ export class PushedState implements SidecarConfigSource {
   /** What is in force of a type, as it came: to be kept for a restart. */
   raw(typeUrl: string): Iterable<XdsResource> {
     return this.#raw.get(typeUrl)?.values() ?? [];
+  }
+
+  /** Whether something of a type was taken in, be it that there is none. */
+  has(typeUrl: string): boolean {
+    return this.#raw.has(typeUrl);
   }
 
   /** Address resources that nobody wants any more. */
@@ -128,7 +133,7 @@ export class PushedState implements SidecarConfigSource {
   #takeParts({ typeUrl, kind, push }: TakenPush): Promise<void> | undefined {
     const change = kind.change(this.#parts, push);
     const { rootsPem } = change;
-    this.#take(change, () => {
+    this.#take({ typeUrl, push }, change, () => {
       this.#keepRaw(typeUrl, push);
       if (rootsPem !== undefined) this.#options.onRoots(rootsPem);
     });
@@ -151,14 +156,19 @@ export class PushedState implements SidecarConfigSource {
     if (own?.kind === 'service') {
       throw new SealwrightError('sidecar_config_unusable', { resource: uid, reason: 'the own workload is a service' });
     }
-    this.#take(own === undefined ? {} : { workload: own.workload }, () => {
-      this.#keepRaw(CONTROL_TYPES.address, push);
+    const typeUrl = CONTROL_TYPES.address;
+    this.#take({ typeUrl, push }, own === undefined ? {} : { workload: own.workload }, () => {
+      this.#keepRaw(typeUrl, push);
       onAddresses(held.take(change));
     });
   }
 
   /** Puts other parts in the place of those that are, and what comes of it into force. Throws before anything is changed. */
-  #take(change: Partial<ConfigParts>, commit: () => void): void {
+  #take(
+    { typeUrl, push }: Pick<TakenPush, 'typeUrl' | 'push'>,
+    change: Partial<ConfigParts>,
+    commit: () => void,
+  ): void {
     const next = { ...this.#parts, ...change };
     const { made, later } = this.#make(next);
     commit();
@@ -166,7 +176,7 @@ export class PushedState implements SidecarConfigSource {
     if (!later) this.stop();
     this.#switchTo(made);
     if (later) this.#compile();
-    this.#options.onTaken();
+    this.#options.onTaken(typeUrl, push);
   }
 
   /**

@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DecisionLog } from '../../proxy/decisions/decision-log.ts';
 import { serveExplainSocket } from '../../proxy/status/explain-socket.ts';
+import { inTurns } from '../../proxy/status/in-turns.ts';
 import { parseTrustDomain } from '../../src/identity/trust-domain.ts';
 import { compilePolicies } from '../../src/policy/compile-policies.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
@@ -258,7 +259,7 @@ describe('policy explain', () => {
     const log = new DecisionLog({ clock: realClock, capacity: 8, randomBytes });
     const socket = await serveExplainSocket({
       path,
-      find: (id) => log.findInSlices(id),
+      find: (id) => inTurns(log.findInSlices(id), realClock),
       clock: realClock,
       logger: new RecordingLogger(),
     });
