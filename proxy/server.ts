@@ -2,21 +2,26 @@ import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import type { Settings } from '../src/config/settings-table.ts';
 import { createClock, type Clock } from '../src/core/clock.ts';
 import { SealwrightError } from '../src/core/errors.ts';
+import type { Logger } from '../src/core/logger.ts';
 import { parseTrustDomain } from '../src/identity/trust-domain.ts';
 import { createLogger } from '../src/observe/logger.ts';
-import { createMetrics } from '../src/observe/metrics.ts';
+import { createMetrics, type Metrics } from '../src/observe/metrics.ts';
 import { SidecarAgent } from './agent/sidecar-agent.ts';
 import { DecisionLog } from './decisions/decision-log.ts';
 import { giveBackMemory } from './give-back-memory.ts';
+import type { Interception } from './intercept/interception.ts';
+import { canSharePorts } from './listen/can-share-ports.ts';
 import { createMeshIdentity } from './mesh-identity.ts';
 import { openInterception } from './open-interception.ts';
 import { AccessLog } from './report/access-log.ts';
 import { SidecarProcess, type ProxyProcess } from './sidecar-process.ts';
 import { Sidecar } from './sidecar.ts';
+import type { DataPlane, DecisionSource } from './status/data-plane.ts';
+import { inTurns } from './status/in-turns.ts';
 import { exposeSidecar } from './status/sidecar-metrics.ts';
 import { openSystemMemory } from './system-memory.ts';
 import { trimWhenQuiet } from './trim-when-quiet.ts';
@@ -52,9 +57,6 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
   const metrics = createMetrics({ processMetrics: true });
   const workload = workloadOf(settings);
   const folder = proxy.state ?? join('workloads', workload.namespace, workload.name);
-  if (proxy.concurrency > 1)
-    logger.warn('one worker is started: several are not supported yet', { asked: proxy.concurrency });
-
   const interception = await openInterception(proxy, { clock, logger });
   const { host: caHost = 'localhost', port: caPort } = proxy.caAddress;
   const agent = await SidecarAgent.open({
@@ -71,6 +73,58 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     random: Math.random,
     logger,
   });
+  const parts = { agent, settings, surroundings, metrics, clock, logger, interception };
+  const threads = await threadsToStart(settings, logger);
+  const { sidecar, decisions } = threads > 1 ? await inThreads(threads, parts) : inThisThread(parts);
+  exposeSidecar(metrics, { agent, sidecar, clock, version });
+
+  return new SidecarProcess({
+    settings: proxy,
+    folder,
+    onCluster: isOnCluster(env),
+    agent,
+    sidecar,
+    decisions,
+    metrics,
+    clock,
+    logger,
+    version,
+    stayAlive: () => {
+      const timer = setInterval(() => undefined, 2 ** 30);
+      return () => clearInterval(timer);
+    },
+    keepMemorySmall: () => keepMemorySmall(clock),
+    // Where connections are intercepted an application may listen anywhere.
+    listeningPrograms: process.platform === 'linux' && interception === undefined ? listeningPrograms : undefined,
+  });
+}
+
+interface DataPlaneParts {
+  readonly agent: SidecarAgent;
+  readonly settings: Settings;
+  readonly surroundings: ProxySurroundings;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly interception: Interception | undefined;
+}
+
+interface MadeDataPlane {
+  readonly sidecar: DataPlane;
+  readonly decisions: DecisionSource | undefined;
+}
+
+/** How many threads carry the traffic: as many as asked for where they can share the ports. */
+async function threadsToStart({ proxy: { concurrency } }: Settings, logger: Logger): Promise<number> {
+  if (concurrency === 1 || (await canSharePorts())) return concurrency;
+  logger.warn('one thread is started: threads cannot share ports on this system', { asked: concurrency });
+  return 1;
+}
+
+/** One thread needs no other beside it: see docs/decisions. */
+function inThisThread(parts: DataPlaneParts): MadeDataPlane {
+  const { agent, settings, surroundings, metrics, clock, logger, interception } = parts;
+  const { proxy } = settings;
   const decisions =
     proxy.decisionLog === 0 ? undefined : new DecisionLog({ clock, capacity: proxy.decisionLog, randomBytes });
   const sidecar = new Sidecar({
@@ -97,27 +151,49 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
       dropped: metrics.counter('sealwright_access_log_dropped_total', 'Lines of the access log that were lost.').of(),
     }),
   });
-  exposeSidecar(metrics, { agent, sidecar, clock, version });
+  const find = decisions && ((id: string) => inTurns(decisions.findInSlices(id), clock));
+  return { sidecar, decisions: find && { find } };
+}
 
-  return new SidecarProcess({
-    settings: proxy,
-    folder,
-    onCluster: isOnCluster(env),
+async function inThreads(count: number, parts: DataPlaneParts): Promise<MadeDataPlane> {
+  const { agent, settings, surroundings, metrics, clock, logger, interception } = parts;
+  const { proxy, trustDomain, rootNamespace, log } = settings;
+  // Loaded where they are wanted: most sidecars have one thread.
+  const [{ DataThreads }, { MergedLines }, { Worker }] = await Promise.all([
+    import('./workers/data-threads.ts'),
+    import('./workers/merged-lines.ts'),
+    import('node:worker_threads'),
+  ]);
+  const { maxConnections, headTimeout, clientTimeout, tcpIdleTimeout } = proxy;
+  const { accessLog: mode, accessLogFormat: format, interceptionMode, inbound, outbound, status, ready } = proxy;
+  const threads = new DataThreads({
+    count,
+    // Beside this file, in the same language: TypeScript in a checkout, the emitted JavaScript in the package.
+    spawn: (setup) =>
+      new Worker(new URL(`./data-thread-worker${extname(import.meta.url)}`, import.meta.url), {
+        workerData: setup,
+        name: `data-${setup.thread}`,
+      }),
+    setup: {
+      uid: agent.uid,
+      namespace: workloadOf(settings).namespace,
+      trustDomain,
+      rootNamespace,
+      limits: { maxConnections, headTimeout, clientTimeout, tcpIdleTimeout },
+      outbound,
+      interception: { interceptionMode, inbound, outbound, status, ready },
+      accessLog: { mode, format },
+      decisionLog: Math.ceil(proxy.decisionLog / count),
+      debug: log.level === 'debug',
+    },
     agent,
-    sidecar,
-    decisions,
+    interception,
+    accessLog: new MergedLines({ write: surroundings.accessLog, onDrain: surroundings.onAccessLogDrain }),
     metrics,
     clock,
     logger,
-    version,
-    stayAlive: () => {
-      const timer = setInterval(() => undefined, 2 ** 30);
-      return () => clearInterval(timer);
-    },
-    keepMemorySmall: () => keepMemorySmall(clock),
-    // Where connections are intercepted an application may listen anywhere.
-    listeningPrograms: process.platform === 'linux' && interception === undefined ? listeningPrograms : undefined,
   });
+  return { sidecar: threads, decisions: proxy.decisionLog === 0 ? undefined : threads };
 }
 
 /** @throws SealwrightError `workload_unset` */

@@ -9,10 +9,9 @@ import type { Metrics } from '../src/observe/metrics.ts';
 import { serveStatus, type StatusRoutes } from '../src/observe/status-server.ts';
 import type { SidecarAgent } from './agent/sidecar-agent.ts';
 import type { SidecarConfig } from './agent/sidecar-config.ts';
-import type { DecisionLog } from './decisions/decision-log.ts';
 import { watchExposure } from './inbound/exposure-watch.ts';
 import { lockPort } from './listen/port-lock.ts';
-import type { Sidecar } from './sidecar.ts';
+import type { DataPlane, DecisionSource } from './status/data-plane.ts';
 import { serveExplainSocket } from './status/explain-socket.ts';
 import { reasonsNotReady } from './status/readiness.ts';
 import { readyRoutes, statusRoutes, type StatusParts } from './status/status-routes.ts';
@@ -35,11 +34,11 @@ export interface SidecarProcessParts {
   /** The workload's own. */
   readonly folder: string;
   readonly onCluster: boolean;
-  readonly decisions: DecisionLog | undefined;
+  readonly decisions: DecisionSource | undefined;
   readonly agent: Pick<SidecarAgent, 'current' | 'onChange' | 'status' | 'close'> & {
     readonly identity: { current(): object | undefined; onChange(listener: () => void): () => void };
   };
-  readonly sidecar: Pick<Sidecar, 'applied' | 'problems' | 'draining' | 'open' | 'drain' | 'endInbound' | 'close'>;
+  readonly sidecar: DataPlane;
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -77,6 +76,7 @@ export class SidecarProcess implements ProxyProcess {
     });
     // Whoever started us asks later: until then a failure is kept, not reported as one that nobody awaits.
     this.ended.catch(() => undefined);
+    parts.sidecar.onFailed?.((error) => void this.#giveUp(error));
     void this.#start();
   }
 
@@ -89,12 +89,16 @@ export class SidecarProcess implements ProxyProcess {
     try {
       await this.#begin();
     } catch (error) {
-      // What was told to end has ended already.
-      if (this.#stopping !== undefined) return;
-      this.#stopping = this.#closeAll();
-      await this.#stopping;
-      this.#fail(error);
+      await this.#giveUp(error);
     }
+  }
+
+  async #giveUp(error: unknown): Promise<void> {
+    // What was told to end has ended already.
+    if (this.#stopping !== undefined) return;
+    this.#stopping = this.#closeAll();
+    await this.#stopping;
+    this.#fail(error);
   }
 
   /** Status pages at once where it is known where they belong, else with the first configuration, as everything else. */
@@ -129,7 +133,7 @@ export class SidecarProcess implements ProxyProcess {
     if (decisions === undefined) return;
     const socket = await serveExplainSocket({
       path: join(folder, 'explain.sock'),
-      find: (id) => decisions.findInSlices(id),
+      find: (id) => decisions.find(id),
       clock,
       logger,
     });
@@ -161,8 +165,14 @@ export class SidecarProcess implements ProxyProcess {
 
   async #serve(address: string): Promise<void> {
     const { status, ready } = this.#parts.settings;
+    const { sidecar, metrics } = this.#parts;
     const parts: StatusParts = {
-      metrics: this.#parts.metrics,
+      metrics: {
+        render: async () => {
+          await sidecar.refresh?.();
+          return metrics.render();
+        },
+      },
       version: this.#parts.version,
       reasonsNotReady: () => this.#reasonsNotReady(),
       drain: () => this.#drain(),
@@ -204,7 +214,8 @@ export class SidecarProcess implements ProxyProcess {
 
   async #stop(): Promise<void> {
     const { sidecar, logger, settings } = this.#parts;
-    logger.info('ending: nothing new is taken from others', sidecar.open);
+    await sidecar.refresh?.();
+    logger.info('ending: nothing new is taken from others', { ...sidecar.open });
     await this.#stopParts([{ name: 'inbound listeners', stop: () => sidecar.drain() }]);
     await this.#untilIdle(settings.terminationDrainDuration);
     const { inbound, outbound } = sidecar.open;
@@ -245,17 +256,15 @@ export class SidecarProcess implements ProxyProcess {
   }
 
   /** Waits until no connection is open either way, but not for ever. */
-  #untilIdle(patience: number): Promise<void> {
+  async #untilIdle(patience: number): Promise<void> {
     const { sidecar, clock } = this.#parts;
     const end = clock.elapsed() + patience;
-    return new Promise((resolve) => {
-      const look = (): void => {
-        const { inbound, outbound } = sidecar.open;
-        if (inbound + outbound === 0 || clock.elapsed() >= end) resolve();
-        else clock.after(IDLE_CHECK, look);
-      };
-      look();
-    });
+    for (;;) {
+      await sidecar.refresh?.();
+      const { inbound, outbound } = sidecar.open;
+      if (inbound + outbound === 0 || clock.elapsed() >= end) return;
+      await new Promise<void>((resolve) => clock.after(IDLE_CHECK, resolve));
+    }
   }
 }
 

@@ -3,6 +3,7 @@ import type { Random } from '../src/core/backoff.ts';
 import type { Clock } from '../src/core/clock.ts';
 import type { SealwrightError } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
+import { limitLines, type LimitedLines } from '../src/observe/limit-lines.ts';
 import type { Metrics } from '../src/observe/metrics.ts';
 import type { AddressBook } from './agent/destination.ts';
 import type {
@@ -17,6 +18,7 @@ import { createTokenStep } from './authorize/tokens/token-step.ts';
 import { createCheckMetrics } from './authorize/custom/check-metrics.ts';
 import { createProviderStep, type ProviderStep } from './authorize/custom/custom-step.ts';
 import { createPolicyAuthorizer } from './authorize/policy-authorizer.ts';
+import { createPolicyWatch } from './authorize/policy-watch.ts';
 import { CapturedInbound } from './captured-inbound.ts';
 import { captureOutbound } from './captured-outbound.ts';
 import type { DecisionLog } from './decisions/decision-log.ts';
@@ -26,6 +28,7 @@ import { Allowance } from './inbound/allowance.ts';
 import { InboundListener } from './inbound/inbound-listener.ts';
 import type { InboundPort, InboundServices } from './inbound/inbound-services.ts';
 import type { IdentitySource } from './inbound/identity-source.ts';
+import { holdForProcess, type HoldPlace } from './listen/hold-place.ts';
 import type { Interception } from './intercept/interception.ts';
 import { keyOf, ListenerSet, type Listening, type Place } from './listen/listener-set.ts';
 import { egressPort, proxyPort, type Lead, type OutboundPort } from './outbound/outbound-port.ts';
@@ -81,6 +84,21 @@ export interface SidecarOptions {
   readonly proxy: { readonly host: string | undefined; readonly port: number };
   /** Where connections are intercepted; then there is no HTTP proxy port, and only what is bound has listeners. */
   readonly interception?: Interception | undefined;
+  /** The same for several threads, each of which has a data plane of its own; without it there is one. */
+  readonly shared?: SharedSidecar | undefined;
+}
+
+/** What threads that carry the traffic of one workload have between them. */
+export interface SharedSidecar {
+  /** How many there are. */
+  readonly threads: number;
+  readonly hold: HoldPlace;
+  /** Whether this is the one that listens where only one can: at Unix sockets. */
+  readonly listensAlone: boolean;
+  /** Connections of others at a time. */
+  readonly connections: Allowance;
+  /** Listeners were opened or could not be. */
+  readonly onListeners: () => void;
 }
 
 /** A listener of the configuration, or where all connections are brought to. */
@@ -99,6 +117,8 @@ export class Sidecar {
   readonly #tally: TcpTally;
   readonly #tcpIdle: IdleLimit | undefined;
   readonly #providers: ProviderStep;
+  /** For lines that peers can cause. */
+  readonly #limitedLog: LimitedLines;
   readonly #clusters: UpstreamClusters<Endpoint>;
   readonly #applications: UpstreamPools;
   readonly #captured: CapturedInbound | undefined;
@@ -122,7 +142,8 @@ export class Sidecar {
     this.#engine = createHttpEngine({ clock, logger, deadlines: this.#deadlines, limits: times });
     this.#tally = new TcpTally(clock);
     const { random } = options;
-    this.#clusters = new UpstreamClusters({ clock, deadlines: this.#deadlines, random });
+    const threads = options.shared?.threads;
+    this.#clusters = new UpstreamClusters({ clock, deadlines: this.#deadlines, random, threads });
     exposeClusters(metrics, this.#clusters);
     this.#applications = new UpstreamPools(this.#deadlines);
     const istio = createIstioMetrics({ metrics });
@@ -146,11 +167,13 @@ export class Sidecar {
     });
     this.#providers = createProviderStep({ router, clock, logger, metrics: createCheckMetrics(metrics) });
     const tokens = createTokenStep({ keys: options.keySets, clock });
+    this.#limitedLog = limitLines({ logger, clock });
     const authorizer = createPolicyAuthorizer({
       config,
       custom: this.#providers,
       tokens,
       decisions,
+      watch: createPolicyWatch({ metrics, logger: this.#limitedLog.logger }),
       logger,
     });
     const services: Omit<InboundServices, 'route'> = {
@@ -167,7 +190,7 @@ export class Sidecar {
         const rules = current === undefined ? undefined : tokens.rulesOf(current);
         return rules === undefined ? undefined : 'HTTP/2 is not read, and its tokens are to be verified';
       },
-      connections: new Allowance(limits?.maxConnections ?? 0),
+      connections: options.shared?.connections ?? new Allowance(limits?.maxConnections ?? 0),
       observer: new InboundReporter({
         clock,
         config,
@@ -181,6 +204,9 @@ export class Sidecar {
         found,
       }),
     };
+    const hold = options.shared?.hold ?? holdForProcess;
+    const onChange = options.shared?.onListeners;
+    const reusePort = options.shared !== undefined;
     const { interception } = options;
     if (interception !== undefined) {
       this.#captured = new CapturedInbound({
@@ -192,6 +218,8 @@ export class Sidecar {
     }
     this.#inbound = new ListenerSet({
       name: 'inbound',
+      hold,
+      onChange,
       clock,
       logger,
       create: (key, place) => this.#createInbound(key, place, services),
@@ -199,9 +227,11 @@ export class Sidecar {
     const reporter = new OutboundReporter({ clock, config, istio, tally: this.#tally, accessLog });
     this.#outbound = new ListenerSet({
       name: 'outbound',
+      hold,
+      onChange,
       clock,
       logger,
-      create: (key, { address, port, leads }) => {
+      create: (key, { address, leads }) => {
         const named: Lead = { port: () => this.#outbound.wanted(key)?.leads };
         const captured =
           leads === undefined && interception !== undefined
@@ -219,7 +249,7 @@ export class Sidecar {
           found: (finding) => found('outbound', finding),
           tcpIdle,
         });
-        return listeningOutbound(listener, address, port);
+        return listeningOutbound(listener, address, reusePort);
       },
     });
     this.#stopListening = config.onChange((next) => {
@@ -277,6 +307,7 @@ export class Sidecar {
     this.#clusters.close();
     this.#applications.renew();
     this.#tally.close();
+    this.#limitedLog.close();
     this.#deadlines.close();
     this.#options.accessLog.flush();
   }
@@ -294,12 +325,15 @@ export class Sidecar {
   }
 
   #outboundPlaces({ outbound, outboundHosts, localAddress }: SidecarConfig): OutboundPlace[] {
-    const { host = localAddress, port } = this.#options.proxy;
+    const { proxy, shared, interception } = this.#options;
+    const { host = localAddress, port } = proxy;
+    const own = outbound.filter(
+      ({ address, bound }) =>
+        (interception === undefined || bound === true) && (shared?.listensAlone !== false || !isUnix(address)),
+    );
     if (this.#proxyPort?.hosts !== outboundHosts) {
       this.#proxyPort = { hosts: outboundHosts, leads: proxyPort(outboundHosts) };
     }
-    const { interception } = this.#options;
-    const own = interception === undefined ? outbound : outbound.filter(({ bound }) => bound === true);
     const egress = own.map((listener): OutboundPlace => {
       let leads = this.#egress.get(listener);
       if (leads === undefined) {
@@ -313,7 +347,8 @@ export class Sidecar {
   }
 
   #createInbound(key: string, place: InboundPlace, services: Omit<InboundServices, 'route'>): Listening {
-    const { clock, interception } = this.#options;
+    const { clock, interception, shared } = this.#options;
+    const reusePort = shared !== undefined;
     const route = this.#routeAt(key, place);
     const listener = new InboundListener({
       clock,
@@ -322,14 +357,14 @@ export class Sidecar {
       tcpIdle: this.#tcpIdle,
     });
     this.#inboundListeners.add(listener);
-    const { address: host, port } = place;
-    const where = (): ListenOptions | { fd: number } => {
-      if (!('captures' in place)) return { host, port };
+    const { address: host } = place;
+    const where = (port: number): ListenOptions | { fd: number } => {
+      if (!('captures' in place)) return { host, port, reusePort };
       const fd = interception?.openListener?.(place);
-      return fd === undefined ? { host, port, ipv6Only: host.includes(':') } : { fd };
+      return fd === undefined ? { host, port, reusePort, ipv6Only: host.includes(':') } : { fd };
     };
     return {
-      listen: async () => (await listener.listen(where())).port,
+      listen: async (port) => (await listener.listen(where(port))).port,
       retire: () => {
         void listener.drain().then(() => this.#inboundListeners.delete(listener));
       },
@@ -380,14 +415,20 @@ export class Sidecar {
   }
 }
 
+const UNIX = 'unix://';
+
+function isUnix(address: string): boolean {
+  return address.startsWith(UNIX);
+}
+
 function captures(place: Place): InboundPlace {
   return { ...place, captures: true };
 }
 
-function listeningOutbound(listener: OutboundListener, address: string, port: number): Listening {
-  const unix = address.startsWith('unix://') ? address.slice('unix://'.length) : undefined;
+function listeningOutbound(listener: OutboundListener, address: string, reusePort: boolean): Listening {
+  const path = isUnix(address) ? address.slice(UNIX.length) : undefined;
   return {
-    listen: () => listener.listen(unix === undefined ? { host: address, port } : { path: unix }),
+    listen: (port) => listener.listen(path === undefined ? { host: address, port, reusePort } : { path }),
     retire: () => listener.stop(),
     close: () => listener.close(),
     get open() {

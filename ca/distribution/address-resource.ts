@@ -31,6 +31,7 @@ export function workloadResource(
       protocol: port.protocol.facts,
       // Said only where it differs.
       mutualTls: port.mode === mode ? MutualTls.UNSPECIFIED : MODES[port.mode],
+      modeOnly: !port.exposed,
     })),
   });
   const body = ADDRESS.encode({

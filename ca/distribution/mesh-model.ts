@@ -15,6 +15,8 @@ export interface ListeningPort {
   readonly name: string;
   readonly protocol: PortProtocol;
   readonly mode: PortMode;
+  /** False where only a PeerAuthentication names it, and nothing says that the workload listens there. */
+  readonly exposed: boolean;
 }
 
 /** A service that a workload is behind, with the workload's port behind each port of the service. */
@@ -112,18 +114,21 @@ function placed(workload: MeshWorkload, services: readonly MeshService[], polici
   const mode = modeOf(0);
   const known = new Map<number, Omit<ListeningPort, 'mode' | 'number'>>();
   for (const [name, number] of Object.entries(workload.ports))
-    known.set(number, { name, protocol: protocolOfName(name) });
+    known.set(number, { name, protocol: protocolOfName(name), exposed: true });
   // A service says more about what is spoken than the workload's own name for the port.
   for (const { ports } of memberships) {
     for (const { service, target } of ports) {
       const name = known.get(target)?.name ?? service.name;
-      if (service.protocol.app !== 0 || !known.has(target)) known.set(target, { name, protocol: service.protocol });
+      if (service.protocol.app !== 0 || !known.has(target))
+        known.set(target, { name, protocol: service.protocol, exposed: true });
     }
   }
-  // A port that only a policy names matters to callers as well, where its mode is another.
+  // A port that only a policy names matters to callers as well, where its mode is another. A sidecar that listened there
+  // would open a port of the application that is for its own machine alone.
   for (const policy of policies.policies) {
     for (const port of policy.ports.keys()) {
-      if (!known.has(port) && modeOf(port) !== mode) known.set(port, { name: '', protocol: protocolOfName('') });
+      if (known.has(port) || modeOf(port) === mode) continue;
+      known.set(port, { name: '', protocol: protocolOfName(''), exposed: false });
     }
   }
   const ports = [...known]

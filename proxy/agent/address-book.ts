@@ -10,7 +10,8 @@ export interface AddressBookOptions {
   readonly held: HeldAddresses;
   /** The workload that asks; its network may become known later. */
   readonly own: () => { readonly namespace: string; readonly network: string };
-  readonly subscribe: (names: readonly string[]) => void;
+  /** Asks for names; answers those of which is known already what is there. */
+  readonly subscribe: (names: readonly string[]) => readonly string[] | Promise<readonly string[]>;
   /** Ends subscriptions; what nobody else wants is forgotten. */
   readonly unsubscribe: (names: readonly string[]) => void;
   /** How long a call waits for an answer, in milliseconds. */
@@ -173,8 +174,12 @@ export class OnDemandBook implements AddressBook {
       if (entries === undefined) this.#byName.set(name, (entries = new Set()));
       entries.add(entry);
     }
-    // Also where another entry has the name already: asked again, it is answered again.
-    this.#options.subscribe(names);
+    void this.#ask(names);
+  }
+
+  async #ask(names: readonly string[]): Promise<void> {
+    const known = await this.#options.subscribe(names);
+    if (known.length > 0) this.answered(new Set(known));
   }
 
   /** Many hosts have them in common: one that somebody asked for is not asked for again, and may be known. */

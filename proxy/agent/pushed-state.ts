@@ -10,6 +10,7 @@ import {
   type PolicyBase,
   type SidecarPolicyScope,
 } from './compile-sidecar-policies.ts';
+import { areSame, besidePolicies, isComplete } from './config-parts.ts';
 import {
   createConfig,
   policyBaseOf,
@@ -33,8 +34,8 @@ export interface PushedStateOptions {
   readonly onAddresses: (names: ReadonlySet<string>) => void;
   /** Told of the roots whenever they change. */
   readonly onRoots: (pem: string) => void;
-  /** Told after everything that was taken in. */
-  readonly onTaken: () => void;
+  /** Told of everything that was taken in, in the same turn. */
+  readonly onTaken: (typeUrl: string, push: WholePush<unknown>) => void;
   readonly logger: Logger;
 }
 
@@ -78,6 +79,11 @@ export class PushedState implements SidecarConfigSource {
   /** What is in force of a type, as it came: to be kept for a restart. */
   raw(typeUrl: string): Iterable<XdsResource> {
     return this.#raw.get(typeUrl)?.values() ?? [];
+  }
+
+  /** Whether something of a type was taken in, be it that there is none. */
+  has(typeUrl: string): boolean {
+    return this.#raw.has(typeUrl);
   }
 
   /** Address resources that nobody wants any more. */
@@ -127,7 +133,7 @@ export class PushedState implements SidecarConfigSource {
   #takeParts({ typeUrl, kind, push }: TakenPush): Promise<void> | undefined {
     const change = kind.change(this.#parts, push);
     const { rootsPem } = change;
-    this.#take(change, () => {
+    this.#take({ typeUrl, push }, change, () => {
       this.#keepRaw(typeUrl, push);
       if (rootsPem !== undefined) this.#options.onRoots(rootsPem);
     });
@@ -150,14 +156,19 @@ export class PushedState implements SidecarConfigSource {
     if (own?.kind === 'service') {
       throw new SealwrightError('sidecar_config_unusable', { resource: uid, reason: 'the own workload is a service' });
     }
-    this.#take(own === undefined ? {} : { workload: own.workload }, () => {
-      this.#keepRaw(CONTROL_TYPES.address, push);
+    const typeUrl = CONTROL_TYPES.address;
+    this.#take({ typeUrl, push }, own === undefined ? {} : { workload: own.workload }, () => {
+      this.#keepRaw(typeUrl, push);
       onAddresses(held.take(change));
     });
   }
 
   /** Puts other parts in the place of those that are, and what comes of it into force. Throws before anything is changed. */
-  #take(change: Partial<ConfigParts>, commit: () => void): void {
+  #take(
+    { typeUrl, push }: Pick<TakenPush, 'typeUrl' | 'push'>,
+    change: Partial<ConfigParts>,
+    commit: () => void,
+  ): void {
     const next = { ...this.#parts, ...change };
     const { made, later } = this.#make(next);
     commit();
@@ -165,13 +176,14 @@ export class PushedState implements SidecarConfigSource {
     if (!later) this.stop();
     this.#switchTo(made);
     if (later) this.#compile();
-    this.#options.onTaken();
+    this.#options.onTaken(typeUrl, push);
   }
 
   /**
    * A configuration, once every part is known; the same where nothing of it changed. `later` where so many policies
-   * have to be compiled that others are to have turns meanwhile: the last policies are in force until then, and beside
-   * them everything else as it is now, since a mode or a lost root must not wait for them (invariant 4).
+   * have to be compiled that others are to have turns meanwhile: the last policies are in force until then, with what
+   * they were compiled for, and beside them everything else as it is now, since a mode or a lost root must not wait for
+   * them (invariant 4).
    *
    * @throws SealwrightError `sidecar_config_unusable`
    */
@@ -187,12 +199,12 @@ export class PushedState implements SidecarConfigSource {
       return { made: this.#with({ ...parts, authorizationPolicies: base.of }), later: true };
     }
     createConfig({ ...parts, authorizationPolicies: new Map() }, names, { before });
-    return { made: before, later: true };
+    return { made: before && this.#with(besidePolicies(parts, before.parts)), later: true };
   }
 
   #with(parts: ConfigParts, compiled?: PolicyBase): MadeConfig {
     const before = this.#made;
-    if (before !== undefined && FIELDS.every((field) => before.parts[field] === parts[field])) return before;
+    if (before !== undefined && areSame(before.parts, parts)) return before;
     return { parts, config: createConfig(parts, this.#options.names, { before, compiled }) };
   }
 
@@ -201,7 +213,7 @@ export class PushedState implements SidecarConfigSource {
     const parts = this.#parts;
     // What has changed meanwhile is seen to at the end.
     if (this.#compiling !== undefined || !isComplete(parts)) return;
-    const job: Compiling = { slices: compileSidecarPolicies(this.#scopeOf(parts), parts, base), inForce };
+    const job: Compiling = { parts, slices: compileSidecarPolicies(this.#scopeOf(parts), parts, base), inForce };
     this.#compiling = job;
     const turn = (): void => {
       // Another push made it needless, or nobody wants it any more.
@@ -210,7 +222,7 @@ export class PushedState implements SidecarConfigSource {
         for (let slice = 0; slice < SLICES_OF_TURN; slice += 1) {
           const { done, value } = job.slices.next();
           if (done === true) {
-            this.#compiled(value, inForce);
+            this.#compiled(value, job);
             return;
           }
         }
@@ -230,17 +242,23 @@ export class PushedState implements SidecarConfigSource {
    * Takes what was compiled into force, with what else is known by now. Where many policies have changed meanwhile, those
    * of that push alone, and goes on with the next: else pushes that keep coming would leave old policies in force for ever.
    */
-  #compiled(compiled: PolicyBase, inForce: PromiseWithResolvers<void>): void {
+  #compiled(compiled: PolicyBase, job: Compiling): void {
+    const { inForce } = job;
     this.#compiling = undefined;
     const parts = this.#parts;
     if (!isComplete(parts)) return inForce.resolve();
     const scope = this.#scopeOf(parts);
     const more = policiesToCompile(scope, parts, compiled) > MOST_AT_ONCE;
-    if (!more) this.#switchTo(this.#with(parts, compiled));
-    else if (isSameScope(scope, compiled)) {
-      this.#switchTo(this.#with({ ...parts, authorizationPolicies: compiled.of }, compiled));
-    }
-    if (more) this.#compile(compiled, inForce);
+    const next = !more
+      ? parts
+      : isSameScope(scope, compiled)
+        ? { ...parts, authorizationPolicies: compiled.of }
+        : besidePolicies(parts, job.parts);
+    this.#switchTo(this.#with(next, compiled));
+    const latest = compiled.of === parts.authorizationPolicies;
+    if (latest) inForce.resolve();
+    // Whoever pushes from here on waits for what is compiled now.
+    if (more) this.#compile(compiled, latest ? undefined : inForce);
     else inForce.resolve();
   }
 
@@ -280,6 +298,8 @@ interface TakenPush {
 }
 
 interface Compiling {
+  /** What they are compiled of, and for. */
+  readonly parts: ConfigParts;
   readonly slices: Generator<undefined, PolicyBase>;
   /** Settled when what is compiled is in force, or needless. */
   readonly inForce: PromiseWithResolvers<void>;
@@ -289,22 +309,6 @@ interface Compiling {
 const MOST_AT_ONCE = 128;
 /** A slice is a hundred rules or so, well below a millisecond. */
 const SLICES_OF_TURN = 4;
-
-const FIELDS = [
-  'workload',
-  'authorizationPolicies',
-  'peerAuthentications',
-  'requestAuthentications',
-  'keySets',
-  'sidecars',
-  'destinationRules',
-  'meshes',
-  'rootsPem',
-] as const satisfies readonly (keyof ConfigParts)[];
-
-function isComplete(parts: Partial<ConfigParts>): parts is ConfigParts {
-  return FIELDS.every((field) => parts[field] !== undefined);
-}
 
 /** Not every compilation is waited for: one that fails then is no rejection that nobody handles. */
 function awaitedByNobody(): PromiseWithResolvers<void> {

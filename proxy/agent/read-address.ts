@@ -77,8 +77,8 @@ function workloadOf(wire: WireWorkload): Workload {
     weight: Math.max(1, wire.capacity ?? 1),
     sidecar: facts?.sidecar ?? false,
     ports: Object.freeze(
-      (facts?.ports ?? []).map(({ port, name, protocol }) =>
-        Object.freeze({ port, name, protocol: PROTOCOLS[protocol] ?? 'auto' }),
+      (facts?.ports ?? []).flatMap(({ port, name, protocol, modeOnly }) =>
+        modeOnly ? [] : Object.freeze({ port, name, protocol: PROTOCOLS[protocol] ?? 'auto' }),
       ),
     ),
     services: new Map(services),

@@ -7,7 +7,7 @@ import type { TrustDomain } from '../../src/identity/trust-domain.ts';
 import { CONTROL_TYPES, ROOT_SECRET } from '../../src/wire/control-types.ts';
 import { XdsClientSession } from '../../src/wire/xds-client-session.ts';
 import { WILDCARD } from '../../src/wire/xds-message.ts';
-import type { HeldVersion } from '../../src/wire/xds-owner.ts';
+import type { HeldVersion, XdsUpdate } from '../../src/wire/xds-owner.ts';
 import { CaRoots } from '../../src/workload/ca-roots.ts';
 import { makePrivateFolder, removeIdentity } from '../../src/workload/identity-file.ts';
 import { IdentityKeeper } from '../../src/workload/identity-keeper.ts';
@@ -18,7 +18,9 @@ import { AskedKeySets } from './asked-key-sets.ts';
 import { HeldAddresses } from './held-addresses.ts';
 import { loadLastGood, saveLastGood, type LastGood } from './last-good.ts';
 import { PushedState } from './pushed-state.ts';
-import type { ReadPush } from './read-push.ts';
+import type { Replica, Replicated } from './replica.ts';
+import { SharedInterest } from './shared-interest.ts';
+import type { ReadPush, WholePush } from './read-push.ts';
 import type { AgentStatus, SidecarConfig, SidecarConfigSource } from './sidecar-config.ts';
 
 export interface SidecarAgentOptions {
@@ -83,6 +85,10 @@ export class SidecarAgent implements SidecarConfigSource {
   readonly #book: OnDemandBook;
   readonly #keySets: AskedKeySets;
   readonly #stream: ControlStream;
+  readonly #interest: SharedInterest;
+  #replica: Replica | undefined;
+  /** What was taken in last, until it is in force there too. */
+  #replicating: Promise<void> | undefined;
   #presented: SpiffeId | undefined;
   #saveTimer: Timer | undefined;
   #saving: Promise<void> = Promise.resolve();
@@ -101,10 +107,24 @@ export class SidecarAgent implements SidecarConfigSource {
       uid: this.#uid,
       names: options,
       held,
-      onAddresses: (names) => this.#book.answered(names),
+      onAddresses: (names) => {
+        this.#interest.answered(names);
+        this.#book.answered(names);
+      },
       onRoots: (pem) => this.#pushRoots(pem),
-      onTaken: () => this.#saveSoon(),
+      onTaken: (typeUrl, push) => {
+        this.#saveSoon();
+        this.#replicating = this.#replica?.taken(typeUrl, updateOf(push));
+      },
       logger,
+    });
+    this.#interest = new SharedInterest({
+      subscribe: (names) => this.#session.subscribe(CONTROL_TYPES.address, names),
+      unsubscribe: (names) => {
+        const unwanted = this.#session.unsubscribe(CONTROL_TYPES.address, names);
+        this.#state.forget(unwanted);
+        this.#replica?.forgotten(unwanted);
+      },
     });
     this.#keySets = new AskedKeySets({
       find: (name) => this.#state.current()?.keySets.get(name)?.set,
@@ -116,8 +136,8 @@ export class SidecarAgent implements SidecarConfigSource {
     this.#book = new OnDemandBook({
       held,
       own: () => ({ namespace: workload.namespace, network: this.#state.current()?.workload.network ?? '' }),
-      subscribe: (names) => this.#session.subscribe(CONTROL_TYPES.address, names),
-      unsubscribe: (names) => this.#state.forget(this.#session.unsubscribe(CONTROL_TYPES.address, names)),
+      subscribe: (names) => this.#interest.want(this, names),
+      unsubscribe: (names) => this.#interest.release(this, names),
       ...(options.resolveWait === undefined ? {} : { wait: options.resolveWait }),
       ...(options.mostDestinations === undefined ? {} : { most: options.mostDestinations }),
       clock,
@@ -171,6 +191,11 @@ export class SidecarAgent implements SidecarConfigSource {
     return agent;
   }
 
+  /** The name of the own workload on the control stream. */
+  get uid(): string {
+    return this.#uid;
+  }
+
   get identity(): IdentityKeeper {
     return this.#identity;
   }
@@ -189,6 +214,21 @@ export class SidecarAgent implements SidecarConfigSource {
 
   onChange(listener: (config: SidecarConfig) => void): () => void {
     return this.#state.onChange(listener);
+  }
+
+  /** Has somebody hold what is held here, from now on. There is one at most. */
+  replicate(replica: Replica): Replicated {
+    this.#replica = replica;
+    return {
+      snapshot: () =>
+        TYPES.filter((typeUrl) => this.#state.has(typeUrl)).map((typeUrl) => {
+          const systemVersion = this.#session.status(typeUrl).systemVersion;
+          return [typeUrl, { changed: [...this.#state.raw(typeUrl)], removed: [], systemVersion }];
+        }),
+      want: (who, names) => this.#interest.want(who, names),
+      release: (who, names) => this.#interest.release(who, names),
+      leave: (who) => this.#interest.leave(who),
+    };
   }
 
   get status(): AgentStatus {
@@ -234,15 +274,21 @@ export class SidecarAgent implements SidecarConfigSource {
         return owner.read(update);
       };
       const take: typeof owner.take = (reads) => {
+        this.#replicating = undefined;
         const taken = owner.take(reads);
+        const replicated = this.#replicating;
         if (typeUrl === CONTROL_TYPES.keySet) this.#keySets.pushed(namesIn(reads));
-        return taken;
+        // An address that a call waits for elsewhere must not wait for all of them.
+        return replicated === undefined || owner.piecemeal === true ? taken : both(taken, replicated);
       };
       this.#session.declare(typeUrl, { ...owner, read, take }, new Map(held));
     }
     this.#session.subscribe(CONTROL_TYPES.address, [this.#uid]);
     for (const [typeUrl, name] of SUBSCRIPTIONS) this.#session.subscribe(typeUrl, [name]);
-    if (lastGood !== undefined) this.#book.restore(lastGood.hosts);
+    if (lastGood !== undefined) {
+      this.#book.restore(lastGood.hosts);
+      this.#interest.allAnswered();
+    }
     this.#stream.start();
   }
 
@@ -304,7 +350,7 @@ export class SidecarAgent implements SidecarConfigSource {
       trustDomain,
       rootNamespace,
       types: new Map(TYPES.map((typeUrl) => [typeUrl, [...this.#state.raw(typeUrl)]])),
-      hosts: this.#book.hosts,
+      hosts: [...new Set([...this.#book.hosts, ...(this.#replica?.hosts ?? [])])],
     };
     this.#saving = this.#saving
       .then(() => saveLastGood(folder, lastGood))
@@ -327,6 +373,14 @@ export class SidecarAgent implements SidecarConfigSource {
     const address = this.#state.current()?.workload.addresses[0] ?? '0.0.0.0';
     return `sidecar~${address}~${name}.${namespace}~${namespace}.svc.cluster.local`;
   }
+}
+
+async function both(taken: void | Promise<void>, replicated: Promise<void>): Promise<void> {
+  await Promise.all([taken, replicated]);
+}
+
+function updateOf({ changed, removed }: WholePush<unknown>): XdsUpdate {
+  return { changed: [...changed.values()].map(({ resource }) => resource), removed: [...removed], systemVersion: '' };
 }
 
 function namesIn(reads: readonly ReadPush<unknown>[]): string[] {

@@ -10,6 +10,7 @@ import type { Allowed, ConnectionAuthorizer, Denied, Verdict } from '../inbound/
 import type { ConnectionFacts } from '../inbound/connection-facts.ts';
 import { JudgedRequest } from './judged-request.ts';
 import { policyFactsOf } from './policy-facts.ts';
+import type { PolicyWatch } from './policy-watch.ts';
 import { RequestInSteps, type AgreedRequest } from './request-in-steps.ts';
 import {
   NO_TOKENS,
@@ -50,12 +51,14 @@ export interface PolicyAuthorizerOptions {
   readonly tokens?: TokenStep | undefined;
   /** Keeps what was decided, for those who ask later. */
   readonly decisions?: Pick<DecisionLog, 'note' | 'noteRefused'> | undefined;
+  /** Told of every decision for which there are policies that decide nothing. */
+  readonly watch?: PolicyWatch | undefined;
   readonly logger: Pick<Logger, 'error'>;
 }
 
 /** Judges by the compiled policies of the configuration in force, and by the new ones as soon as that changes. */
 export function createPolicyAuthorizer(options: PolicyAuthorizerOptions): PolicyAuthorizer {
-  const { config, custom = NOBODY_TO_ASK, tokens = NO_TOKENS, decisions, logger } = options;
+  const { config, custom = NOBODY_TO_ASK, tokens = NO_TOKENS, decisions, watch, logger } = options;
   // Denials as the data path takes them: one for each verdict, since verdicts are made when policies are compiled.
   const denials = new WeakMap<PolicyVerdict, Denied>();
   const answerOf = (verdict: PolicyVerdict): Verdict => {
@@ -77,7 +80,17 @@ export function createPolicyAuthorizer(options: PolicyAuthorizerOptions): Policy
   };
   return {
     forConnection: (facts) =>
-      new PolicyConnectionAuthorizer({ facts, config, answerOf, trustedProxies, custom, tokens, decisions, logger }),
+      new PolicyConnectionAuthorizer({
+        facts,
+        config,
+        answerOf,
+        trustedProxies,
+        custom,
+        tokens,
+        decisions,
+        watch,
+        logger,
+      }),
   };
 }
 
@@ -89,6 +102,7 @@ interface Parts {
   readonly custom: CustomStep;
   readonly tokens: TokenStep;
   readonly decisions: Pick<DecisionLog, 'note' | 'noteRefused'> | undefined;
+  readonly watch: PolicyWatch | undefined;
   readonly logger: Pick<Logger, 'error'>;
 }
 
@@ -128,6 +142,7 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
     const request = bound.request.show(head, path);
     const verdict = bound.http.constant ?? bound.http.decide(request);
     this.#parts.decisions?.note(head, request, bound.judged, verdict);
+    if (bound.http.watched) this.#watch(bound, head, request, verdict);
     return this.#parts.answerOf(verdict);
   }
 
@@ -151,7 +166,7 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
     const bound = this.#bind();
     if ('allowed' in bound) return bound;
     const matches = bound.tcp.toAsk(undefined).filter(({ provider }) => !this.#admittedBy.has(provider));
-    if (matches.length === 0) return this.decideConnection();
+    if (matches.length === 0) return this.#admitted(bound);
     if (left === 0) return this.#refusedAsTcp(bound, RESTLESS);
     const { config } = bound;
     const { facts, custom } = this.#parts;
@@ -162,7 +177,7 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
       if (this.#bind() !== bound) return this.#admit(client, left - 1);
       if ('allowed' in outcome) return this.#refusedAsTcp(bound, outcome);
       for (const { provider } of matches) this.#admittedBy.add(provider);
-      return this.decideConnection();
+      return this.#admitted(bound);
     };
     return this.#guarded(
       () => {
@@ -171,6 +186,24 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
       },
       (failed) => this.#refusedAsTcp(bound, failed),
     );
+  }
+
+  /** Once for each connection: it is judged again while it is open, which is not another event. */
+  #admitted({ tcp, judged: { connection } }: Bound): Verdict {
+    const enforced = tcp.judged;
+    if (tcp.watched && enforced !== undefined) {
+      this.#parts.watch?.see({ decision: tcp, connection, request: undefined, enforced, requestId: () => undefined });
+    }
+    return this.decideConnection();
+  }
+
+  #watch(
+    { http, judged: { connection } }: Bound,
+    head: RequestHead,
+    request: JudgedRequest,
+    enforced: PolicyVerdict,
+  ): void {
+    this.#parts.watch?.see({ decision: http, connection, request, enforced, requestId: () => head.requestId });
   }
 
   #refusedAsTcp(bound: Bound, denied: Denied): Denied {
@@ -264,6 +297,7 @@ class PolicyConnectionAuthorizer implements ConnectionAuthorizer {
     const judged = request.judged();
     const decided = bound.http.judge(judged);
     this.#parts.decisions?.note(request.head, judged, bound.judged, decided);
+    if (bound.http.watched) this.#watch(bound, request.head, judged, decided);
     const verdict = this.#parts.answerOf(decided);
     if (!verdict.allowed) return verdict;
     if (this.#upgrade !== undefined) this.#upgrade = request.agreed();

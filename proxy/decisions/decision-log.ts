@@ -150,14 +150,13 @@ export class DecisionLog {
     return reports;
   }
 
-  /** Why the newest request with this id was denied, in one line; nothing where that would cost too much now. */
+  /** Why the newest request with this id was denied, in one line; without the fields where these would cost too much now. */
   denial(id: string): string | undefined {
-    const began = this.#clock.elapsed();
-    if (id === '' || began < this.#restUntil || !this.#limit.take()) return undefined;
-    const [noted] = this.#ring.find(id, 1);
+    const [noted] = id === '' ? [] : this.#ring.find(id, 1);
     if (noted === undefined || noted.verdict.allow) return undefined;
+    const began = this.#clock.elapsed();
     // Rules have no part in what a provider or a token decided.
-    if (isOfStep(noted.verdict)) return noted.verdict.reason;
+    if (isOfStep(noted.verdict) || began < this.#restUntil || !this.#limit.take()) return noted.verdict.reason;
     const { connection, verdict, generation } = noted;
     const brief = this.#heldSet(generation)?.policies.explainBriefly(verdict, connection, requestOf(noted));
     const ended = this.#clock.elapsed();
@@ -216,9 +215,10 @@ function isOfStep({ decidedBy }: Verdict): boolean {
   return typeof decidedBy === 'string' && OF_STEPS.has(decidedBy);
 }
 
-/** With the verdict of the same step: rules can tell whom they asked, not what was answered. */
+/** With the verdict of the same step: rules can tell whom they asked, not what was answered. No dry run changes that. */
 function asDecided(explanation: Explanation, decided: Verdict): Explanation {
-  return { ...explanation, verdict: isOfStep(decided) ? decided : explanation.judged };
+  if (isOfStep(decided)) return { ...explanation, verdict: decided, dryRun: undefined };
+  return { ...explanation, verdict: explanation.judged };
 }
 
 function notesOf(noted: NotedDecision, set: HeldSet | undefined, explanation: Explanation | undefined): string[] {
@@ -253,16 +253,22 @@ function requestOf({ protocol, method, host, path, more, client }: NotedDecision
 }
 
 function moreOf(request: RequestFacts, { headers, claims }: AskedFields): string {
-  const kept: Record<string, string | readonly string[]> = {};
+  // Names are a policy's: one like __proto__ must be kept as any other.
+  const kept = new Map<string, string | readonly string[]>();
   for (const name of headers) {
     const value = request.header(name);
-    if (value !== undefined) kept[name] = name === ':path' && typeof value === 'string' ? redactTarget(value) : value;
+    if (value !== undefined)
+      kept.set(name, name === ':path' && typeof value === 'string' ? redactTarget(value) : value);
   }
   const { jwt } = request;
   if (jwt === undefined || claims.length === 0)
-    return Object.keys(kept).length === 0 ? '' : JSON.stringify({ headers: kept });
+    return kept.size === 0 ? '' : JSON.stringify({ headers: Object.fromEntries(kept) });
   const own = Object.entries(jwt.claims).filter(([name]) => claims.includes(name));
-  const more: More = { headers: kept, claims: Object.fromEntries(own), spaces: jwt.spaceDelimitedClaims };
+  const more: More = {
+    headers: Object.fromEntries(kept),
+    claims: Object.fromEntries(own),
+    spaces: jwt.spaceDelimitedClaims,
+  };
   return JSON.stringify(more);
 }
 

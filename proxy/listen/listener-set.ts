@@ -1,12 +1,12 @@
 import type { Clock, Timer } from '../../src/core/clock.ts';
 import { reasonOf, SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
-import { lockPort, type PortLock } from './port-lock.ts';
+import type { HeldPlace, HoldPlace } from './hold-place.ts';
 
 /** One listener, whichever way it faces. */
 export interface Listening {
-  /** Resolves with the port. Rejects with what the system says. */
-  listen(): Promise<number>;
+  /** Listens at the port that is held for it. Resolves with the port. Rejects with what the system says. */
+  listen(port: number): Promise<number>;
   /** Accepts no more; what is open goes on or ends in order. */
   retire(): void;
   /** Accepts no more and breaks what is open. */
@@ -26,6 +26,10 @@ export interface ListenerSetOptions<C extends Place> {
   /** In the log: `inbound` or `outbound`. */
   readonly name: string;
   readonly create: (key: string, config: C) => Listening;
+  /** Makes sure that nobody else listens there. */
+  readonly hold: HoldPlace;
+  /** Told when something was opened or could not be. */
+  readonly onChange?: (() => void) | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -35,7 +39,7 @@ const RETRY = 2_000;
 
 interface Held {
   readonly listening: Listening;
-  readonly lock: PortLock;
+  readonly place: HeldPlace;
   readonly port: number;
 }
 
@@ -124,6 +128,7 @@ export class ListenerSet<C extends Place> {
     for (const key of this.#problems.keys()) if (!this.#wanted.has(key)) this.#problems.delete(key);
     await Promise.all([...this.#wanted].map(([key, config]) => this.#open(key, config)));
     if (this.#problems.size > 0) this.#retry = this.#options.clock.after(RETRY, () => this.#tryAgain());
+    this.#options.onChange?.();
   }
 
   #tryAgain(): void {
@@ -132,19 +137,19 @@ export class ListenerSet<C extends Place> {
 
   async #open(key: string, config: C): Promise<void> {
     if (this.#held.has(key)) return;
-    const { name, create, logger } = this.#options;
-    let lock: PortLock | undefined;
+    const { name, create, hold, logger } = this.#options;
+    let place: HeldPlace | undefined;
     try {
-      lock = await lockPort(config.address, config.port);
+      place = await hold(config.address, config.port);
       const listening = create(key, config);
-      const port = await listening.listen().catch((cause: unknown) => {
+      const port = await listening.listen(place.port).catch((cause: unknown) => {
         throw listenError(cause, config);
       });
-      this.#held.set(key, { listening, lock, port });
+      this.#held.set(key, { listening, place, port });
       this.#problems.delete(key);
       logger.debug('listening', { for: name, address: config.address, port });
     } catch (error) {
-      await lock?.release();
+      await place?.release();
       const problem = error instanceof SealwrightError ? error : listenError(error, config);
       if (this.#problems.get(key)?.message !== problem.message) {
         logger.error('a listener could not be opened', { for: name, code: problem.code, reason: problem.message });
@@ -159,7 +164,7 @@ export class ListenerSet<C extends Place> {
     this.#held.delete(key);
     this.#retired.add(held.listening);
     held.listening.retire();
-    await held.lock.release();
+    await held.place.release();
   }
 }
 

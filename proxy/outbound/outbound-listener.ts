@@ -55,7 +55,7 @@ export class OutboundListener {
   }
 
   /** Listens; resolves with the port, 0 for a Unix socket, and rejects with what the system says. */
-  listen(options: Pick<ListenOptions, 'host' | 'port' | 'path'>): Promise<number> {
+  listen(options: Pick<ListenOptions, 'host' | 'port' | 'path' | 'reusePort'>): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen(options, () => {

@@ -3,7 +3,6 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
-import type { Slices } from '../../src/policy/slices.ts';
 import { bindForOwner } from '../../src/wire/bind-for-owner.ts';
 import { socketAnswers } from '../../src/wire/socket-answers.ts';
 import type { DecisionReport } from '../decisions/decision-log.ts';
@@ -21,7 +20,7 @@ export interface ExplainSocket {
 export interface ExplainSocketOptions {
   /** `explain.sock` in the workload's own folder. */
   readonly path: string;
-  readonly find: (requestId: string) => Slices<readonly DecisionReport[]>;
+  readonly find: (requestId: string) => Promise<readonly DecisionReport[]>;
   readonly clock: Pick<Clock, 'elapsed'>;
   readonly logger: Logger;
 }
@@ -88,7 +87,7 @@ const CHUNK = 65_536;
 
 /** Asks and writes in turns: with very many policies both take a second, and requests go on meanwhile. */
 async function tell(response: ServerResponse, id: string, { find, clock }: ExplainSocketOptions): Promise<void> {
-  const reports = await inTurns(find(id), clock);
+  const reports = await find(id);
   response.writeHead(200, { 'content-type': 'application/json', connection: 'close' });
   let held = '';
   const write = (text: string): void => {

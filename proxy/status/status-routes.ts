@@ -4,7 +4,7 @@ import type { StatusAnswer, StatusRoutes } from '../../src/observe/status-server
 import { callerIsLocal } from './caller-is-local.ts';
 
 export interface StatusParts {
-  readonly metrics: Metrics;
+  readonly metrics: Pick<Metrics, 'render'>;
   readonly version: string;
   /** Why it cannot serve; empty where it can. */
   readonly reasonsNotReady: () => readonly string[];

@@ -10,9 +10,9 @@ export interface Collection {
 
 /** V8's collector of this thread, which is within reach of programs only by a flag; undefined where it is not. */
 export function garbageCollector(): ((collection: Collection) => void) | undefined {
+  // The flag is the whole process's: taken back here, it would be gone under another thread that has come as far.
   setFlagsFromString('--expose-gc');
   // A context that is made after the flag was set has the function.
   const collect: unknown = runInNewContext('gc');
-  setFlagsFromString('--no-expose-gc');
   return typeof collect === 'function' ? (collection) => void collect(collection) : undefined;
 }

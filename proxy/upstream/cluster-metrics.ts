@@ -1,4 +1,4 @@
-import type { Metrics } from '../../src/observe/metrics.ts';
+import type { Across, Metrics } from '../../src/observe/metrics.ts';
 import type { ReadSeries } from '../../src/observe/read-series.ts';
 import type { ClusterCounts } from './cluster-counts.ts';
 import type { UpstreamCluster } from './upstream-cluster.ts';
@@ -26,16 +26,16 @@ const COUNTERS: readonly (readonly [name: keyof ClusterCounts, help: string])[] 
   ['outlier_detection_ejections_overflow', 'Endpoints kept, since too many are left out.'],
 ];
 
-const GAUGES: Readonly<Record<string, readonly [help: string, read: (cluster: Cluster) => number]>> = {
+const GAUGES: Readonly<Record<string, readonly [help: string, read: (cluster: Cluster) => number, across?: Across]>> = {
   upstream_cx_active: ['Open connections.', ({ circuit }) => circuit.connections],
   upstream_rq_active: [
     'Requests under way, opaque connections included.',
     ({ circuit }) => circuit.active - circuit.pending,
   ],
   upstream_rq_pending_active: ['Requests that wait for a connection.', ({ circuit }) => circuit.pending],
-  outlier_detection_ejections_active: ['Endpoints that are left out.', (cluster) => cluster.ejected],
-  membership_total: ['Endpoints.', (cluster) => cluster.members.length],
-  membership_healthy: ['Endpoints that are called.', (cluster) => cluster.healthy],
+  outlier_detection_ejections_active: ['Endpoints that are left out.', (cluster) => cluster.ejected, 'most'],
+  membership_total: ['Endpoints.', (cluster) => cluster.members.length, 'most'],
+  membership_healthy: ['Endpoints that are called.', (cluster) => cluster.healthy, 'most'],
 };
 
 /**
@@ -54,10 +54,9 @@ export function exposeClusters(metrics: Metrics, clusters: { readonly all: Itera
       ),
     );
   }
-  for (const [name, [help, read]] of Object.entries(GAUGES)) {
-    metrics.readGauge(`envoy_cluster_${name}`, help, labels, () =>
-      seriesOf(clusters.all, read, (sum, value) => sum + value),
-    );
+  for (const [name, [help, read, across]] of Object.entries(GAUGES)) {
+    const series = (): ReadSeries[] => seriesOf(clusters.all, read, (sum, value) => sum + value);
+    metrics.readGauge(`envoy_cluster_${name}`, help, labels, series, across);
   }
 }
 

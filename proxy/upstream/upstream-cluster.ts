@@ -16,6 +16,8 @@ export interface ClusterSurroundings {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
   readonly random: Random;
+  /** How many threads call: each has its share of what may be open, rounded up; 1 where nothing is said. */
+  readonly threads?: number | undefined;
 }
 
 /** How often another place than those tried is looked for by the balancer's own choice (Istio's five attempts). */
@@ -160,12 +162,16 @@ export class UpstreamCluster<M extends Member> {
     this.#balancer.set(panic ? this.#members : healthy, this.#picking);
   }
 
+  #shareOf(limit: number): number {
+    return Math.ceil(limit / (this.#surroundings.threads ?? 1));
+  }
+
   #configure({ connections }: DestinationPolicy): void {
     const { maxConnections, maxPending, maxActive } = DEFAULT_CIRCUIT_LIMITS;
     this.circuit.limits = {
-      maxConnections: connections.maxConnections ?? maxConnections,
-      maxPending: connections.maxPendingRequests ?? maxPending,
-      maxActive: connections.maxRequests ?? maxActive,
+      maxConnections: this.#shareOf(connections.maxConnections ?? maxConnections),
+      maxPending: this.#shareOf(connections.maxPendingRequests ?? maxPending),
+      maxActive: this.#shareOf(connections.maxRequests ?? maxActive),
     };
     const { maxRequests, connectTimeout, idleTimeout, maxAge, keepAliveTime } = DEFAULT_UPSTREAM_LIMITS;
     this.#limits = Object.freeze({

@@ -150,7 +150,11 @@ export function explainCall(question: CallQuestion, mesh: Mesh): ExplainedCall {
     },
     mtls,
     explanation,
-    notes: [...notesOf(question, { mtls, protocol, declared: listener.protocol }), ...(tokens?.notes ?? [])],
+    notes: [
+      ...portNotes(listener.port, target, mesh),
+      ...notesOf(question, { mtls, protocol, declared: listener.protocol }),
+      ...(tokens?.notes ?? []),
+    ],
     places: Object.fromEntries(
       resources.map((resource) => {
         const rules = resource.spec['rules'];
@@ -189,6 +193,17 @@ function refusalOf(
   }
   if (from.trustDomain === trustDomain || aliases.includes(from.trustDomain)) return undefined;
   return `no certificate of the trust domain ${from.trustDomain} is accepted here; no policy is asked`;
+}
+
+/** The likeliest mistake: to name the port of a Service, where no policy for the workload's port holds. */
+function portNotes(port: number, target: PlacedWorkload, { snapshot, settings }: Mesh): string[] {
+  const listeners = listenersOfWorkload(target, { snapshot, rootNamespace: settings.rootNamespace });
+  if (listeners.some((one) => one.port === port)) return [];
+  const { namespace, name } = target.workload;
+  const known = listeners.length === 0 ? '' : `, but on ${listeners.map((one) => one.port).join(', ')}`;
+  return [
+    `nothing says that ${namespace}/${name} listens on ${port}${known}; policy means its own port, not that of a Service`,
+  ];
 }
 
 function notesOf(

@@ -17,6 +17,7 @@ export function listenersOfWorkload(
 ): readonly WorkloadListener[] {
   const chosen = sidecarFor(snapshot, { namespace, labels, rootNamespace });
   const ingress = chosen === undefined ? [] : (parseSidecar(chosen).value?.ingress ?? []);
-  if (ingress.length === 0) return ports.map(({ number, protocol }) => ({ port: number, protocol }));
+  if (ingress.length === 0)
+    return ports.flatMap(({ number, protocol, exposed }) => (exposed ? { port: number, protocol } : []));
   return ingress.map(({ port: { number, protocol } }) => ({ port: number, protocol: protocolOf(protocol) }));
 }

@@ -327,7 +327,7 @@ export const SETTINGS = {
       default: '1',
       min: 1,
       max: 256,
-      purpose: 'How many worker threads share the ports.',
+      purpose: 'How many threads carry the traffic; several share the ports, where the system lets them.',
       commands: proxy,
     }),
   },

@@ -800,6 +800,13 @@ export const ERRORS = {
     http: 409,
     exit: 1,
   },
+  data_threads_end: {
+    what: 'the threads that carry the traffic end again and again',
+    remedy: 'see the reason, and the log for each of them; --concurrency 1 works in one thread',
+    grpc: 'INTERNAL',
+    http: 500,
+    exit: 1,
+  },
   workload_unset: {
     what: 'it is not said which workload this sidecar is for',
     remedy: 'name its WorkloadEntry with --workload <namespace>/<name>',

@@ -1,14 +1,5 @@
 import { Counter, Histogram, type MetricObjectWithValues, type MetricValue, type Registry } from 'prom-client';
-
-/** One time series, with its labels bound: resolve it once, then count at the cost of an addition. */
-export interface Count {
-  add(amount?: number): void;
-}
-
-/** The same for a distribution. */
-export interface Distribution {
-  observe(value: number): void;
-}
+import { HeldCount, HeldDistribution, type Count, type Distribution } from './series.ts';
 
 type Labels = Readonly<Record<string, string>>;
 type Row = MetricValue<string> & { readonly metricName?: string; readonly sharedLabels?: Labels };
@@ -57,14 +48,6 @@ interface FamilyOptions {
   readonly registry: Registry;
 }
 
-class HeldCount implements Count {
-  value = 0;
-
-  add(amount = 1): void {
-    this.value += amount;
-  }
-}
-
 /** A prom-client counter whose numbers are held by their series. */
 export class HeldCounter extends Counter {
   readonly #series: SeriesMap<HeldCount>;
@@ -87,27 +70,6 @@ export class HeldCounter extends Counter {
   override async get(): Promise<MetricObjectWithValues<MetricValue<string>>> {
     const values = this.#series.rows(({ value }, labels) => [{ value, labels }]);
     return { ...(await super.get()), values };
-  }
-}
-
-class HeldDistribution implements Distribution {
-  readonly #bounds: readonly number[];
-  /** How many values fell between each bound and the one before; the last is what exceeds all. */
-  readonly counts: Float64Array;
-  sum = 0;
-
-  constructor(bounds: readonly number[]) {
-    this.#bounds = bounds;
-    this.counts = new Float64Array(bounds.length + 1);
-  }
-
-  observe(value: number): void {
-    const bounds = this.#bounds;
-    let bucket = 0;
-    // From below: most durations and sizes are small.
-    while (bucket < bounds.length && value > (bounds[bucket] ?? Infinity)) bucket += 1;
-    this.counts[bucket] = (this.counts[bucket] ?? 0) + 1;
-    this.sum += value;
   }
 }
 

@@ -1,8 +1,9 @@
 import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+import { HeldCounter, HeldHistogram } from './held-series.ts';
 import { ReadCounter, ReadGauge, type ReadSeries } from './read-series.ts';
-import { HeldCounter, HeldHistogram, type Count, type Distribution } from './held-series.ts';
+import type { Count, Distribution } from './series.ts';
 
-export type { Count, Distribution } from './held-series.ts';
+export type { Count, Distribution } from './series.ts';
 
 /** A counter with labels. `of` binds label values in the order of the names. */
 export interface CounterFamily {
@@ -17,6 +18,9 @@ export interface HistogramFamily {
   remove(...values: string[]): void;
 }
 
+/** What the numbers of several threads come to: mostly their sum; the greatest where each counts the same things. */
+export type Across = 'sum' | 'most';
+
 /** A registry of metrics in Prometheus' terms: the only way in which rooms count. */
 export interface Metrics {
   counter(name: string, help: string, labels?: readonly string[]): CounterFamily;
@@ -25,7 +29,13 @@ export interface Metrics {
   gauge(name: string, help: string, read: () => number | undefined): void;
   /** Series of which somebody else holds the numbers: read when somebody scrapes. */
   readCounter(name: string, help: string, labels: readonly string[], read: () => Iterable<ReadSeries>): void;
-  readGauge(name: string, help: string, labels: readonly string[], read: () => Iterable<ReadSeries>): void;
+  readGauge(
+    name: string,
+    help: string,
+    labels: readonly string[],
+    read: () => Iterable<ReadSeries>,
+    across?: Across,
+  ): void;
   /** A gauge that is always 1 and says what is in its labels, such as a version. */
   info(name: string, help: string, labels: Readonly<Record<string, string>>): void;
   /** The text exposition format. */

@@ -1,4 +1,4 @@
-import { suggestWord } from '../core/nearest-word.ts';
+import { nearestWord } from '../core/nearest-word.ts';
 
 /** A `when` key, read. */
 export type ConditionKey =
@@ -27,12 +27,12 @@ export type PlainKey = (typeof PLAIN_KEYS)[number];
 const BRACKETED = ['request.headers', 'request.auth.claims'] as const;
 
 /** Keys that Istio once had, and what has taken their place. */
-const REMOVED: Readonly<Record<string, string>> = {
-  'destination.name': 'use spec.selector',
-  'destination.user': 'use spec.selector',
-  'destination.namespace': 'use metadata.namespace',
-  'destination.labels': 'use spec.selector',
-};
+const REMOVED: ReadonlyMap<string, string> = new Map([
+  ['destination.name', 'use spec.selector'],
+  ['destination.user', 'use spec.selector'],
+  ['destination.namespace', 'use metadata.namespace'],
+  ['destination.labels', 'use spec.selector'],
+]);
 
 export interface KeyFault {
   readonly message: string;
@@ -58,13 +58,22 @@ export function parseConditionKey(key: string): ConditionKey | KeyFault {
   if (base.startsWith('experimental.envoy.filters.')) {
     return inside === undefined ? malformed : { name: 'experimental.envoy.filters' };
   }
-  const removed = REMOVED[base];
+  const removed = REMOVED.get(base);
   if (removed !== undefined) return { message: `${base} is no longer a key`, remedy: removed };
-  const known = [...PLAIN_KEYS, ...BRACKETED];
+  const meant = keyMeant(base, inside === undefined ? '[name]' : key.slice(bracket));
+  const known = [...PLAIN_KEYS, ...BRACKETED.map((name) => `${name}[name]`)].join(', ');
   return {
     message: `${JSON.stringify(key.slice(0, 200))} is not a key`,
-    remedy: suggestWord(base, known, `the keys are ${known.join(', ')}`),
+    remedy: meant === undefined ? `the keys are ${known}` : `did you mean ${meant.slice(0, 200)}?`,
   };
+}
+
+/** The key that was likely meant: with dots for brackets, as claims are written elsewhere, or with a word mistyped. */
+function keyMeant(base: string, brackets: string): string | undefined {
+  const dotted = BRACKETED.find((name) => base.startsWith(`${name}.`));
+  if (dotted !== undefined) return `${dotted}[${base.slice(dotted.length + 1).replaceAll('.', '][')}]`;
+  const near = nearestWord(base, [...PLAIN_KEYS, ...BRACKETED]);
+  return BRACKETED.some((name) => name === near) ? `${near}${brackets}` : near;
 }
 
 /** `[a][b]` as its names; nothing if it is not that. */

@@ -45,6 +45,10 @@ export class ConnectionDecision {
   readonly judged: Verdict | undefined;
   /** Whether there may be a provider to ask on this connection. */
   readonly asks: boolean;
+  /** Whether `audit` or `shadow` may have something to say: there is no need to ask them otherwise. */
+  readonly watched: boolean;
+  /** Of which actions there are dry runs. */
+  readonly dryRuns: { readonly deny: boolean; readonly allow: boolean };
   readonly #programs: Programs;
   readonly #facts: ConnectionFacts;
   /** Of the peer's identity. */
@@ -59,6 +63,8 @@ export class ConnectionDecision {
     this.#programs = programs;
     this.#facts = facts;
     this.#keys = facts.identity === undefined ? NO_KEYS : keysOfIdentity(facts.identity);
+    this.dryRuns = { deny: programs.dryDeny.rules > 0, allow: programs.dryAllow.policies > 0 };
+    this.watched = programs.audit.rules > 0 || this.dryRuns.deny || this.dryRuns.allow;
     this.#custom = this.#bind(programs.custom);
     this.asks = !this.#custom.settled || this.#custom.always !== undefined;
     this.#providers = this.asks
@@ -103,14 +109,19 @@ export class ConnectionDecision {
     return firstOf(this.#bindLazily().audit, request)?.verdict.matched;
   }
 
-  /** What dry runs would have done, beside what was done. Nothing where there are none. */
-  shadow(request: RequestFacts | undefined): ShadowVerdict | undefined {
-    const { dryDeny, dryAllow, allow } = this.#programs;
-    if (dryDeny.rules === 0 && dryAllow.policies === 0) return undefined;
+  /**
+   * What dry runs would have done, beside what was done. Nothing where there are none.
+   * @param enforced the answer that was given, where providers were asked for it; else as if none could be
+   */
+  shadow(
+    request: RequestFacts | undefined,
+    enforced: Verdict | undefined = request === undefined ? this.constant : this.decide(request),
+  ): ShadowVerdict | undefined {
+    if (!this.dryRuns.deny && !this.dryRuns.allow) return undefined;
+    const { dryAllow, allow } = this.#programs;
     const bound = this.#bindLazily();
     const denied = firstOf(bound.dryDeny, request);
     const allowed = firstOf(bound.dryAllow, request);
-    const enforced = request === undefined ? this.constant : this.decide(request);
     const verdict = ((): Verdict => {
       const refused = enforced !== undefined && !enforced.allow && enforced !== NO_ALLOW_MATCHED;
       if (refused) return enforced;

@@ -12,21 +12,32 @@ export interface Contradiction {
  * all of which are excluded again. Nothing is said of patterns.
  */
 export function contradictionOf({ from, to, when }: Rule): Contradiction | undefined {
-  const inWhen = contradictionIn(when);
+  const work = { left: MOST_COMPARED };
+  const inWhen = contradictionIn(when, work);
   if (inWhen !== undefined) return inWhen;
   for (const group of [from, to]) {
-    const found = group.map((conditions) => contradictionIn([...conditions, ...when]));
+    const found = group.map((conditions) => contradictionIn([...conditions, ...when], work));
     const [first] = found;
     if (first !== undefined && found.every((one) => one !== undefined)) return first;
   }
   return undefined;
 }
 
-function contradictionIn(conditions: readonly Condition[]): Contradiction | undefined {
+/** Beyond this nothing is said: whoever reads a policy that somebody wrote does not look at it for seconds. */
+const MOST_COMPARED = 200_000;
+
+interface Work {
+  /** Conditions and values that may still be looked at. */
+  left: number;
+}
+
+function contradictionIn(conditions: readonly Condition[], work: Work): Contradiction | undefined {
   for (const [index, condition] of conditions.entries()) {
     if (condition.negated || !comparable(condition)) continue;
     for (const [at, other] of conditions.entries()) {
+      if ((work.left -= 1) < 0) return undefined;
       if (at === index || !sameAttribute(condition, other)) continue;
+      if ((work.left -= condition.values.length + other.values.length) < 0) return undefined;
       const contradicts = other.negated ? excludesAll(condition, other) : at > index && sharesNone(condition, other);
       if (contradicts) return { condition, other };
     }
@@ -49,12 +60,13 @@ function comparable({ attribute }: Condition): boolean {
 }
 
 function sameAttribute(a: Condition, b: Condition): boolean {
-  return JSON.stringify(a.attribute) === JSON.stringify(b.attribute);
+  return a.attribute.name === b.attribute.name && JSON.stringify(a.attribute) === JSON.stringify(b.attribute);
 }
 
 /** `*` excludes whatever is there; else each value must be excluded as it is written. */
 function excludesAll({ values }: Condition, { values: excluded }: Condition): boolean {
-  return excluded.includes('*') || values.every((value) => excluded.includes(value));
+  const all: ReadonlySet<string> = new Set(excluded);
+  return all.has('*') || values.every((value) => all.has(value));
 }
 
 /** Names that are written alike up to aliases, case or a default namespace are not told apart here, so not compared. */
@@ -67,5 +79,6 @@ const EXACT: ReadonlySet<string> = new Set([
 
 function sharesNone(a: Condition, b: Condition): boolean {
   if (!EXACT.has(a.attribute.name) || [...a.values, ...b.values].some((value) => value.includes('*'))) return false;
-  return !a.values.some((value) => b.values.includes(value));
+  const others: ReadonlySet<string> = new Set(b.values);
+  return !a.values.some((value) => others.has(value));
 }

@@ -12,15 +12,23 @@ export interface BriefExplanation extends Pick<Explanation, 'verdict'> {
 
 /** So many rules are asked in a millisecond or less. */
 const MOST_ASKED = 256;
+/** Where they have so many values together: the tests of each are made for this alone. The first is asked, whatever it has. */
+const MOST_VALUES = 4_096;
+/** A rule that is found in many ways is given many times. */
+const MOST_GIVEN = 16 * MOST_ASKED;
 
 /** Asks rules in the order in which they are given, and no more than can be asked while others wait. */
 export function explainBriefly(verdict: Verdict, rules: Iterable<CompiledRule>, facts: AskedFacts): BriefExplanation {
   const asked = new Set<CompiledRule>();
   const policies: PolicyExplanation[] = [];
   let partial = false;
+  let given = 0;
+  let values = 0;
   for (const rule of rules) {
-    if (asked.has(rule)) continue;
-    if (asked.size === MOST_ASKED) {
+    given += 1;
+    if (asked.has(rule) && given < MOST_GIVEN) continue;
+    values += valuesOf(rule);
+    if (asked.size === MOST_ASKED || given >= MOST_GIVEN || (values > MOST_VALUES && asked.size > 0)) {
       partial = true;
       break;
     }
@@ -36,4 +44,12 @@ export function explainBriefly(verdict: Verdict, rules: Iterable<CompiledRule>, 
     });
   }
   return { verdict, policies, partial };
+}
+
+function valuesOf({ rule: { from, to, when } }: CompiledRule): number {
+  let count = 0;
+  for (const conditions of [...from, ...to, when]) {
+    for (const { values } of conditions) count += values.length;
+  }
+  return count;
 }

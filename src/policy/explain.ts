@@ -54,6 +54,8 @@ export interface Explanation {
   readonly asks: readonly AskedProvider[];
   /** What DENY and ALLOW come to once all of these agree. */
   readonly judged: Verdict;
+  /** The same if every dry run were enforced; absent where there is none. */
+  readonly dryRun?: Verdict | undefined;
   readonly policies: readonly PolicyExplanation[];
   readonly notApplied: readonly PassedPolicy[];
 }
@@ -76,29 +78,37 @@ export function* explainInSlices(question: Question): Generator<undefined, Expla
   const { applied, passed, connection, request } = question;
   const facts = { connection, request };
   const matching: Record<Action, CompiledRule[]> = { ALLOW: [], DENY: [], AUDIT: [], CUSTOM: [] };
+  const matchingDry: Record<Action, CompiledRule[]> = { ALLOW: [], DENY: [], AUDIT: [], CUSTOM: [] };
   const policies: PolicyExplanation[] = [];
   let allowing = false;
+  let allowingDry = false;
   let asked = 0;
   for (const { policy, rules } of applied) {
     const { namespace, name, action, dryRun } = policy;
     if (action === 'ALLOW' && !dryRun) allowing = true;
+    if (action === 'ALLOW' && dryRun) allowingDry = true;
     const explained: RuleExplanation[] = [];
     for (const rule of rules) {
       const explanation = explainRule(rule, facts);
-      if (explanation.matched && !dryRun) matching[action].push(rule);
+      if (explanation.matched) (dryRun ? matchingDry : matching)[action].push(rule);
       explained.push(explanation);
       if ((asked += 1) % PAUSE === 0) yield;
     }
     const matched = explained.some((rule) => rule.matched);
     policies.push({ policy: { namespace, name }, action, dryRun, matched, rules: explained });
   }
-  const onceAgreed =
-    firstById(matching.DENY)?.verdict ??
-    (allowing ? (firstById(matching.ALLOW)?.verdict ?? NO_ALLOW_MATCHED) : NO_POLICY);
+  const denied = firstById(matching.DENY)?.verdict;
+  const allowed = firstById(matching.ALLOW)?.verdict;
+  const onceAgreed = denied ?? (allowing ? (allowed ?? NO_ALLOW_MATCHED) : NO_POLICY);
+  const deniedDry = denied ?? firstById(matchingDry.DENY)?.verdict;
+  const allowedDry = allowed ?? firstById(matchingDry.ALLOW)?.verdict;
   return {
     verdict: firstById(matching.CUSTOM)?.verdict ?? onceAgreed,
     asks: asksOf(matching.CUSTOM),
     judged: onceAgreed,
+    ...(policies.some(({ dryRun }) => dryRun)
+      ? { dryRun: deniedDry ?? (allowing || allowingDry ? (allowedDry ?? NO_ALLOW_MATCHED) : NO_POLICY) }
+      : {}),
     policies,
     notApplied: passed,
   };

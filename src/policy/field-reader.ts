@@ -31,9 +31,16 @@ export function wrongType(findings: Findings, path: string, wanted: string, valu
     code: 'policy_wrong_type',
     path,
     message: `is ${kindOf(value)} and must be ${wanted}`,
-    remedy: `write ${wanted}`,
+    remedy: `write ${example(value, wanted) ?? wanted}`,
   });
   return undefined;
+}
+
+/** As it would be right, where that is no more than quotes or brackets around what is there. */
+function example(value: unknown, wanted: string): string | undefined {
+  if (wanted === 'text' && (typeof value === 'number' || typeof value === 'boolean')) return `"${value}", in quotes`;
+  if (wanted !== 'a list' || typeof value !== 'string' || value.length > 100) return undefined;
+  return `a list: [${JSON.stringify(value)}]`;
 }
 
 function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -72,7 +72,8 @@ export class IdentityAnchors {
     for (const source of sources) {
       const keys = this.#ofSource(source, namespace);
       if (keys === undefined) return undefined;
-      all.push(...keys);
+      // Not spread: there may be more of them than arguments of a call.
+      for (const key of keys) all.push(key);
     }
     return distinct(all);
   }

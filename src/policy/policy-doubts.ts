@@ -73,6 +73,8 @@ function foreignPrincipals(rule: Rule, { trustDomain, aliases }: TrustDomains): 
     const [written = ''] = principal.split('/');
     return (
       principal.includes('/') &&
+      // Of which it is said elsewhere that the scheme is too much.
+      !principal.startsWith('spiffe://') &&
       !written.includes('*') &&
       expanded.every((one) => one === principal) &&
       !own.includes(written)

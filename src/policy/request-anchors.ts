@@ -22,6 +22,7 @@ export class RequestAnchors {
   count = 0;
   readonly #keys: number[] = [];
   readonly #kinds: number[] = [];
+  readonly #seen = new Set<number>();
 
   key(index: number): number {
     return this.#keys[index] ?? 0;
@@ -68,15 +69,40 @@ export class RequestAnchors {
     return true;
   }
 
+  /** Each once: of few it is looked at them, of very many it is known by a set. */
   #put(key: number, kind: number): void {
-    for (let index = 0; index < this.count; index += 1) {
-      if (this.#keys[index] === key && this.#kinds[index] === kind) return;
-    }
+    if (this.count < FEW) {
+      for (let index = 0; index < this.count; index += 1) {
+        if (this.#keys[index] === key && this.#kinds[index] === kind) return;
+      }
+    } else if (!this.#isNew(key, kind)) return;
     this.#keys[this.count] = key;
     this.#kinds[this.count] = kind;
     this.count += 1;
   }
+
+  #isNew(key: number, kind: number): boolean {
+    // Too long a path to be named: that it may stand here twice changes no answer.
+    if (kind > MOST_KINDS - 3) return true;
+    const seen = this.#seen;
+    if (this.count === FEW) {
+      seen.clear();
+      for (let index = 0; index < FEW; index += 1) seen.add(nameOf(this.key(index), this.kind(index)));
+    }
+    const before = seen.size;
+    return seen.add(nameOf(key, kind)).size > before;
+  }
 }
+
+/** One number for both. */
+function nameOf(key: number, kind: number): number {
+  return key * MOST_KINDS + kind + 2;
+}
+
+/** So many are compared faster than hashed. */
+const FEW = 16;
+/** As many as stand beside 32 bits in one number. */
+const MOST_KINDS = 2 ** 22;
 
 function valuesOf(operation: readonly Condition[] = [], name: string): readonly string[] | undefined {
   for (let index = 0; index < operation.length; index += 1) {

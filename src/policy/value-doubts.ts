@@ -1,6 +1,7 @@
 import type { Action, Condition, Rule } from './authorization-policy.ts';
 import { fieldPath } from './field-reader.ts';
 import type { Findings } from './findings.ts';
+import { hostsWithoutPort } from './host-ports.ts';
 import { isPathTemplate } from './path-template.ts';
 import { parseStringPattern, type StringPattern } from './string-pattern.ts';
 
@@ -18,7 +19,29 @@ export function warnOfValues(findings: Findings, action: Action, rule: Rule): vo
         remedy: why.remedy,
       });
     }
+    warnOfStars(findings, condition, path);
     warnOfHostPorts(findings, { action, condition, path });
+  }
+}
+
+/** What has no star in it by its nature, or next to never. */
+const STARLESS: ReadonlySet<string> = new Set(['source.principal', 'request.path', 'request.host', 'connection.sni']);
+
+/** As in Istio a star means anything at one end alone; who writes one elsewhere means something else. */
+function warnOfStars(findings: Findings, { attribute, values }: Condition, path: string): void {
+  if (!STARLESS.has(attribute.name)) return;
+  const ofPath = attribute.name === 'request.path';
+  for (const [index, value] of values.entries()) {
+    if (!parseStringPattern(value).text.includes('*') || (ofPath && isPathTemplate(value))) continue;
+    const ends = 'at the beginning or at the end';
+    findings.warning({
+      code: 'policy_star_inside',
+      path: fieldPath(path, index),
+      message: `${JSON.stringify(value.slice(0, 100))} is compared with a star in it: one means anything only ${ends}, not at both`,
+      remedy: ofPath
+        ? 'write {*} for one segment of a path, or {**} for all that is left of it'
+        : `leave one star ${ends}, or write each value`,
+    });
   }
 }
 
@@ -48,6 +71,14 @@ const CHECKS: Readonly<Partial<Record<Condition['attribute']['name'], Check>>> =
     /[a-z]/.test(text)
       ? { message: 'methods are compared with their case', remedy: `write ${value.toUpperCase()}` }
       : undefined,
+  // A certificate without a path names a trust domain and no workload (SPIFFE X.509-SVID 4).
+  'source.principal': ({ kind, text }) =>
+    kind === 'exact' && !text.includes('/')
+      ? {
+          message: 'a principal is a trust domain and a path',
+          remedy: `write <trust domain>/ns/<namespace>/sa/${text}, or serviceAccounts instead of principals`,
+        }
+      : undefined,
   'source.namespace': ({ text }) =>
     text.includes('/') ? { message: 'a namespace has no / in it', remedy: 'write the namespace alone' } : undefined,
   'connection.sni': ({ text }, value) =>
@@ -67,10 +98,11 @@ function warnOfHostPorts(
   const { values, negated } = condition;
   const opens = negated ? action === 'ALLOW' : action === 'DENY' || action === 'CUSTOM';
   if (!opens || !isHost(condition)) return;
+  const isWithoutPort = hostsWithoutPort(values);
   for (const [index, value] of values.entries()) {
     const { kind } = parseStringPattern(value);
     if ((kind !== 'exact' && kind !== 'suffix') || /:(?:\d+|\*)$|\]:/.test(value)) continue;
-    if (values.some((other) => coversPort(value, other))) continue;
+    if (!isWithoutPort(value)) continue;
     findings.warning({
       code: 'policy_host_without_port',
       path: fieldPath(path, index),
@@ -86,14 +118,4 @@ function warnOfHostPorts(
 function isHost({ attribute }: Condition): boolean {
   if (attribute.name === 'request.host') return true;
   return attribute.name === 'request.headers' && (attribute.header === 'host' || attribute.header === ':authority');
-}
-
-/** Whether somebody who wrote `value` has thought of ports by writing `other` too. */
-function coversPort(value: string, other: string): boolean {
-  const { kind, text } = parseStringPattern(other.toLowerCase());
-  const withPort = `${value.toLowerCase()}:`;
-  if (kind === 'present') return true;
-  return kind === 'prefix'
-    ? withPort.startsWith(text) || text.startsWith(withPort)
-    : other.toLowerCase().startsWith(withPort);
 }

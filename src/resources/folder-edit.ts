@@ -46,10 +46,11 @@ export interface ApplyOptions {
 export async function applyResources(options: ApplyOptions): Promise<EditOutcome> {
   const { folder, source, validators, namespace } = options;
   const text = typeof options.text === 'string' ? options.text : Buffer.from(options.text).toString();
+  const before = await readFolder(folder);
   const { resources, issues } = readResources(options.text, {
     file: source,
     validators,
-    createdAt: () => 0,
+    createdAt: ageAmong(before),
     ...(namespace === undefined ? {} : { defaultNamespace: namespace }),
   });
   const found = [...issues];
@@ -63,7 +64,6 @@ export async function applyResources(options: ApplyOptions): Promise<EditOutcome
 
   const inputs = chunksOf(text, source, namespace);
   const results: EditResult[] = [];
-  const before = await readFolder(folder);
   if (options.review !== undefined) found.push(...reviewed(options.review, before, resources));
   for (const resource of resources) {
     const key = resourceKey(resource);
@@ -80,6 +80,13 @@ export async function applyResources(options: ApplyOptions): Promise<EditOutcome
     }
   }
   return { results, issues: found };
+}
+
+/** As old as it is where it is stored already, and else younger than all that are: which is the older may decide. */
+function ageAmong(stored: readonly StoredResource[]): (name: ResourceName) => number {
+  const ages = new Map(stored.map(({ resource }) => [resourceKey(resource), resource.creationTimestamp]));
+  const youngest = [...ages.values()].reduce((latest, age) => Math.max(latest, age), 0);
+  return (name) => ages.get(resourceKey(name)) ?? youngest + 1;
 }
 
 function reviewed(

@@ -27,7 +27,7 @@ export function readResources(content: string | Uint8Array, context: ReadContext
     // Those of the document itself are among `faults` already.
     const wrong = found.filter((issue) => !document.issues.includes(issue));
     if (resource === undefined) {
-      issues.push(...wrong);
+      for (const issue of wrong) issues.push(issue);
       continue;
     }
     const key = resourceKey(resource);
@@ -41,7 +41,8 @@ export function readResources(content: string | Uint8Array, context: ReadContext
         ...placeOf(resource),
       });
     }
-    issues.push(...wrong);
+    // Not spread: there may be more of them than arguments of a call.
+    for (const issue of wrong) issues.push(issue);
     if (!wrong.some((issue) => issue.severity === 'error')) resources.set(key, resource);
   }
   const blank = documents.length === 0 && faults.length === 0 && Buffer.from(content).toString().trim() === '';

@@ -32,7 +32,7 @@ export async function readPaths(
         if (shares.has(name)) continue;
         const read = readResources(await readBounded(place), { file: name, validators, createdAt: () => modified });
         shares.set(name, { resources: read.resources, modified });
-        issues.push(...read.issues);
+        for (const issue of read.issues) issues.push(issue);
       }
     } catch (error) {
       throw new SealwrightError(

@@ -12,6 +12,10 @@ export const FIGURES: Readonly<Record<string, RegisteredFigure>> = {
     what: 'CPU of one HTTP/1.1 request through the inbound data path, with mTLS, one rule and XFCC',
     load: async () => (await import('./http1-cpu.ts')).http1Cpu,
   },
+  'http1-threads': {
+    what: 'the same of a whole sidecar with two threads that share the port, against one',
+    load: async () => (await import('./http1-threads.ts')).http1Threads,
+  },
   'http1-p99': {
     what: 'p99 latency of such a request at half load, open loop',
     load: async () => (await import('./latency.ts')).http1P99,

@@ -37,7 +37,7 @@ describe('the samples', () => {
     }
     assert.ok(files.includes('allow-orders-stock.yaml') && files.includes('deny-delete.yaml'));
     const examples = readdirSync(EXAMPLES);
-    assert.deepEqual(examples.toSorted(), ['ext-authz.yaml', 'require-jwt.yaml']);
+    assert.deepEqual(examples.toSorted(), ['destination-rule.yaml', 'ext-authz.yaml', 'require-jwt.yaml']);
     for (const [folder, names] of [
       [SAMPLES, files],
       [EXAMPLES, examples],

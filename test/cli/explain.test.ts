@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DecisionLog } from '../../proxy/decisions/decision-log.ts';
 import { serveExplainSocket } from '../../proxy/status/explain-socket.ts';
+import { inTurns } from '../../proxy/status/in-turns.ts';
 import { parseTrustDomain } from '../../src/identity/trust-domain.ts';
 import { compilePolicies } from '../../src/policy/compile-policies.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
@@ -72,6 +73,33 @@ describe('policy explain', () => {
       /^ {2}by from\[0\]\.source\.principals: wanted "\*\/sa\/orders", got "cluster\.local\/ns\/shop\/sa\/orders"$/m,
     );
     assert.match(text, /^ {2}by to\[0\]\.operation\.paths: wanted "\/admin\/\*", got "\/admin\/a"$/m);
+  });
+
+  it('say what would be answered if the dry runs were in force', async () => {
+    const dry = readFileSync(join(folder, 'resources/deny.yaml'), 'utf8').replace(
+      'name: no-admin',
+      'name: dry, annotations: { istio.io/dry-run: "true" }',
+    );
+    rmSync(join(folder, 'resources/deny.yaml'));
+    assert.doesNotMatch(await explain('--from', 'shop/orders', '--path', '/admin/x'), /dry run/);
+    writeFileSync(join(folder, 'resources/dry.yaml'), dry);
+    const told = async (path: string): Promise<string | undefined> =>
+      /^(?:ALLOWED|DENIED|with the dry).*\n(?:.*\n)*?with the dry runs in force: (.*)$/m.exec(
+        await explain('--from', 'shop/orders', '--path', path),
+      )?.[1];
+    assert.equal(await told('/admin/x'), 'DENIED: rule 0 of DENY policy shop/dry matched');
+    assert.equal(await told('/items'), 'still ALLOWED: rule 0 of ALLOW policy shop/read matched');
+    const json = JSON.parse(await explain('--from', 'shop/orders', '--path', '/admin/x', '-o', 'json')) as {
+      allowed: boolean;
+      explanation: { dryRun: { allow: boolean } };
+    };
+    assert.deepEqual([json.allowed, json.explanation.dryRun.allow], [true, false]);
+  });
+
+  it('say that nothing listens on a port, such as that of a Service', async () => {
+    const note = 'note: nothing says that shop/catalog listens on 80, but on 8080; policy means its own port';
+    assert.ok((await explain('--from', 'shop/orders', '--port', '80')).includes(note));
+    assert.doesNotMatch(await explain('--from', 'shop/orders', '--port', '8080'), /listens on/);
   });
 
   it('say that nothing allowed', async () => {
@@ -231,7 +259,7 @@ describe('policy explain', () => {
     const log = new DecisionLog({ clock: realClock, capacity: 8, randomBytes });
     const socket = await serveExplainSocket({
       path,
-      find: (id) => log.findInSlices(id),
+      find: (id) => inTurns(log.findInSlices(id), realClock),
       clock: realClock,
       logger: new RecordingLogger(),
     });

@@ -231,9 +231,14 @@ describe('resources on the command line', () => {
       const other = 'selector: { matchLabels: { app: else } }';
       assert.deepEqual(await warnings(of(kind, `{ ${other} }`)), ['policy_selects_nobody 9 spec.selector'], kind);
     }
-    assert.deepEqual(await warnings(of('PeerAuthentication', `{ ${own}, portLevelMtls: { 80: {}, 8080: {} } }`)), [
-      'policy_port_not_exposed 9 spec.portLevelMtls["80"]',
-    ]);
+    for (const mode of ['UNSET', 'STRICT', 'PERMISSIVE', 'DISABLE']) {
+      const ports = `portLevelMtls: { 80: { mode: ${mode} }, 8080: { mode: ${mode} } }`;
+      assert.deepEqual(
+        await warnings(of('PeerAuthentication', `{ ${own}, mtls: { mode: STRICT }, ${ports} }`)),
+        ['policy_port_not_exposed 9 spec.portLevelMtls["80"]'],
+        mode,
+      );
+    }
     const named = (name: string, created: string, spec: string): string =>
       of('PeerAuthentication', spec).replace('name: a,', `name: ${name}, creationTimestamp: "${created}",`);
     for (const spec of ['{ mtls: { mode: STRICT } }', `{ ${own} }`]) {
@@ -253,6 +258,38 @@ describe('resources on the command line', () => {
       'policy_token_unverified 9 spec.rules[0].from[0].source.requestPrincipals',
     ]);
     assert.deepEqual(await warnings(`${asking}---\n${tokens}`, WORKLOAD), []);
+  });
+
+  it('are younger than what is stored when they are applied first, and as old as they were when applied again', async () => {
+    const peers = (name: string, mode = 'STRICT'): string =>
+      `apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: { name: ${name}, namespace: shop }\nspec: { mtls: { mode: ${mode} } }\n`;
+    const said = async (text: string) => (await runCommand(folder, ['apply', '-f', '-'], text)).stderr;
+    assert.equal(await said(peers('old')), '');
+    assert.match(await said(peers('a-new')), /^-:3:\d+: warning: metadata\.name: never counts: .*, here old; .*\n$/);
+    assert.equal(await said(peers('old', 'PERMISSIVE')), '', 'it counts still');
+  });
+
+  it('are told the whole key that a mistyped one likely meant', async () => {
+    const keys: [written: string, meant: string][] = [
+      ['request.header[x-a]', 'request.headers[x-a]'],
+      ['request.auth.claims.groups', 'request.auth.claims[groups]'],
+      ['request.auth.claims.a.b', 'request.auth.claims[a][b]'],
+      ['request.header', 'request.headers[name]'],
+      ['source.principals', 'source.principal'],
+    ];
+    for (const [written, meant] of keys) {
+      const text = POLICY.replace('    - to:', `    - when: [{ key: "${written}", values: [a] }]\n      to:`);
+      const { stderr } = await runCommand(folder, ['apply', '-f', '-'], text);
+      assert.ok(stderr.includes(`"${written}" is not a key; did you mean ${meant}?\n`), stderr);
+    }
+  });
+
+  it('are told with quotes and brackets, where only these are missing', async () => {
+    const said = async (fields: string) =>
+      (await runCommand(folder, ['apply', '-f', '-'], POLICY.replace('methods: [GET]', fields))).stderr;
+    assert.match(await said('ports: [8080]'), /ports\[0\]: is a number and must be text; write "8080", in quotes$/m);
+    assert.match(await said('methods: GET'), /methods: is a string and must be a list; write a list: \["GET"\]$/m);
+    assert.match(await said('methods: { a: b }'), /is a mapping and must be a list; write a list$/m);
   });
 
   it('of a root namespace are warned of where a selector makes them nothing', async () => {

@@ -82,7 +82,11 @@ describe('a decision', () => {
             metadata: { ...document.metadata, annotations: {} },
           }));
           const shadow = bound.shadow(protocol === 'tcp' ? undefined : request);
-          if (shadow !== undefined) assert.equal(shadow.verdict.allow, naiveVerdict(enforced, world, facts).allow);
+          const ifEnforced = naiveVerdict(enforced, world, facts);
+          if (shadow !== undefined) assert.equal(shadow.verdict.allow, ifEnforced.allow);
+          const explained = compiled.explain(connection, protocol === 'tcp' ? undefined : request);
+          const dry = explained.policies.some(({ dryRun }) => dryRun);
+          assert.equal(explained.dryRun?.allow, dry ? ifEnforced.judged.allow : undefined);
           const outcome = typeof verdict.decidedBy === 'string' ? verdict.decidedBy : verdict.decidedBy.action;
           outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
         }),

@@ -53,6 +53,20 @@ describe('the mTLS mode of a port', () => {
     assert.equal(mode([mesh, ofNamespace, ofWorkload], 81), 'STRICT port');
   });
 
+  it('is that of the oldest of several, and one whose age nobody knows comes after all others', () => {
+    const old = peer('shop/z', 'STRICT', { created: '2026-01-01T00:00:00Z' });
+    const young = peer('shop/b', 'DISABLE', { created: '2026-02-01T00:00:00Z' });
+    const unknown = peer('shop/a', 'PERMISSIVE');
+    for (const order of [
+      [old, young, unknown],
+      [unknown, young, old],
+      [young, unknown, old],
+    ]) {
+      assert.equal(mode(order), 'STRICT namespace');
+    }
+    assert.equal(mode([unknown, young]), 'DISABLE namespace');
+  });
+
   it('is inherited through UNSET at every level', () => {
     assert.equal(mode([mesh, ofNamespace, ofWorkload], 82), 'PERMISSIVE workload');
     assert.equal(mode([mesh, ofNamespace, peer('shop/own', 'UNSET', { app: 'a' })]), 'DISABLE namespace');

@@ -73,6 +73,24 @@ const ROWS: readonly Row[] = [
     [by('cluster.local/ns/shop/sa/a.b')],
     [by('cluster.local/ns/shop/sa/a-b')],
   ],
+  [
+    'principals, by a prefix whose trust domain is whole',
+    from({ principals: ['a.example/ns/*'] }),
+    [by('a.example/ns/x/sa/y')],
+    [by('b.a.example/ns/x/sa/y')],
+  ],
+  [
+    'principals, by a suffix that begins in the trust domain',
+    from({ principals: ['*example/ns/a/sa/b'] }),
+    [by('x.example/ns/a/sa/b')],
+    [by('x.example/ns/a/sa/bb'), by('x.other/ns/a/sa/b'), by('x.example/x/ns/a/sa/b')],
+  ],
+  [
+    'principals, by a suffix without a slash: of the path, or of a trust domain that has none',
+    from({ principals: ['*.example', '*end'] }),
+    [by('a.example'), by('other.org/ns/x/sa/friend')],
+    [by('a.example/ns/x/sa/y'), by('legend/ns/x/sa/y')],
+  ],
   ['notPrincipals', from({ notPrincipals: [FRONT] }), [by('cluster.local/ns/shop/sa/back'), NOBODY], [by(FRONT)]],
   [
     'namespaces, exactly',
@@ -85,6 +103,18 @@ const ROWS: readonly Row[] = [
     from({ namespaces: ['sh*', '*op'] }),
     [by(FRONT), by('cluster.local/ns/coop/sa/a')],
     [by('cluster.local/ns/a/sa/shop')],
+  ],
+  [
+    'namespaces, by texts between stars, in their order and side by side',
+    from({ namespaces: ['ab*ba', 'x*y*z*w'] }),
+    [by('d/ns/abba/sa/a'), by('d/ns/ab-ba/sa/a'), by('d/ns/xyzw/sa/a')],
+    [by('d/ns/aba/sa/a'), by('d/ns/xzyw/sa/a')],
+  ],
+  [
+    'namespaces, of a federated identity where something stands behind',
+    from({ namespaces: ['shop'] }),
+    [by('other.example/x/ns/shop/y')],
+    [by('other.example/x/ns/shop'), by('other.example/shop/ns/x')],
   ],
   ['notNamespaces', from({ notNamespaces: ['shop'] }), [by('cluster.local/ns/a/sa/b'), NOBODY], [by(FRONT)]],
   [
@@ -99,6 +129,12 @@ const ROWS: readonly Row[] = [
     [by(FRONT)],
     [by('cluster.local/ns/a/sa/front')],
   ],
+  [
+    'serviceAccounts, of a federated identity with the account behind the namespace',
+    from({ serviceAccounts: ['shop/front'] }),
+    [by('other.example/ns/shop/x/sa/front')],
+    [by('other.example/sa/front/ns/shop/x'), by('other.example/ns/x/shop/sa/front')],
+  ],
   ['notServiceAccounts', from({ notServiceAccounts: ['front'] }), [by('cluster.local/ns/a/sa/front')], [by(FRONT)]],
   [
     'trustDomains',
@@ -112,6 +148,19 @@ const ROWS: readonly Row[] = [
     from({ ipBlocks: ['192.0.2.0/24', '2001:db8::1'] }),
     [source('192.0.2.9'), source('::ffff:192.0.2.9'), source('2001:db8::1')],
     [source('192.0.3.1')],
+  ],
+  [
+    'ipBlocks, each family by itself however wide a block is',
+    from({ ipBlocks: ['0.0.0.0/0'] }),
+    [source('192.0.2.9'), source('::ffff:192.0.2.9')],
+    [source('2001:db8::1'), source('::')],
+  ],
+  ['ipBlocks of all of IPv6', from({ ipBlocks: ['::/0'] }), [source('2001:db8::1')], [source('192.0.2.9')]],
+  [
+    'ipBlocks of IPv4 written as IPv6, whose prefix counts from its front',
+    from({ ipBlocks: ['::ffff:192.0.2.0/120'] }),
+    [source('192.0.2.9'), source('::ffff:192.0.2.9')],
+    [source('192.0.3.1'), source('192.1.2.9')],
   ],
   ['notIpBlocks', from({ notIpBlocks: ['192.0.2.0/24'] }), [source('192.0.3.1')], [source('192.0.2.9')]],
   ['remoteIpBlocks', from({ remoteIpBlocks: ['192.0.2.7'] }), [remote('192.0.2.7')], [source('192.0.2.8')]],
@@ -135,12 +184,20 @@ const ROWS: readonly Row[] = [
     [host('a.EXAMPLE'), host('x.b.example'), host('C.d:80')],
     [host('a.example:80'), host('b.example')],
   ],
+  ['hosts, any that is given', to({ hosts: ['*'] }), [host('a'), host('')], [{ request: { host: undefined } }]],
   ['notHosts', to({ notHosts: ['a'] }), [host('b')], [host('A')]],
   [
     'methods, in their case',
     to({ methods: ['GET', 'P*'] }),
     [method('GET'), method('POST')],
     [method('get'), method('HEAD')],
+  ],
+  ['methods, either of two', to({ methods: ['GET', 'PUT'] }), [method('GET'), method('PUT')], [method('POST')]],
+  [
+    'methods, any of three',
+    to({ methods: ['GET', 'PUT', 'HEAD'] }),
+    [method('GET'), method('PUT'), method('HEAD')],
+    [method('POST')],
   ],
   ['notMethods', to({ notMethods: ['GET'] }), [method('POST'), method('get')], [method('GET')]],
   ['paths, exactly', to({ paths: ['/a'] }), [path('/a')], [path('/a/'), path('/A')]],
@@ -150,12 +207,25 @@ const ROWS: readonly Row[] = [
     [path('/a/'), path('/x.html')],
     [path('/a'), path('/x.htm')],
   ],
+  ['paths, any that is not empty', to({ paths: ['*'] }), [path('/')], [path('')]],
+  [
+    'paths with two stars, of which the first alone is one',
+    to({ paths: ['*a*'] }),
+    [path('/xa*')],
+    [path('/a'), path('/a/b')],
+  ],
   ['notPaths', to({ notPaths: ['/a*'] }), [path('/b')], [path('/a/b')]],
   [
     'a template of one segment and any',
     to({ paths: ['/foo/{*}/bar/{**}'] }),
     [path('/foo/buzz/bar/bat.txt'), path('/foo/buzz/bar/')],
     [path('/foo//bar/bat.txt'), path('/foo/a/b/bar/c')],
+  ],
+  [
+    'a template that ends with one segment',
+    to({ paths: ['/a/{*}'] }),
+    [path('/a/b')],
+    [path('/a/b/c'), path('/a/b/'), path('/a/')],
   ],
   [
     'a template that ends with any',
@@ -178,6 +248,13 @@ const ROWS: readonly Row[] = [
     [header('A'), header('ax'), NOBODY],
   ],
   ['request.headers, any', when('request.headers[x-a]', { values: ['*'] }), [header('x')], [NOBODY]],
+  ['request.headers, any, though it is empty', when('request.headers[x-a]', { values: ['*'] }), [header('')], [NOBODY]],
+  [
+    'request.headers, whatever name the host goes by',
+    when('request.headers[Host]', { values: ['catalog.shop'] }),
+    [NOBODY],
+    [host('a'), { request: { host: 'a', headers: { host: 'catalog.shop' } } }],
+  ],
   [
     'request.headers, none of',
     when('request.headers[x-a]', { notValues: ['a'] }),
@@ -220,6 +297,24 @@ const ROWS: readonly Row[] = [
     [claims({ g: 'a b' }), claims({ g: 1 })],
   ],
   [
+    'request.auth.claims, any text that is not empty',
+    when('request.auth.claims[g]', { values: ['*'] }),
+    [claims({ g: 'a' }), claims({ g: ['', 'a'] })],
+    [claims({ g: '' }), claims({ g: 1 }), claims({}), NOBODY],
+  ],
+  [
+    'request.auth.claims, none that is no text',
+    when('request.auth.claims[g]', { values: ['1', 'true', 'null'] }),
+    [claims({ g: ['1'] })],
+    [claims({ g: [1, true, null] }), claims({ g: true }), claims({ g: { 1: '1' } })],
+  ],
+  [
+    'request.auth.claims, nested, which no space divides',
+    when('request.auth.claims[scope][a]', { values: ['read'] }),
+    [claims({ scope: { a: 'read' } })],
+    [claims({ scope: { a: 'write read' } })],
+  ],
+  [
     'request.auth.claims, nested',
     when('request.auth.claims[a][b]', { values: ['c'] }),
     [claims({ a: { b: 'c' } })],
@@ -244,6 +339,7 @@ const ROWS: readonly Row[] = [
     [sni('a.example'), sni('x.b')],
     [sni('b'), NOBODY],
   ],
+  ['connection.sni, any that is not empty', when('connection.sni', { values: ['*'] }), [sni('a')], [sni(''), NOBODY]],
   [
     'values and notValues both',
     when('request.headers[x-a]', { values: ['a*'], notValues: ['ab'] }),
@@ -279,11 +375,15 @@ const OWN = { trustDomain: parseTrustDomain('cluster.local'), aliases: [] as str
 function decide(
   spec: unknown,
   call: Call,
-  { protocol = 'http', aliases = OWN.aliases }: { protocol?: 'http' | 'tcp'; aliases?: string[] } = {},
+  {
+    protocol = 'http',
+    aliases = OWN.aliases,
+    trustDomain = OWN.trustDomain,
+  }: { protocol?: 'http' | 'tcp'; aliases?: string[]; trustDomain?: string } = {},
 ): boolean {
   const compiled = compilePolicies({
     policies: [policy(spec)],
-    trustDomains: { ...OWN, aliases },
+    trustDomains: { trustDomain, aliases },
     workload: { namespace: 'shop', labels: {} },
     rootNamespace: 'root',
     protocol,
@@ -338,5 +438,49 @@ describe('a rule matches', () => {
       true,
     );
     assert.equal(decide({ rules: [from({ trustDomains: ['old.example'] })] }, by(FRONT), aliases), true);
+    assert.equal(decide({ rules: [from({ trustDomains: ['other.example'] })] }, by(FRONT), aliases), false);
   });
+
+  it('by a principal under aliases only where it names a service account in full, as Istio has it', () => {
+    const aliases = { aliases: ['old.example'] };
+    const rule = { rules: [from({ principals: ['cluster.local/ns/shop/*'] })] };
+    assert.equal(decide(rule, by(FRONT), aliases), true);
+    assert.equal(decide(rule, by('old.example/ns/shop/sa/front'), aliases), false);
+  });
+
+  it('by cluster.local whatever the trust domain is called, and not by an identity that is called so then', () => {
+    const mesh = { trustDomain: 'mesh.example', aliases: ['old.example'] };
+    const rule = { rules: [from({ principals: [FRONT] })] };
+    assert.equal(decide(rule, by('mesh.example/ns/shop/sa/front'), mesh), true);
+    assert.equal(decide(rule, by('old.example/ns/shop/sa/front'), mesh), true);
+    assert.equal(decide(rule, by(FRONT), mesh), false);
+  });
+});
+
+describe('a policy applies', () => {
+  const denies = { action: 'DENY', rules: [{}] };
+  const ROWS: readonly (readonly [what: string, spec: object, namespace: string, applies: boolean])[] = [
+    ['in the namespace of the workload', {}, 'shop', true],
+    ['in the root namespace', {}, 'root', true],
+    ['not from another namespace', {}, 'other', false],
+    ['by all labels of its selector', { selector: { matchLabels: { app: 'a', tier: 'b' } } }, 'shop', true],
+    ['not by some of them', { selector: { matchLabels: { app: 'a', tier: 'c' } } }, 'shop', false],
+    ['not by a label that the workload has not', { selector: { matchLabels: { toString: 'a' } } }, 'shop', false],
+    ['by its selector in the root namespace too', { selector: { matchLabels: { app: 'b' } } }, 'root', false],
+    ['to no sidecar by targetRefs', { targetRefs: [{ kind: 'Service', name: 'a' }] }, 'shop', false],
+    ['to no sidecar by the older targetRef', { targetRef: { kind: 'Service', name: 'a' } }, 'shop', false],
+  ];
+  for (const [what, spec, namespace, applies] of ROWS) {
+    it(what, () => {
+      const compiled = compilePolicies({
+        policies: [policy({ ...denies, ...spec }, { namespace })],
+        trustDomains: OWN,
+        workload: { namespace: 'shop', labels: { app: 'a', tier: 'b', more: 'c' } },
+        rootNamespace: 'root',
+        protocol: 'http',
+      });
+      assert.equal(compiled.forConnection(connection()).decide(request()).allow, !applies);
+      assert.equal(compiled.explain(connection(), request()).notApplied.length, applies ? 0 : 1);
+    });
+  }
 });

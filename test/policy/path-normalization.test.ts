@@ -58,6 +58,13 @@ describe('path normalization', () => {
     }
   });
 
+  it('leaves the slash before dots that end a path, so that it stays a folder', () => {
+    const rows = { '/a/.': '/a/', '/a/..': '/', '/a/b/..': '/a/', '/a/b/%2e%2E': '/a/', '/..': '/', '/a//..': '/a/' };
+    for (const normalization of ['BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES'] as const) {
+      for (const [path, wanted] of Object.entries(rows)) assert.equal(normalizePath(path, normalization), wanted, path);
+    }
+  });
+
   it('has no second answer: normalizing again changes nothing (invariant 7)', () => {
     for (const normalization of PATH_NORMALIZATIONS) {
       fc.assert(

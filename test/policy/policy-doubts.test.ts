@@ -27,12 +27,19 @@ describe('doubts about a policy that is sound by itself', () => {
       '*/sa/b',
       'example.org/*',
       'a',
+      'spiffe://other.example/ns/a/sa/b',
     ];
     assert.deepEqual(doubts(principals(...own)), []);
     assert.deepEqual(doubts(principals('example.org/ns/a/sa/b', 'other.example/ns/a/sa/b', 'other.example/*')), [
       'policy_foreign_trust_domain spec.rules[0].from[0].source.principals[1]',
       'policy_foreign_trust_domain spec.rules[0].from[0].source.principals[2]',
     ]);
+  });
+
+  it('are none about one that is attached to something, which no sidecar enforces', () => {
+    const spec = Object(principals('other.example/ns/a/sa/b'));
+    assert.equal(doubts(spec).length, 1);
+    assert.deepEqual(doubts({ ...spec, targetRefs: [{ kind: 'Service', name: 'a' }] }), []);
   });
 
   it('name ports that no selected workload listens on', () => {

@@ -228,7 +228,38 @@ const REFUSED: readonly Row[] = [
     'request.auth.claims[a]b',
     'experimental.envoy.filters.a.b',
     'experimental.envoy',
+    'request.headers[a[b]',
+    'request.auth.claims[a]]',
+    // What every object has is no key that Istio once had.
+    'constructor',
+    'toString[a]',
+    '__proto__',
   ].map((key): Row => [`the key ${key}`, when({ key, values: ['a'] }), 'policy_when_key', KEY]),
+  [
+    'a template that begins with no slash',
+    to({ paths: ['a/{*}'] }),
+    'policy_path_template_invalid',
+    `${OPERATION}.paths[0]`,
+  ],
+  [
+    'a prefix length with a zero before it',
+    from({ ipBlocks: ['10.0.0.0/08'] }),
+    'policy_ip_invalid',
+    `${SOURCE}.ipBlocks[0]`,
+  ],
+  [
+    'a prefix that is shorter than what makes an address IPv4',
+    from({ ipBlocks: ['::ffff:10.0.0.0/95'] }),
+    'policy_ip_invalid',
+    `${SOURCE}.ipBlocks[0]`,
+  ],
+  ['an address with a zone', from({ ipBlocks: ['fe80::1%eth0'] }), 'policy_ip_invalid', `${SOURCE}.ipBlocks[0]`],
+  [
+    'the older targetRef to another kind',
+    { targetRef: { kind: 'Pod', name: 'a' } },
+    'policy_target_reference',
+    'spec.targetRef.kind',
+  ],
   ['a field that does not exist', to({ method: ['GET'] }), 'policy_unknown_field', `${OPERATION}.method`],
   ['513 rules', { rules: Array.from({ length: 513 }, () => ({})) }, 'policy_too_many', 'spec.rules'],
   [
@@ -284,7 +315,7 @@ const WARNED: readonly Row[] = [
 const TAKEN: readonly (readonly [string, unknown])[] = [
   ['nothing at all, which denies all', {}],
   ['a rule for everything', { rules: [{}] }],
-  ['DENY by the identity alone', from({ principals: ['a'] }, { action: 'DENY' })],
+  ['DENY by the identity alone', from({ principals: ['a/ns/b/sa/c', '*/sa/d', 'a*', '*'] }, { action: 'DENY' })],
   ['DENY of methods at one port', to({ methods: ['GET'], ports: ['80'] }, { action: 'DENY' })],
   [
     'CUSTOM by address and path',
@@ -292,6 +323,15 @@ const TAKEN: readonly (readonly [string, unknown])[] = [
       ...CUSTOM,
       rules: [{ from: [{ source: { ipBlocks: ['10.0.0.0/8'] } }], to: [{ operation: { paths: ['/a'] } }] }],
     },
+  ],
+  [
+    'CUSTOM by what is known of a caller before it is known who it is',
+    when({ key: 'source.ip', values: ['10.0.0.0/8'] }, CUSTOM),
+  ],
+  ['CUSTOM by a header', when({ key: 'request.headers[x-a]', values: ['a'] }, CUSTOM)],
+  [
+    'a pattern beside a name that it covers',
+    { rules: [{ from: [{ source: { namespaces: ['a*'] } }], when: [{ key: 'source.namespace', values: ['ab'] }] }] },
   ],
   ['16 service accounts', from({ serviceAccounts: Array.from({ length: 16 }, (_, i) => `a/b${i}`) })],
   ['every wildcard of trust domains', from({ trustDomains: ['*', 'a*', '*a', 'a'] })],
@@ -320,6 +360,7 @@ describe('validation of AuthorizationPolicy', () => {
       assert.equal(policy, undefined);
       const found = issues.find((issue) => issue.severity === 'error' && issue.code === code && issue.path === path);
       assert.ok(found, JSON.stringify(issues));
+      assert.equal(typeof found.remedy, 'string');
       assert.ok(found.remedy !== '' && found.message !== '');
     });
   }
@@ -352,6 +393,23 @@ describe('validation of AuthorizationPolicy', () => {
       assert.ok(issuesOf(policyDocument(spec, { annotations })).some((issue) => issue.code === code));
     });
   }
+
+  it('says in words what would be right, whatever a key is called', () => {
+    for (const key of ['constructor', 'toString[a]', '__proto__', 'valueOf']) {
+      const [issue] = issuesOf(policyDocument(when({ key, values: ['a'] })));
+      assert.equal(typeof issue?.remedy, 'string', key);
+      assert.match(issue?.message ?? '', /is not a key/);
+    }
+  });
+
+  it('takes the words for yes and no of Go for a dry run', () => {
+    const dryRun = (text: string): boolean | undefined => {
+      const annotations = { 'istio.io/dry-run': text };
+      return parseAuthorizationPolicy({ value: policyDocument({}, { annotations }) }).policy?.dryRun;
+    };
+    for (const yes of ['1', 't', 'T', 'true', 'TRUE', 'True']) assert.equal(dryRun(yes), true, yes);
+    for (const no of ['0', 'f', 'F', 'false', 'FALSE', 'False']) assert.equal(dryRun(no), false, no);
+  });
 
   it('refuses what Istio keeps for itself', () => {
     for (const name of ['webhook-always-reject', 'parents', 'parent-namespace']) {

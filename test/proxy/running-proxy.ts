@@ -15,6 +15,8 @@ export interface RunningProxyOptions {
   readonly flags?: readonly string[];
   /** The command line to run instead of that of this checkout. */
   readonly binary?: string | undefined;
+  /** Flags of Node itself, such as `--import`. */
+  readonly nodeFlags?: readonly string[] | undefined;
   /** The words of a program that becomes what it is given, such as `ip netns exec`. */
   readonly before?: readonly string[];
   /** Where the CA is. */
@@ -66,10 +68,12 @@ export class RunningProxy {
     readonly binary?: string | undefined;
     readonly before?: readonly string[];
     readonly caHost?: string;
+    readonly nodeFlags?: readonly string[] | undefined;
   }): RunningProxy {
-    const { folder, port, workload, flags = [], binary = BINARY, before = [], caHost = '127.0.0.1' } = options;
+    const { folder, port, workload, flags = [], binary = BINARY, before = [], nodeFlags = [] } = options;
+    const { caHost = '127.0.0.1' } = options;
     const all = ['--workload', workload, '--ca-address', `${caHost}:${port}`, '--ca-name', 'localhost', ...flags];
-    const [program = '', ...words] = [...before, process.execPath, binary, 'proxy', ...all];
+    const [program = '', ...words] = [...before, process.execPath, ...nodeFlags, binary, 'proxy', ...all];
     return new RunningProxy(spawn(program, words, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] }));
   }
 

@@ -99,6 +99,8 @@ export interface ConfigFields {
   readonly outboundTrafficPolicy?: 'REGISTRY_ONLY' | 'ALLOW_ANY';
   /** AuthorizationPolicies: name and spec, in the workload's namespace. */
   readonly policies?: Readonly<Record<string, object>>;
+  /** Which of them are dry runs. */
+  readonly dryRuns?: readonly string[];
   /** RequestAuthentications: name and spec, in the workload's namespace. */
   readonly authentications?: Readonly<Record<string, object>>;
   /** DestinationRules: name and spec, in the workload's namespace. */
@@ -109,13 +111,17 @@ export interface ConfigFields {
 let revision = 0;
 
 export function sidecarConfig(fields: ConfigFields): SidecarConfig {
-  const { workload: own, rootsPem, inbound = [], outbound = [], policies = {}, mesh = {} } = fields;
+  const { workload: own, rootsPem, inbound = [], outbound = [], policies = {}, mesh = {}, dryRuns = [] } = fields;
   const bundle: TrustBundle = { trustDomain: TRUST_DOMAIN, roots: decodePem(rootsPem, 'CERTIFICATE') };
   const parsed = Object.entries(policies).map(([name, spec]) => {
     const document = {
       apiVersion: 'security.istio.io/v1',
       kind: 'AuthorizationPolicy',
-      metadata: { name, namespace: own.namespace },
+      metadata: {
+        name,
+        namespace: own.namespace,
+        ...(dryRuns.includes(name) ? { annotations: { 'istio.io/dry-run': 'true' } } : {}),
+      },
       spec,
     };
     const { policy, issues } = parseAuthorizationPolicy({ file: undefined, value: document });

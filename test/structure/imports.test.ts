@@ -68,6 +68,7 @@ const FOLDER_RANKS: Readonly<Record<string, number>> = {
   'proxy/report': 4,
   'proxy/outbound': 5,
   'proxy/authorize': 6,
+  'proxy/workers': 7,
 };
 
 /** Why a file of one program may not import another of it, or undefined. */
@@ -82,7 +83,7 @@ function folderProblem(from: string, to: string): string | undefined {
 }
 
 /** The entry files of worker threads. */
-const WORKERS = ['ca/ledger/ledger-reader-worker.ts', 'ca/ledger/ledger-worker.ts'];
+const WORKERS = ['ca/ledger/ledger-reader-worker.ts', 'ca/ledger/ledger-worker.ts', 'proxy/data-thread-worker.ts'];
 
 const REAL = [
   /\bprocess\.(?:env|argv|hrtime|stdout|stderr|stdin|exit|cwd|on)\b/,

@@ -36,7 +36,8 @@ export function configure(command: Command, context: CommandContext): void {
         review: (snapshot) => reviewResources(snapshot, settings),
       });
       applied.results.push(...results.map((result) => ({ ...result, file: shortPath(result.file, context) })));
-      applied.issues.push(...inReadingOrder(issues.map((issue) => withShortPath(issue, context))));
+      const inOrder = inReadingOrder(issues.map((issue) => withShortPath(issue, context)));
+      for (const issue of inOrder) applied.issues.push(issue);
       // Nothing of what follows a file with an error, which may be what it stands on.
       if (issues.some(isError)) break;
     }

@@ -41,18 +41,21 @@ export class Screen {
     this.#context.stdout(`${cells.map((cell) => this.#styled(cell, textOf(cell))).join('')}\n`);
   }
 
-  /** Aligned columns, two spaces apart. */
+  /** Aligned columns, two spaces apart; what does not fit into the last goes on below. */
   table(headings: readonly string[], rows: readonly (readonly Cell[])[]): void {
     const titles = headings.map((text): Cell => ({ text, tone: 'dim' }));
     const widths = headings.map((_, column) =>
       Math.max(...[titles, ...rows].map((row) => textOf(row[column] ?? '').length)),
     );
+    const left = widths.slice(0, -1).reduce((sum, width) => sum + width + 2, 2);
     for (const row of [titles, ...rows]) {
-      const last = row.length - 1;
-      const cells = row.map((cell, column) => {
-        return this.#styled(cell, column === last ? textOf(cell) : textOf(cell).padEnd(widths[column] ?? 0));
-      });
-      this.#context.stdout(`  ${cells.join('  ')}\n`);
+      const cell = row.at(-1) ?? '';
+      const [first = '', ...rest] = folded(textOf(cell), Math.max(WIDTH - left, 20));
+      const before = row
+        .slice(0, -1)
+        .map((each, column) => this.#styled(each, textOf(each).padEnd(widths[column] ?? 0)));
+      this.#context.stdout(`  ${[...before, this.#styled(cell, first)].join('  ')}\n`);
+      for (const text of rest) this.#context.stdout(`${' '.repeat(left)}${this.#styled(cell, text)}\n`);
     }
   }
 
@@ -66,3 +69,14 @@ export class Screen {
 const WIDTH = 100;
 
 const textOf = (cell: Cell): string => (typeof cell === 'string' ? cell : cell.text);
+
+/** At spaces; a word that is wider has a line of its own. */
+function folded(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}

@@ -16,6 +16,7 @@ export function renderCall(explained: ExplainedCall): string {
   lines.push(`${allowed ? `ALLOWED${agreed(asks)}` : 'DENIED'}: ${refused ?? refusedFor(missing) ?? verdict.reason}`);
   if (refused === undefined && verdict.matched !== undefined)
     lines.push(...decision(verdict.matched, policies, places));
+  if (refused === undefined) lines.push(...dryRunLine(explanation));
   const source = mtls.policy === undefined ? '' : ` by ${mtls.policy.namespace}/${mtls.policy.name}`;
   lines.push(`mTLS: ${mtls.mode} (${mtls.level}${source})`);
   lines.push(...asks.map(askLine), ...tokens.map(tokenLine));
@@ -65,10 +66,18 @@ function renderDecision({ workload, decision: told }: FoundDecision): string {
     ...(explanation?.verdict.matched === undefined
       ? []
       : decision(explanation.verdict.matched, explanation.policies, {})),
+    ...(explanation === undefined ? [] : dryRunLine(explanation)),
     ...notes.map((note) => `note: ${note}`),
     ...(explanation === undefined ? [] : storyOf(explanation)),
   ];
   return lines.map((line) => `${line}\n`).join('');
+}
+
+/** What enforcing the dry runs would change, or that it would change nothing. */
+function dryRunLine({ judged, dryRun }: Explanation): string[] {
+  if (dryRun === undefined) return [];
+  const word = `${dryRun.allow === judged.allow ? 'still ' : ''}${dryRun.allow ? 'ALLOWED' : 'DENIED'}`;
+  return [`with the dry runs in force: ${word}: ${dryRun.reason}`];
 }
 
 function whatOf({ protocol, method, path }: FoundDecision['decision']['call']): string {

@@ -133,10 +133,10 @@ describe('the model of the mesh', () => {
     const placed = only(entry, mesh, peerAuthentication(own));
     assert.equal(placed.mode, 'STRICT');
     assert.deepEqual(
-      placed.ports.map(({ number, mode }) => [number, mode]),
+      placed.ports.map(({ number, mode, exposed }) => [number, mode, exposed]),
       [
-        [8080, 'DISABLE'],
-        [9999, 'PERMISSIVE'],
+        [8080, 'DISABLE', true],
+        [9999, 'PERMISSIVE', false],
       ],
     );
   });

@@ -24,7 +24,10 @@ describe('the address book', () => {
     new OnDemandBook({
       held,
       own: () => ({ namespace: 'shop', network: '' }),
-      subscribe: (names) => asked.push(...names),
+      subscribe: (names) => {
+        asked.push(...names);
+        return [];
+      },
       unsubscribe: (names) => dropped.push(...names),
       clock,
       logger: new RecordingLogger(),

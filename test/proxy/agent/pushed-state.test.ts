@@ -314,6 +314,65 @@ describe('what the control stream pushed', () => {
       assert.equal(names(), 0);
     });
 
+    describe('when the labels of the workload change, for which all are compiled anew', () => {
+      const labelled = (version: string): XdsResource => pushedWorkload({ ...OWN, labels: { ...OWN.labels, version } });
+      const strict = pushedDocument({ kind: 'PeerAuthentication', name: 's', spec: { mtls: { mode: 'STRICT' } } });
+      beforeEach(async () => {
+        complete();
+        await (
+          await pushMany(many)
+        ).inForce;
+      });
+
+      it('holds up neither a mode nor a root (invariant 4)', async () => {
+        const { policies, workload } = config();
+        good(address, labelled('2'));
+        good(peerAuthentication, strict);
+        good(secret, pushedRoots(roots[1] ?? ''));
+        assert.deepEqual([config().mtlsMode(8080), config().inbound[0]?.mode], ['STRICT', 'STRICT']);
+        assert.equal(config().rootsPem, roots[1]);
+        // What policies were compiled for stays with them.
+        assert.deepEqual([config().policies === policies, config().workload === workload], [true, true]);
+        await eventually(() => config().workload.labels['version'] === '2');
+        assert.equal(config().policies.http.scope.workload.labels['version'], '2');
+        assert.deepEqual([names(), config().mtlsMode(8080)], [600, 'STRICT']);
+      });
+
+      it('keeps what a name of the mesh was trusted for as long as policies do not know of another', async () => {
+        const meshOf = (alias: string): XdsResource =>
+          pushedDocument({
+            kind: 'ConfigMap',
+            namespace: 'sealwright-system',
+            name: 'sealwright',
+            data: { mesh: `trustDomainAliases: [${alias}]\n` },
+          });
+        good(configMap, meshOf('old.example.org'));
+        const bundle = () => config().bundleOf(parseTrustDomain('old.example.org'));
+        // Its callers could get past what is denied to them by the mesh's own name.
+        assert.equal(bundle(), undefined);
+        good(peerAuthentication, strict);
+        assert.equal(bundle(), undefined);
+        await eventually(() => bundle() !== undefined);
+        assert.deepEqual(config().policies.tcp.scope.trustDomains.aliases, ['old.example.org']);
+      });
+
+      it('comes into force also where they change all the time, and so do the policies that are pushed', async () => {
+        const seen = new Set<string>();
+        const acknowledged: (number | undefined)[] = [];
+        for (let round = 0; round < 400 && acknowledged.length === 0; round += 1) {
+          good(address, labelled(String(round)));
+          if (round === 20) {
+            const { inForce } = await pushMany([...many.slice(0, 300), deny('one-more')].map((each) => ({ ...each })));
+            void inForce.then(() => acknowledged.push(names()));
+          }
+          await nextTurn();
+          seen.add(config().workload.labels['version'] ?? '');
+        }
+        assert.ok(seen.size >= 3, `in force were ${[...seen].join(' ')}`);
+        assert.deepEqual(acknowledged, [601]);
+      });
+    });
+
     it('compiles no further where they are gone again, or nobody wants them', async () => {
       const before = complete();
       const { inForce } = await pushMany(many);

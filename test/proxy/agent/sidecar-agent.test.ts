@@ -124,6 +124,24 @@ describe('the agent of a sidecar, with a real CA', function () {
     }
   });
 
+  it('opens no port for a policy that names one: what the application has for itself alone stays its own', async () => {
+    const agent = await open();
+    await ready(agent);
+    write(
+      'peers',
+      'apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: { name: peers, namespace: shop }\n' +
+        'spec: { selector: { matchLabels: { app: catalog } }, mtls: { mode: STRICT }, portLevelMtls: { 9999: { mode: DISABLE } } }\n',
+    );
+    // Workloads and policies are pushed each by itself.
+    await eventually(
+      () => config(agent).mtlsMode(8080) === 'STRICT' && config(agent).workload.mtlsMode(9999) === 'DISABLE',
+    );
+    assert.deepEqual(
+      config(agent).inbound.map(({ port: at, mode }) => [at, mode]),
+      [[8080, 'STRICT']],
+    );
+  });
+
   it('follows the mesh: policies that come, change and go', async () => {
     const agent = await open();
     await ready(agent);
@@ -131,6 +149,42 @@ describe('the agent of a sidecar, with a real CA', function () {
     await eventually(() => policies(agent).length === 2);
     remove('policy');
     await eventually(() => policies(agent).join() === 'no-put');
+  });
+
+  it('acknowledges what it took in once its replica has it too, and not before', async () => {
+    const agent = await open();
+    await ready(agent);
+    let release = (): void => undefined;
+    const taken: string[] = [];
+    const replicated = agent.replicate({
+      hosts: [],
+      forgotten: () => undefined,
+      taken: (typeUrl, { changed }) => {
+        taken.push(...changed.map(({ name }) => name));
+        if (typeUrl !== CONTROL_TYPES.authorizationPolicy) return Promise.resolve();
+        return new Promise((resolve) => (release = resolve));
+      },
+    });
+    const has = (name: string): boolean =>
+      replicated.snapshot().some(([, { changed }]) => changed.some((each) => each.name === name));
+    assert.ok(has('shop/no-delete'));
+    const count = (): number | undefined =>
+      agent.status.types.find(({ typeUrl }) => typeUrl === CONTROL_TYPES.authorizationPolicy)?.resources;
+    write('more', policy('no-put', 'PUT'));
+    await eventually(() => taken.includes('shop/no-put'));
+    // In force here, and told to whoever begins now; but until the other has it, the CA is not told.
+    assert.ok(has('shop/no-put'));
+    assert.equal(count(), 1);
+    write('third', policy('no-patch', 'PATCH'));
+    // What is not about policies waits for nothing.
+    write('prices', workload('prices', '127.0.1.4'));
+    assert.deepEqual(replicated.want({}, ['*/prices.shop.internal']), []);
+    await eventually(() => taken.some((name) => name.endsWith('/shop/prices')));
+    assert.ok(!taken.includes('shop/no-patch'), 'the CA took it for acknowledged');
+    release();
+    await eventually(() => taken.includes('shop/no-patch'));
+    release();
+    await eventually(() => count() === 3);
   });
 
   it('finds destinations on demand, and follows them', async () => {

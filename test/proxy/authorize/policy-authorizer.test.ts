@@ -1,4 +1,5 @@
 import { strict as assert } from 'node:assert';
+import type { TokenRules } from '../../../proxy/authorize/steps.ts';
 import { createPolicyAuthorizer } from '../../../proxy/authorize/policy-authorizer.ts';
 import type { Verdict } from '../../../proxy/inbound/connection-authorizer.ts';
 import type { ConnectionFacts } from '../../../proxy/inbound/connection-facts.ts';
@@ -107,6 +108,56 @@ describe('authorization of connections and requests', () => {
     config.set(configOf({ front: allowFront }));
     assert.deepEqual(connection.decide(head, '/'), { allowed: true });
     assert.deepEqual(connection.decideConnection(), { allowed: true });
+  });
+
+  it('judges an open connection by other proxies and token rules as soon as they are in force', () => {
+    const block = { rules: [{ from: [{ source: { remoteIpBlocks: ['203.0.113.0/24'] } }] }] };
+    const trusting = configOf({ block }, { trustedProxies: ['10.0.0.0/24'] });
+    const config = new TestConfig(trusting);
+    let rules: TokenRules | undefined;
+    const tokens = { rulesOf: () => rules };
+    const connection = createPolicyAuthorizer({ config, tokens, logger: new RecordingLogger() }).forConnection(facts());
+    const head = requestOf(['GET / HTTP/1.1', 'X-Forwarded-For: 203.0.113.7']);
+    const allowed = (): boolean => (connection.decide(head, '/') as Verdict).allowed;
+    assert.equal(allowed(), true);
+    // The very same policies: nothing but the settings of the mesh, and then of tokens, is another.
+    config.set({ ...trusting, mesh: { ...trusting.mesh, trustedProxies: [] } });
+    assert.equal(allowed(), false);
+    config.set(trusting);
+    assert.equal(allowed(), true);
+    rules = { verify: () => ({ allowed: false, detail: 'jwt_authn_access_denied' }) };
+    config.set({ ...trusting });
+    assert.equal(allowed(), false);
+    rules = undefined;
+    config.set({ ...trusting });
+    assert.equal(allowed(), true);
+  });
+
+  it('compares server names in lower case, and has none where nothing was sent', () => {
+    const sni = { action: 'DENY', rules: [{ when: [{ key: 'connection.sni', values: ['secret.example'] }] }] };
+    const config = new TestConfig(configOf({ sni }));
+    const named = (serverName: string): boolean => decide(config, facts({ serverName }), ['GET / HTTP/1.1']).allowed;
+    assert.equal(named('secret.example'), false);
+    assert.equal(named('Secret.EXAMPLE'), false);
+    assert.equal(named('other.example'), true);
+    assert.equal(named(''), true);
+  });
+
+  it('has no host where HTTP/1.0 names none', () => {
+    const any = { rules: [{ to: [{ operation: { hosts: ['*'] } }] }] };
+    const config = new TestConfig(configOf({ any }));
+    assert.equal(decide(config, facts(), ['GET / HTTP/1.0', 'Host: a']).allowed, true);
+    // `requestOf` adds a Host where no line begins so.
+    assert.equal(decide(config, facts(), ['GET / HTTP/1.0', 'Hosts: a']).allowed, false);
+  });
+
+  it('judges a link-local peer by its address without the interface', () => {
+    const local = { rules: [{ from: [{ source: { ipBlocks: ['fe80::/10'] } }] }] };
+    const config = new TestConfig(configOf({ local }));
+    const from = (remoteAddress: string): boolean =>
+      decide(config, facts({ remoteAddress }), ['GET / HTTP/1.1']).allowed;
+    assert.equal(from('fe80::1%eth0'), true);
+    assert.equal(from('fd00::1'), false);
   });
 
   it('goes on judging a tunnel by the request that opened it', () => {

@@ -77,11 +77,13 @@ export class InterceptedMesh {
   ): Promise<RunningProxy> {
     const kept = ['-all', ...capabilities.map((name) => `+${name}`)].join(',');
     const as = ['setpriv', '--regid', '1337', '--clear-groups', '--bounding-set', kept, '--inh-caps', kept];
+    // What is true of one thread is true of several.
+    const threads = ['--concurrency', workload === 'shop/catalog' ? '2' : '1'];
     const proxy = await RunningProxy.start({
       ca: this.ca,
       caHost: this.network.hub.address,
       workload,
-      flags: ['--interception-mode', 'REDIRECT', '--access-log', 'all', ...flags],
+      flags: ['--interception-mode', 'REDIRECT', '--access-log', 'all', ...threads, ...flags],
       before: [...inside, ...as],
     });
     this.#proxies.push(proxy);

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { serveExplainSocket, type ExplainSocket } from '../../../proxy/status/explain-socket.ts';
 import type { DecisionReport } from '../../../proxy/decisions/decision-log.ts';
 import { jsonInSlices } from '../../../proxy/status/json-in-slices.ts';
-import { atOnce, type Slices } from '../../../src/policy/slices.ts';
+import { atOnce } from '../../../src/policy/slices.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 import { temporaryFolder } from '../../fakes/folder.ts';
 import { RecordingLogger } from '../../fakes/logger.ts';
@@ -27,11 +27,10 @@ describe('the explain socket', () => {
     for (const socket of open.splice(0)) await socket.close();
   });
 
-  // eslint-disable-next-line require-yield
-  function* find(id: string): Slices<DecisionReport[]> {
+  const find = async (id: string): Promise<DecisionReport[]> => {
     asked.push(id);
     return [];
-  }
+  };
   const serve = async (path = join(folder, 'explain.sock')): Promise<string> => {
     open.push(await serveExplainSocket({ path, find, clock: new FakeClock(), logger }));
     return path;
