@@ -154,8 +154,8 @@ export async function startDataThread(
     }),
     shared: {
       threads: setup.threads,
-      hold: async (address, asked) => {
-        const port = await main.call('hold', address, asked);
+      hold: async (address, asked, facing) => {
+        const port = await main.call('hold', address, asked, facing);
         return { port, release: () => main.call('letGo', address, asked) };
       },
       listensAlone: thread === 0,

@@ -7,8 +7,11 @@ export interface HeldPlace {
   release(): Promise<void>;
 }
 
+/** Which way what listens there faces. */
+export type Facing = 'inbound' | 'outbound';
+
 /** @throws SealwrightError `port_held` */
-export type HoldPlace = (address: string, port: number) => Promise<HeldPlace>;
+export type HoldPlace = (address: string, port: number, facing: Facing) => Promise<HeldPlace>;
 
 /** Holds a place for one process in which one thread listens. */
 export const holdForProcess: HoldPlace = async (address, port) => {

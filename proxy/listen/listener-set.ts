@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../../src/core/clock.ts';
 import { reasonOf, SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
-import type { HeldPlace, HoldPlace } from './hold-place.ts';
+import type { Facing, HeldPlace, HoldPlace } from './hold-place.ts';
 
 /** One listener, whichever way it faces. */
 export interface Listening {
@@ -23,8 +23,8 @@ export interface Place {
 }
 
 export interface ListenerSetOptions<C extends Place> {
-  /** In the log: `inbound` or `outbound`. */
-  readonly name: string;
+  /** Which it is, in the log too. */
+  readonly name: Facing;
   readonly create: (key: string, config: C) => Listening;
   /** Makes sure that nobody else listens there. */
   readonly hold: HoldPlace;
@@ -140,7 +140,7 @@ export class ListenerSet<C extends Place> {
     const { name, create, hold, logger } = this.#options;
     let place: HeldPlace | undefined;
     try {
-      place = await hold(config.address, config.port);
+      place = await hold(config.address, config.port, name);
       const listening = create(key, config);
       const port = await listening.listen(place.port).catch((cause: unknown) => {
         throw listenError(cause, config);

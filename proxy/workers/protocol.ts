@@ -4,6 +4,7 @@ import type { LogFields } from '../../src/core/logger.ts';
 import type { ErrorCode, ErrorFields } from '../../src/core/errors.ts';
 import type { AccessLogOptions } from '../report/access-log.ts';
 import type { DecisionReport } from '../decisions/decision-log.ts';
+import type { Facing } from '../listen/hold-place.ts';
 import type { PackedUpdate } from './packed-update.ts';
 
 /** What a thread is made with. Key and certificate come apart: they change. */
@@ -73,7 +74,7 @@ export interface MainCalls extends Readonly<Record<string, (...args: never[]) =>
   readonly want: (names: readonly string[]) => readonly string[];
   readonly release: (names: readonly string[]) => void;
   /** See `HoldPlace`; answers the port. */
-  readonly hold: (address: string, port: number) => Promise<number>;
+  readonly hold: (address: string, port: number, facing: Facing) => Promise<number>;
   readonly letGo: (address: string, port: number) => Promise<void>;
   /** Listeners were opened or could not be. */
   readonly listeners: (problems: readonly ProblemMessage[]) => void;

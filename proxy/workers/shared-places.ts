@@ -1,29 +1,34 @@
 import { unlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { SealwrightError } from '../../src/core/errors.ts';
+import type { Facing } from '../listen/hold-place.ts';
 import { lockPort, type PortLock } from '../listen/port-lock.ts';
 
 interface Shared {
+  readonly facing: Facing;
   readonly by: Set<object>;
   readonly held: Promise<{ readonly lock: PortLock; readonly port: number }>;
 }
 
 /**
  * The places at which the threads of one sidecar listen together: held for the process by the first that comes, and let
- * go by the last.
+ * go by the last. What faces the other way is kept from them like another process: the kernel would give the
+ * application's own port the half of those that call the workload, and they would speak with its identity.
  */
 export class SharedPlaces {
   readonly #places = new Map<string, Shared>();
   #leaving: Promise<void> = Promise.resolve();
 
   /** @throws SealwrightError `port_held` */
-  async hold(who: object, address: string, port: number): Promise<number> {
+  async hold(who: object, address: string, port: number, facing: Facing): Promise<number> {
     await this.#leaving;
     const key = `${address} ${port}`;
     let place = this.#places.get(key);
     if (place === undefined) {
-      place = { by: new Set(), held: held(address, port) };
+      place = { facing, by: new Set(), held: held(address, port) };
       this.#places.set(key, place);
     }
+    if (place.facing !== facing) throw new SealwrightError('port_held', { address, port });
     const { by } = place;
     by.add(who);
     try {
@@ -41,7 +46,9 @@ export class SharedPlaces {
     const place = this.#places.get(key);
     if (place?.by.delete(who) !== true || place.by.size > 0) return;
     this.#places.delete(key);
-    await (await place.held).lock.release();
+    // Of what could not be held there is nothing to let go of.
+    const held = await place.held.catch(() => undefined);
+    await held?.lock.release();
   }
 
   /** A thread has ended, and could let go of nothing. What it had is free before anybody holds it again. */

@@ -18,8 +18,8 @@ describe('places that threads share', () => {
   beforeEach(() => (places = new SharedPlaces()));
 
   it('are held from the first to the last of them, against every other process', async () => {
-    assert.equal(await places.hold(one, ADDRESS, 15_001), 15_001);
-    assert.equal(await places.hold(other, ADDRESS, 15_001), 15_001);
+    assert.equal(await places.hold(one, ADDRESS, 15_001, 'inbound'), 15_001);
+    assert.equal(await places.hold(other, ADDRESS, 15_001, 'inbound'), 15_001);
     await places.letGo(one, ADDRESS, 15_001);
     await assert.rejects(lockPort(ADDRESS, 15_001), { code: 'port_held' });
     await places.letGo(other, ADDRESS, 15_001);
@@ -28,24 +28,47 @@ describe('places that threads share', () => {
 
   it('are refused while another process has them, and held once it has gone', async () => {
     const lock = await lockPort(ADDRESS, 15_001);
-    await assert.rejects(places.hold(one, ADDRESS, 15_001), { code: 'port_held' });
+    await assert.rejects(places.hold(one, ADDRESS, 15_001, 'inbound'), { code: 'port_held' });
     await lock.release();
-    assert.equal(await places.hold(one, ADDRESS, 15_001), 15_001);
+    assert.equal(await places.hold(one, ADDRESS, 15_001, 'inbound'), 15_001);
     await places.letGo(one, ADDRESS, 15_001);
   });
 
+  it('are not shared by what faces the other way, whichever thread it is in', async () => {
+    await places.hold(one, ADDRESS, 15_001, 'outbound');
+    for (const who of [one, other]) {
+      await assert.rejects(places.hold(who, ADDRESS, 15_001, 'inbound'), { code: 'port_held' });
+    }
+    assert.equal(await places.hold(other, ADDRESS, 15_001, 'outbound'), 15_001);
+    for (const who of [one, other]) await places.letGo(who, ADDRESS, 15_001);
+    assert.equal(await places.hold(one, ADDRESS, 15_001, 'inbound'), 15_001);
+    await places.letGo(one, ADDRESS, 15_001);
+  });
+
+  it('are held by others where a thread ended that waited for one in vain', async () => {
+    const lock = await lockPort(ADDRESS, 15_001);
+    const refused = assert.rejects(places.hold(one, ADDRESS, 15_001, 'inbound'), { code: 'port_held' });
+    // It waits for the system by now, and not for those who leave.
+    await Promise.resolve();
+    places.leave(one);
+    await refused;
+    await lock.release();
+    assert.equal(await places.hold(other, ADDRESS, 15_001, 'inbound'), 15_001);
+    await places.letGo(other, ADDRESS, 15_001);
+  });
+
   it('are one and the same free port for all', async () => {
-    const port = await places.hold(one, ADDRESS, 0);
+    const port = await places.hold(one, ADDRESS, 0, 'inbound');
     assert.ok(port > 0);
-    assert.equal(await places.hold(other, ADDRESS, 0), port);
+    assert.equal(await places.hold(other, ADDRESS, 0, 'inbound'), port);
     await places.letGo(one, ADDRESS, 0);
     await places.letGo(other, ADDRESS, 0);
   });
 
   it('are free again where a thread has ended, its sockets included', async function () {
     const path = join(temporaryFolder(this), 'a.sock');
-    await places.hold(one, ADDRESS, 15_001);
-    await places.hold(one, `unix://${path}`, 0);
+    await places.hold(one, ADDRESS, 15_001, 'inbound');
+    await places.hold(one, `unix://${path}`, 0, 'inbound');
     // As a thread leaves it that is ended in the midst of its work.
     const listening = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => {
       require('node:worker_threads').parentPort.postMessage('') })`;
@@ -53,7 +76,7 @@ describe('places that threads share', () => {
     await once(worker, 'message');
     await worker.terminate();
     places.leave(one);
-    await places.hold(other, `unix://${path}`, 0);
+    await places.hold(other, `unix://${path}`, 0, 'inbound');
     assert.equal(existsSync(path), false);
     await (await lockPort(ADDRESS, 15_001)).release();
   });
