@@ -368,7 +368,10 @@ export class Sidecar {
       retire: () => {
         void listener.drain().then(() => this.#inboundListeners.delete(listener));
       },
-      close: () => listener.close(),
+      close: () => {
+        this.#inboundListeners.delete(listener);
+        return listener.close();
+      },
       get open() {
         return listener.open;
       },

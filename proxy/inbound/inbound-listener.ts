@@ -138,12 +138,14 @@ export class InboundListener {
   }
 
   /** Accepts no more; open HTTP connections end behind the request under way. Resolves when all have closed. */
-  drain(): Promise<void> {
+  async drain(): Promise<void> {
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
     for (const served of this.#served) served.http?.drain();
-    return closed;
+    await closed;
+    // Handshakes under way needed it till now; nobody makes a context of each new certificate for what is over.
+    this.#tls.close();
   }
 
   /** Accepts no more and breaks what is open. */

@@ -139,9 +139,10 @@ export class ListenerSet<C extends Place> {
     if (this.#held.has(key)) return;
     const { name, create, hold, logger } = this.#options;
     let place: HeldPlace | undefined;
+    let listening: Listening | undefined;
     try {
       place = await hold(config.address, config.port, name);
-      const listening = create(key, config);
+      listening = create(key, config);
       const port = await listening.listen(place.port).catch((cause: unknown) => {
         throw listenError(cause, config);
       });
@@ -149,6 +150,8 @@ export class ListenerSet<C extends Place> {
       this.#problems.delete(key);
       logger.debug('listening', { for: name, address: config.address, port });
     } catch (error) {
+      // It is tried again with another, every few seconds for as long as the port is taken.
+      await listening?.close();
       await place?.release();
       const problem = error instanceof SealwrightError ? error : listenError(error, config);
       if (this.#problems.get(key)?.message !== problem.message) {

@@ -2,7 +2,7 @@ import { strict as assert } from 'node:assert';
 import { createHash, randomBytes, X509Certificate } from 'node:crypto';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { connect as connectTcp, type Server, type Socket } from 'node:net';
+import { connect as connectTcp, createServer, type Server, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { connect as connectTls, createServer as createTlsServer, type ConnectionOptions } from 'node:tls';
 import { createHttpEngine } from '../../../proxy/http1/http-engine.ts';
@@ -110,7 +110,7 @@ describe('the inbound listener', () => {
         ...(onread === undefined ? {} : { onread }),
       }),
   });
-  const open = async (): Promise<void> => {
+  const open = async (where = { host: '127.0.0.1', port: 0 }): Promise<void> => {
     const notify = (): void => {
       for (const watcher of watchers.splice(0)) watcher();
     };
@@ -136,7 +136,7 @@ describe('the inbound listener', () => {
           current: () => material,
           onChange: (call) => {
             changed.push(call);
-            return () => {};
+            return () => changed.splice(changed.indexOf(call), 1);
           },
         },
         observer: {
@@ -160,7 +160,7 @@ describe('the inbound listener', () => {
         },
       },
     });
-    ({ port } = await listener.listen({ host: '127.0.0.1', port: 0 }));
+    ({ port } = await listener.listen(where));
   };
 
   beforeEach(async () => {
@@ -846,6 +846,28 @@ describe('the inbound listener', () => {
     busy.socket.end();
     await drained;
     await assert.rejects(RawClient.connect(port));
+  });
+
+  it('hears of no certificate any more once it has drained', async () => {
+    assert.equal(changed.length, 1);
+    const raw = await secure();
+    const drained = listener.drain();
+    // Whoever is still there may be in the midst of a handshake.
+    assert.equal(changed.length, 1);
+    raw.socket.destroy();
+    await drained;
+    assert.equal(changed.length, 0);
+  });
+
+  it('leaves nothing behind where its port is taken', async () => {
+    const taken = { host: '127.0.0.1', port };
+    await listener.close();
+    const holder = createServer().listen(taken);
+    await once(holder, 'listening');
+    await assert.rejects(open(taken), { code: 'EADDRINUSE' });
+    await listener.close();
+    assert.equal(changed.length, 0);
+    holder.close();
   });
 
   it('leaves no socket behind when it is closed, whatever TLS is doing with it', async () => {
