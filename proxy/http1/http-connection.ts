@@ -38,6 +38,8 @@ export interface HttpConnectionOptions {
   readonly handler: HttpHandler;
   /** Called once, when the socket has closed. */
   readonly onClose?: (connection: HttpConnection) => void;
+  /** Whether whoever serves it drains already, so that its first request is its last. */
+  readonly draining?: boolean;
 }
 
 /**
@@ -64,11 +66,12 @@ export class HttpConnection implements ExchangeClient, Expiring, UndecidedOwner 
   ended = false;
 
   /** The socket must be one that stays half-open (`allowHalfOpen`), so that a client may close its direction first. */
-  constructor({ socket, engine, handler, onClose }: HttpConnectionOptions) {
+  constructor({ socket, engine, handler, onClose, draining = false }: HttpConnectionOptions) {
     this.socket = socket;
     this.#engine = engine;
     this.#handler = handler;
     this.#onClose = onClose;
+    this.#draining = draining;
     this.#exchange = new Exchange(this, this.#record, this.#body);
     this.#undecided = new UndecidedRequest(this, this.#reader.head);
     socket.setNoDelay(true);

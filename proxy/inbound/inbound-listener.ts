@@ -62,6 +62,7 @@ export class InboundListener {
   /** Those of them that TLS reads and writes. */
   readonly #encrypted = new WeakSet<Socket>();
   readonly #served = new Set<Served>();
+  #draining = false;
 
   constructor({ clock, engine, services, silence, patience, tcpIdle }: InboundListenerOptions) {
     this.#clock = clock;
@@ -139,6 +140,7 @@ export class InboundListener {
 
   /** Accepts no more; open HTTP connections end behind the request under way. Resolves when all have closed. */
   async drain(): Promise<void> {
+    this.#draining = true;
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
@@ -327,6 +329,7 @@ export class InboundListener {
       engine: this.#engine,
       handler,
       onClose: () => this.#served.delete(served),
+      draining: this.#draining,
     });
     const served: Served = { raw, facts, authorizer, http };
     this.#served.add(served);

@@ -848,6 +848,18 @@ describe('the inbound listener', () => {
     await assert.rejects(RawClient.connect(port));
   });
 
+  it('drains what it accepted before and knows only then: its first request is its last', async () => {
+    inbound.mode = 'PERMISSIVE';
+    const raw = await plain();
+    await eventually(() => listener.open === 1);
+    const drained = listener.drain();
+    await exchange(raw);
+    await raw.received.until(({ ended }) => ended);
+    assert.match(raw.received.text, /Connection: close/);
+    raw.socket.end();
+    await drained;
+  });
+
   it('hears of no certificate any more once it has drained', async () => {
     assert.equal(changed.length, 1);
     const raw = await secure();
