@@ -30,6 +30,8 @@ export interface ClusterRetriesOptions {
   readonly clock: Pick<Clock, 'after'>;
   readonly random: Random;
   readonly next: Retries['next'];
+  /** What this thread has of a limit that a rule sets for all of them; all of it where nothing is said. */
+  readonly shareOf?: (limit: number) => number;
 }
 
 /** Envoy's, for what is sent twice where no DestinationRule says how many there may be. */
@@ -82,11 +84,13 @@ export class ClusterRetries implements Retries {
   }
 
   #most(sent: boolean): number {
-    const { circuit } = this.#options;
+    const { circuit, shareOf } = this.#options;
     const { retryBudget, connections } = this.policy;
     const share = ({ percent, minConcurrency }: RetryBudget): number =>
       Math.max(minConcurrency, Math.floor((percent * circuit.active) / 100));
     if (retryBudget !== undefined) return share(retryBudget);
-    return connections.maxRetries ?? (sent ? share(RESENT) : Infinity);
+    const { maxRetries } = connections;
+    if (maxRetries !== undefined) return shareOf?.(maxRetries) ?? maxRetries;
+    return sent ? share(RESENT) : Infinity;
   }
 }

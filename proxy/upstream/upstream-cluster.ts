@@ -56,6 +56,7 @@ export class UpstreamCluster<M extends Member> {
       clock,
       random,
       next: (tried) => this.#other(tried)?.host.pool,
+      shareOf: (limit) => this.#shareOf(limit),
     });
   }
 

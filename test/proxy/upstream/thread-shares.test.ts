@@ -6,18 +6,34 @@ import { DEFAULT_DESTINATION_POLICY } from '../../../src/resources/destination-p
 import { FakeClock } from '../../fakes/clock.ts';
 
 describe('the limits of a destination that several threads call', () => {
-  const limitsOf = (threads: number | undefined, of: { maxConnections?: number; maxPendingRequests?: number }) => {
+  interface Limits {
+    readonly maxConnections?: number;
+    readonly maxPendingRequests?: number;
+    readonly maxRetries?: number;
+  }
+  const clusterOf = (threads: number | undefined, of: Limits) => {
     const clock = new FakeClock();
     const deadlines = new Deadlines(clock);
     const cluster = new UpstreamCluster('books', createCounts(), { clock, deadlines, random: () => 0, threads });
     const connections = { ...DEFAULT_DESTINATION_POLICY.connections, ...of };
     cluster.update({ policy: { ...DEFAULT_DESTINATION_POLICY, connections } }, () => []);
-    return cluster.circuit.limits;
+    return cluster;
   };
+  const limitsOf = (threads: number | undefined, of: Limits) => clusterOf(threads, of).circuit.limits;
 
   it('are each their share, rounded up', () => {
     const { maxConnections, maxPending, maxActive } = limitsOf(4, { maxConnections: 10, maxPendingRequests: 1 });
     assert.deepEqual([maxConnections, maxPending, maxActive], [3, 1, Infinity]);
+  });
+
+  it('are so for second tries at a time, too, and none stays none', () => {
+    const begun = (threads: number | undefined, maxRetries: number): number => {
+      const { retries } = clusterOf(threads, { maxRetries });
+      let tries = 0;
+      while (tries < 100 && retries.begin(tries % 2 === 0)) tries += 1;
+      return tries;
+    };
+    assert.deepEqual([begun(4, 10), begun(undefined, 10), begun(4, 0)], [3, 10, 0]);
   });
 
   it('are what was written where there is one', () => {
