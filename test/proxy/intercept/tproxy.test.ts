@@ -43,7 +43,10 @@ for (const program of ['iptables', 'nft'])
         const capabilities = mode === 'TPROXY' ? ['net_admin'] : [];
         proxies.set(
           machine,
-          await mesh.sidecar(machine, workload, { flags: ['--interception-mode', mode], capabilities }),
+          await mesh.sidecar(machine, workload, {
+            flags: ['--interception-mode', mode, '--concurrency', machine === six ? '2' : '1'],
+            capabilities,
+          }),
         );
       }
     });
