@@ -33,12 +33,7 @@ export function checkSettings(settings: Settings): SettingsFault[] {
     const remedy = 'switch one of them off, or set ca.tokenIssuer.besideKubernetes';
     faults.push({ key: 'ca.tokenIssuer.enabled', message: 'the Kubernetes API server answers for tokens too', remedy });
   }
-  const { interceptionMode, inbound, outbound, concurrency } = settings.proxy;
-  if (interceptionMode !== 'NONE' && concurrency > 1) {
-    // Threads that know nothing of it would listen where the application does.
-    const remedy = 'set it to 1, or proxy.interceptionMode to NONE';
-    faults.push({ key: 'proxy.concurrency', message: 'several threads cannot intercept connections yet', remedy });
-  }
+  const { interceptionMode, inbound, outbound } = settings.proxy;
   for (const [key, { port }] of Object.entries({ inbound, outbound })) {
     if (interceptionMode === 'NONE' || port !== 0) continue;
     const remedy = 'give it the port that "sealwright intercept install" was given';

@@ -31,10 +31,4 @@ describe('a sidecar that is to intercept, on a machine that cannot', () => {
     assert.match(stderr, /proxy\.inbound|--inbound/);
     assert.match(stderr, /no rule can bring connections to/);
   });
-
-  it('ends where several threads are asked for, which know nothing of it', function () {
-    const { status, stderr } = run(this, '--interception-mode', 'TPROXY', '--concurrency', '2');
-    assert.equal(status, 2, stderr);
-    assert.match(stderr, /several threads cannot intercept connections yet/);
-  });
 });
