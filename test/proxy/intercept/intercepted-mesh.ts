@@ -27,6 +27,9 @@ export interface Answer {
   readonly exit: number | null;
 }
 
+/** Sidecars that share what is intercepted among threads: one by REDIRECT, one by TPROXY. */
+const MANY_THREADS: ReadonlySet<string> = new Set(['shop/catalog', 'shop/prices']);
+
 /** A CA and machines around it whose connections are intercepted by rules that the command line sets. */
 export class InterceptedMesh {
   readonly network: NetworkNamespaces;
@@ -78,7 +81,7 @@ export class InterceptedMesh {
     const kept = ['-all', ...capabilities.map((name) => `+${name}`)].join(',');
     const as = ['setpriv', '--regid', '1337', '--clear-groups', '--bounding-set', kept, '--inh-caps', kept];
     // What is true of one thread is true of several.
-    const threads = ['--concurrency', workload === 'shop/catalog' ? '2' : '1'];
+    const threads = ['--concurrency', MANY_THREADS.has(workload) ? '2' : '1'];
     const proxy = await RunningProxy.start({
       ca: this.ca,
       caHost: this.network.hub.address,
