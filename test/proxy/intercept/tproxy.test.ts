@@ -43,10 +43,7 @@ for (const program of ['iptables', 'nft'])
         const capabilities = mode === 'TPROXY' ? ['net_admin'] : [];
         proxies.set(
           machine,
-          await mesh.sidecar(machine, workload, {
-            flags: ['--interception-mode', mode, '--concurrency', machine === six ? '2' : '1'],
-            capabilities,
-          }),
+          await mesh.sidecar(machine, workload, { flags: ['--interception-mode', mode], capabilities }),
         );
       }
     });
