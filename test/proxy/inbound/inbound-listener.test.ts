@@ -77,6 +77,8 @@ describe('the inbound listener', () => {
   let refused: string[];
   let requests: { facts: ConnectionFacts; status: number; detail: string }[];
   let tcp: ConnectionFacts[];
+  /** Flags and reasons of opaque connections. */
+  let closed: string[];
   let serverFirst: number;
   let found: Finding[];
   let untrusted: string | undefined;
@@ -86,6 +88,10 @@ describe('the inbound listener', () => {
   let logger: RecordingLogger;
   let unread: string | undefined;
   let connections: Allowance | undefined;
+  /** Whether the application is nowhere to be found. */
+  let unreachable: boolean;
+  /** Where somebody else is asked for connections. */
+  let asked: Promise<Verdict> | undefined;
   const clients: RawClient[] = [];
   /** Those that servers gave to `secure`. */
   const sessions: Buffer[] = [];
@@ -105,7 +111,7 @@ describe('the inbound listener', () => {
     connect: (onread) =>
       connectTcp({
         port: upstream.port,
-        host: '127.0.0.1',
+        ...(unreachable ? { host: 'nowhere.example', lookup: () => {} } : { host: '127.0.0.1' }),
         allowHalfOpen: true,
         ...(onread === undefined ? {} : { onread }),
       }),
@@ -116,14 +122,15 @@ describe('the inbound listener', () => {
     };
     listener = new InboundListener({
       clock: realClock,
-      engine: createHttpEngine({ clock: realClock, logger, deadlines }),
+      engine: createHttpEngine({ clock: realClock, logger, deadlines, limits: { decisionTimeout: 200 } }),
       silence: 20,
       patience: 200,
+      connectTimeout: 100,
       services: {
         route: () => (served ? place() : undefined),
         authorizer: (facts) => ({
           decide: (_head, path) => decide(facts, path),
-          admitConnection: () => decide(facts, undefined),
+          admitConnection: () => asked ?? decide(facts, undefined),
           decideConnection: () => decide(facts, undefined),
         }),
         requestIds: new RequestIds(randomBytes),
@@ -148,7 +155,10 @@ describe('the inbound listener', () => {
             tcp.push(facts);
             notify();
           },
-          onTcpClosed: () => notify(),
+          onTcpClosed: (_facts, { reason, flags }) => {
+            closed.push(`${flags} ${reason}`);
+            notify();
+          },
           onRefused: (_facts, reason) => {
             refused.push(reason);
             notify();
@@ -171,6 +181,9 @@ describe('the inbound listener', () => {
     refused = [];
     requests = [];
     tcp = [];
+    closed = [];
+    unreachable = false;
+    asked = undefined;
     serverFirst = 0;
     found = [];
     untrusted = undefined;
@@ -668,6 +681,15 @@ describe('the inbound listener', () => {
       assert.equal(upstream.connections.length, 0);
     });
 
+    it('for each TCP connection in a bounded time, whoever is asked (invariant 5)', async () => {
+      asked = new Promise(() => {});
+      inbound.protocol = 'tcp';
+      const raw = await secure({ ALPNProtocols: ['istio'] });
+      await raw.received.untilClosed();
+      assert.deepEqual(refused, ['decision_timeout']);
+      assert.equal(upstream.connections.length, 0);
+    });
+
     it('again for open TCP connections and tunnels when rules change', async () => {
       inbound.protocol = 'tcp';
       const raw = await secure({ ALPNProtocols: ['istio'] });
@@ -758,6 +780,16 @@ describe('the inbound listener', () => {
     first.socket.destroy();
     await eventually(() => connections?.taken === 0);
     await exchange(await plain());
+  });
+
+  it('waits a bounded time for an application that takes an opaque connection, and says so', async () => {
+    unreachable = true;
+    inbound.protocol = 'tcp';
+    const raw = await secure({ ALPNProtocols: ['istio'] });
+    raw.send('hello');
+    await raw.received.untilClosed();
+    await until(() => closed.length > 0);
+    assert.deepEqual(closed, ['UF connect timeout']);
   });
 
   it('lives on where the system cannot accept a connection', async () => {
