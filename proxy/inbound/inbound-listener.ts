@@ -83,6 +83,7 @@ export class InboundListener {
       identity: services.identity,
       verifyPeer: services.verifyPeer,
       http2: services.serveHttp2 !== undefined,
+      gate: services.handshakes,
       logger: engine.logger,
     });
     this.#server = createServer(

@@ -11,6 +11,7 @@ import { Allowance } from '../../../proxy/inbound/allowance.ts';
 import type { ConnectionFacts } from '../../../proxy/inbound/connection-facts.ts';
 import type { Finding } from '../../../proxy/inbound/finding.ts';
 import type { IdentityMaterial, PeerVerdict } from '../../../proxy/inbound/identity-source.ts';
+import { HandshakeGate } from '../../../proxy/inbound/handshake-gate.ts';
 import { InboundListener } from '../../../proxy/inbound/inbound-listener.ts';
 import type { InboundPort, MtlsMode } from '../../../proxy/inbound/inbound-services.ts';
 import type { Verdict } from '../../../proxy/inbound/connection-authorizer.ts';
@@ -88,6 +89,7 @@ describe('the inbound listener', () => {
   let logger: RecordingLogger;
   let unread: string | undefined;
   let connections: Allowance | undefined;
+  let handshakes: HandshakeGate;
   /** Whether the application is nowhere to be found. */
   let unreachable: boolean;
   /** Where somebody else is asked for connections. */
@@ -135,6 +137,7 @@ describe('the inbound listener', () => {
         }),
         requestIds: new RequestIds(randomBytes),
         connections,
+        handshakes,
         unreadRefused: () => unread,
         normalizePath: (path) => (path.includes('%00') ? undefined : path.replaceAll('//', '/')),
         verifyPeer: (chain) => verifyPeer(chain),
@@ -191,6 +194,7 @@ describe('the inbound listener', () => {
     unread = undefined;
     watchers = [];
     logger = new RecordingLogger();
+    handshakes = new HandshakeGate(realClock);
     decide = () => ({ allowed: true });
     verifyPeer = uriOf;
     upstream = await RawServer.listen();
@@ -780,6 +784,11 @@ describe('the inbound listener', () => {
     first.socket.destroy();
     await eventually(() => connections?.taken === 0);
     await exchange(await plain());
+  });
+
+  it('has its handshakes bounded together with those of others', async () => {
+    await plain();
+    await eventually(() => handshakes.running === 1);
   });
 
   it('waits a bounded time for an application that takes an opaque connection, and says so', async () => {
