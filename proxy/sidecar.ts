@@ -311,7 +311,7 @@ export class Sidecar {
     this.#tally.close();
     this.#limitedLog.close();
     this.#deadlines.close();
-    this.#options.accessLog.flush();
+    this.#options.accessLog.close();
   }
 
   async #apply(config: SidecarConfig): Promise<void> {

@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { DataThreads } from '../../../proxy/workers/data-threads.ts';
+import { LineCounts } from '../../../proxy/workers/line-counts.ts';
 import { MergedLines } from '../../../proxy/workers/merged-lines.ts';
 import type { Replica } from '../../../proxy/agent/replica.ts';
 import type { SealwrightError } from '../../../src/core/errors.ts';
@@ -214,6 +215,35 @@ describe('the threads that carry the traffic', () => {
     clock.advance(1_000);
     await refreshed;
     assert.deepEqual(plane.open, { inbound: 3, outbound: 1 });
+  });
+
+  it('tell how many connections they have, and need not tell all that they counted', async () => {
+    for (const each of threads) each.state = { open: { inbound: 2, outbound: 1 } };
+    const asked = threads.map((each) => each.asked);
+    await plane.countOpen();
+    assert.deepEqual(plane.open, { inbound: 4, outbound: 2 });
+    assert.deepEqual(
+      threads.map((each) => each.asked),
+      asked,
+    );
+    thread(1).hangs = true;
+    const counted = plane.countOpen();
+    assert.equal(await settled(counted), false);
+    clock.advance(1_000);
+    await counted;
+  });
+
+  it('lose lines of the access log where they end, which are counted', async () => {
+    const { setup } = thread(0);
+    const written = new LineCounts(setup.lines);
+    for (let line = 0; line < 5; line += 1) written.wrote(0);
+    written.wrote(1);
+    thread(0).main.tell('accessLog', 'one\ntwo\n', 2);
+    await settled(Promise.resolve());
+    thread(0).fail('bad luck');
+    const { body } = await metrics.render();
+    assert.match(body, /^sealwright_access_log_dropped_total 3$/m);
+    assert.equal(thread(2).setup.lines, setup.lines);
   });
 
   it('are counted together', async () => {
