@@ -143,7 +143,8 @@ export async function startDataThread(
     }),
     lookup: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
     proxy: setup.outbound,
-    interception,
+    // The main thread looks, and a listener that is to be closed does not wait for it.
+    interception: interception && { ...interception, inForce: main.call('inForce') },
     decisions,
     limits,
     randomBytes,

@@ -220,10 +220,8 @@ export class DataThreads implements DataPlane, DecisionSource, Replica {
     return {
       want: (names) => this.#replicated.want(thread(), names),
       release: (names) => this.#replicated.release(thread(), names),
-      hold: async (address, port, facing) => {
-        await interception?.inForce;
-        return this.#places.hold(thread(), address, port, facing);
-      },
+      inForce: async () => interception?.inForce,
+      hold: (address, port, facing) => this.#places.hold(thread(), address, port, facing),
       letGo: (address, port) => this.#places.letGo(thread(), address, port),
       listeners: (problems) => slot.setProblems(problems),
       hosts: (hosts) => (slot.hosts = hosts),

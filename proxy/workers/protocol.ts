@@ -78,6 +78,8 @@ export interface ThreadCalls extends Readonly<Record<string, (...args: never[]) 
 export interface MainCalls extends Readonly<Record<string, (...args: never[]) => unknown>> {
   readonly want: (names: readonly string[]) => readonly string[];
   readonly release: (names: readonly string[]) => void;
+  /** Answers when something may be listened to, and never where that does not come. */
+  readonly inForce: () => Promise<void>;
   /** See `HoldPlace`; answers the port. */
   readonly hold: (address: string, port: number, facing: Facing) => Promise<number>;
   readonly letGo: (address: string, port: number) => Promise<void>;

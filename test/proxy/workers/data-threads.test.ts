@@ -88,12 +88,15 @@ describe('the threads that carry the traffic', () => {
   let agent: TestAgent;
   let threads: FakeThread[];
   let plane: DataThreads;
+  /** Of interception. */
+  let rules: PromiseWithResolvers<void>;
   let onSpawn: (thread: FakeThread) => void;
 
   beforeEach(() => {
     [clock, logger, agent, threads] = [new FakeClock(), new RecordingLogger(), new TestAgent(), []];
     metrics = createMetrics({ processMetrics: false });
     onSpawn = () => undefined;
+    rules = Promise.withResolvers<void>();
     plane = new DataThreads({
       count: 2,
       spawn: (setup) => {
@@ -104,7 +107,7 @@ describe('the threads that carry the traffic', () => {
       },
       setup: SETUP,
       agent,
-      interception: undefined,
+      interception: { inForce: rules.promise, close: () => undefined },
       accessLog: new MergedLines({ write: () => true, onDrain: () => undefined }),
       metrics,
       clock,
@@ -205,6 +208,16 @@ describe('the threads that carry the traffic', () => {
     assert.match(logger.text, /it does not answer any more/);
     await pass(65);
     assert.equal(thread(2).ended, true);
+  });
+
+  it('hear when interception is in force, and hold places as well before, which they may have to let go of', async () => {
+    const inForce = thread(0).main.call('inForce');
+    const port = await thread(0).main.call('hold', '127.0.0.1', 0, 'inbound');
+    assert.equal(await settled(inForce), false);
+    await thread(0).main.call('letGo', '127.0.0.1', 0);
+    assert.ok(port > 0);
+    rules.resolve();
+    assert.equal(await settled(inForce), true);
   });
 
   it('do not keep a scrape waiting', async () => {
