@@ -30,7 +30,7 @@ export function listenersOf(
   pushed: PushedSidecar | undefined,
   mtlsMode: (port: number) => MtlsMode,
 ): Listeners {
-  const address = workload.addresses[0] ?? refuse('its WorkloadEntry has no IP address');
+  const address = workload.addresses[0] ?? refuse('the workload has no IP address');
   const localAddress = workload.addresses.find(isLoopback) ?? '127.0.0.1';
   const ingress = pushed?.sidecar.ingress ?? [];
   const inbound =

@@ -88,7 +88,7 @@ describe('the control stream of a sidecar, with a server that checks nothing', (
 
   const open = async (change: Partial<SidecarAgentOptions> = {}): Promise<SidecarAgent> => {
     const agent = await SidecarAgent.open({
-      workload: { namespace: 'shop', name: 'catalog' },
+      workload: { kind: 'WorkloadEntry', namespace: 'shop', name: 'catalog' },
       trustDomain: parseTrustDomain('cluster.local'),
       rootNamespace: 'sealwright-system',
       clusterId: 'Kubernetes',
