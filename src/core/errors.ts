@@ -358,6 +358,53 @@ export const ERRORS = {
     remedy: 'give a kubeconfig whose cluster is verified, or an https server with its CA file and a token file',
     ...invalid,
   },
+  kubernetes_forbidden: {
+    what: 'the Kubernetes API server does not allow this to the credential used here',
+    remedy: 'give its service account a Role or ClusterRole with this verb on this resource',
+    grpc: 'PERMISSION_DENIED',
+    http: 403,
+    exit: 1,
+  },
+  kubernetes_not_found: {
+    what: 'the Kubernetes API server knows no such object, or no such kind',
+    remedy: 'make the object, or install the CustomResourceDefinition of its kind',
+    grpc: 'NOT_FOUND',
+    http: 404,
+    exit: 1,
+  },
+  kubernetes_exists: {
+    what: 'the object is in the cluster already',
+    remedy: 'read it and change it, or choose another name',
+    grpc: 'ALREADY_EXISTS',
+    http: 409,
+    exit: 1,
+  },
+  kubernetes_conflict: {
+    what: 'the object was changed by somebody else in the meantime',
+    remedy: 'read it again, and decide anew',
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+  },
+  kubernetes_gone: {
+    what: 'the Kubernetes API server no longer keeps that moment',
+    remedy: 'list again',
+    grpc: 'FAILED_PRECONDITION',
+    http: 410,
+    exit: 1,
+  },
+  kubernetes_invalid: {
+    what: 'the Kubernetes API server does not take what was sent',
+    remedy: 'put right what it names; it may be of another version than this program knows',
+    ...invalid,
+  },
+  kubernetes_throttled: {
+    what: 'the Kubernetes API server asks for fewer requests',
+    remedy: 'wait for as long as it says; the call may be tried again',
+    grpc: 'UNAVAILABLE',
+    http: 429,
+    exit: 3,
+  },
 
   // --- observe
   status_port_unavailable: {
