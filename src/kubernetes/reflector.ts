@@ -118,8 +118,10 @@ export class Reflector<T> {
     if (this.#streams) {
       const end = await this.#follow(undefined);
       const told = this.#version !== undefined;
-      // An old server does not refuse to tell everything in a watch: it only never comes to the end of it.
-      const unknown = end.error?.code === 'kubernetes_invalid' || (end.reason === 'silent' && end.opened);
+      // An old server does not refuse to tell everything in a watch: it only never comes to the end of it. One whose etcd
+      // is too old for it (3.4) fails with 500 each time.
+      const failed = end.error?.code === 'kubernetes_unreachable' && end.error.fields['status'] === 500;
+      const unknown = failed || end.error?.code === 'kubernetes_invalid' || (end.reason === 'silent' && end.opened);
       if (!told && unknown) this.#streams = false;
       // Who may not watch may still list; whatever is missing is named.
       else if (told || end.error?.code !== 'kubernetes_forbidden') return end;
