@@ -3,7 +3,7 @@ import { parseIpAddress } from '../../src/policy/ip-address.ts';
 import { FACTS_EXTENSION } from '../../src/wire/control-types.ts';
 import { ADDRESS, FACTS, LoadBalancingMode, MutualTls, WorkloadType } from '../../src/wire/message-type.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
-import type { PlacedWorkload, PortMode } from './mesh-model.ts';
+import type { PlacedWorkload, PortMode } from './placed-workload.ts';
 import type { MeshService } from './service.ts';
 import { versioned } from './versioned.ts';
 
@@ -67,9 +67,14 @@ export function workloadResource(
       },
     },
   });
+  return versioned({ name: workload.uid, aliases: workloadAliases(placed), body });
+}
+
+/** The names beside its uid under which a workload is found. */
+export function workloadAliases({ workload, memberships }: PlacedWorkload): string[] {
   const own = workload.addresses.map((address) => addressAlias(workload.network, address));
   const names = memberships.flatMap(({ service }) => [service.key, ...service.aliases]);
-  return versioned({ name: workload.uid, aliases: [...new Set([...own, ...names])], body });
+  return [...new Set([...own, ...names])];
 }
 
 /** A service as `istio.workload.Address`, found by `<namespace>/<hostname>`, its other names and its addresses. */
@@ -99,8 +104,13 @@ export function serviceResource(service: MeshService): XdsResource {
       },
     },
   });
-  const own = service.addresses.filter((address) => !address.includes('/')).map((address) => addressAlias('', address));
-  return versioned({ name: service.key, aliases: [...service.aliases, ...own], body });
+  return versioned({ name: service.key, aliases: serviceAliases(service), body });
+}
+
+/** The names beside its key under which a service is found. */
+export function serviceAliases({ aliases, addresses }: MeshService): string[] {
+  const own = addresses.filter((address) => !address.includes('/')).map((address) => addressAlias('', address));
+  return [...aliases, ...own];
 }
 
 /** The name under which ztunnel asks for an address: IPv6 in its shortest form (RFC 5952). */
