@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
-import { modelOf, type PlacedWorkload } from '../../ca/distribution/mesh-model.ts';
+import { modelOf } from '../../ca/distribution/mesh-model.ts';
+import type { PlacedWorkload } from '../../ca/distribution/placed-workload.ts';
 import { createKubernetesClient, type KubernetesClient } from '../../src/kubernetes/api-client.ts';
 import { ClusterStore } from '../../src/resources/cluster-store.ts';
 import { CONTROL_TYPES } from '../../src/wire/control-types.ts';

@@ -113,6 +113,8 @@ export function createHubWith(
     random: () => 0.5,
     metrics: createDistributionMetrics(metrics, () => distribution.streams),
     clock,
+    // A test sees what came of a change as soon as it was made: time stands still in it.
+    rest: 0,
     logger,
   });
   return { distribution, store, logger, metrics };
