@@ -10,6 +10,7 @@ import type { Logger } from '../src/core/logger.ts';
 import { parseTrustDomain } from '../src/identity/trust-domain.ts';
 import { createLogger } from '../src/observe/logger.ts';
 import { createMetrics, type Metrics } from '../src/observe/metrics.ts';
+import { knowOwnPlaces } from './agent/own-places.ts';
 import { SidecarAgent } from './agent/sidecar-agent.ts';
 import { DecisionLog } from './decisions/decision-log.ts';
 import { giveBackMemory } from './give-back-memory.ts';
@@ -66,6 +67,7 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     clusterId,
     ca: { address: `${caHost}:${caPort}`, name: proxy.caName, rootFile: proxy.caRoot },
     tokenFile: proxy.tokenFile ?? join(folder, 'token'),
+    ownPlaces: knowOwnPlaces(proxy, isOnCluster(env)),
     folder,
     keyInMemory: proxy.keyInMemory,
     certificateLifetime: proxy.certificateTtl,

@@ -171,13 +171,14 @@ export class Cluster {
 
 /**
  * A cluster for the tests of one file: started before them and ended after them. Skips them, loudly, on a machine without
- * the programs. Call it inside `describe`, and what it answers inside `it` or a hook.
+ * the programs. Call it inside `describe`, and what it answers
+ * inside `it` or a hook; `options` are asked for when it starts.
  */
-export function useCluster(options: ControlPlaneOptions = {}): () => Cluster {
+export function useCluster(options: () => ControlPlaneOptions = () => ({})): () => Cluster {
   let cluster: Cluster | undefined;
   before('a control plane', async function () {
     this.timeout(120_000);
-    cluster = new Cluster(await ControlPlane.start(requireKubernetes(this), options));
+    cluster = new Cluster(await ControlPlane.start(requireKubernetes(this), options()));
   });
   after('the control plane', async () => cluster?.stop());
   return () => {

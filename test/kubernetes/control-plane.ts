@@ -212,22 +212,24 @@ export class ControlPlane {
   async api(method: string, path: string, body?: unknown, token = ADMIN_TOKEN): Promise<ApiAnswer> {
     return new Promise((resolve, reject) => {
       const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
-      const headers = { authorization: `Bearer ${token}`, 'content-type': type };
+      const text = body === undefined ? '' : JSON.stringify(body);
+      const length = String(Buffer.byteLength(text));
+      const headers = { authorization: `Bearer ${token}`, 'content-type': type, 'content-length': length };
       const asked = request(
         { host: this.host, port: this.port, method, path, headers, ca: this.caPem, timeout: 60_000 },
         (answer) => {
-          let text = '';
-          answer.setEncoding('utf8').on('data', (part: string) => (text += part));
+          let said = '';
+          answer.setEncoding('utf8').on('data', (part: string) => (said += part));
           answer.on('error', reject);
           answer.on('end', () => {
-            const json = text.startsWith('{') ? (JSON.parse(text) as Record<string, unknown>) : { text };
+            const json = said.startsWith('{') ? (JSON.parse(said) as Record<string, unknown>) : { text: said };
             resolve({ status: answer.statusCode ?? 0, body: json });
           });
         },
       );
       asked.on('timeout', () => asked.destroy(new Error(`${method} ${path}: no answer in a minute`)));
       asked.on('error', reject);
-      asked.end(body === undefined ? undefined : JSON.stringify(body));
+      asked.end(text);
     });
   }
 
