@@ -119,7 +119,9 @@ export class Reflector<T> {
       const end = await this.#follow(undefined);
       const told = this.#version !== undefined;
       // An old server does not refuse to tell everything in a watch: it only never comes to the end of it.
-      const unknown = end.error?.code === 'kubernetes_invalid' || (end.reason === 'silent' && end.opened);
+      // One whose etcd is older than 3.4.25 answers 500: "the required storage feature RequestWatchProgress is disabled".
+      const unable = end.error?.code === 'kubernetes_invalid' || end.error?.fields['status'] === 500;
+      const unknown = unable || (end.reason === 'silent' && end.opened);
       if (!told && unknown) this.#streams = false;
       // Who may not watch may still list; whatever is missing is named.
       else if (told || end.error?.code !== 'kubernetes_forbidden') return end;

@@ -89,6 +89,9 @@ export class MemoryApi {
       mergePatch: (...all) => now(() => this.mergePatch(...all)),
       delete: (...all) => now(() => this.delete(...all)),
       apply: () => Promise.reject(new Error('not made')),
+      watch: () => {
+        throw new Error('not made');
+      },
       close: () => undefined,
     };
   }

@@ -1,0 +1,44 @@
+import type { ApiResource } from '../../src/kubernetes/api-resource.ts';
+import { isRecord, type KubernetesObject } from '../../src/kubernetes/kubernetes-object.ts';
+import { MANAGED_BY, type HeldBundle } from './bundle-writer.ts';
+
+export const CONFIG_MAPS: ApiResource = {
+  group: '',
+  version: 'v1',
+  kind: 'ConfigMap',
+  plural: 'configmaps',
+  namespaced: true,
+};
+
+/** Istio's, which every client of the field reads. */
+export const BUNDLE_KEY = 'root-cert.pem';
+
+/** Keeps one text for all that say the same: ten thousand namespaces hold the same bundle. */
+export function configMapReader(): (object: KubernetesObject) => HeldBundle {
+  let last: string | undefined;
+  return ({ metadata, body }) => {
+    const said = isRecord(body['data']) ? body['data'][BUNDLE_KEY] : undefined;
+    if (said !== last && typeof said === 'string') last = said;
+    return {
+      text: typeof said === 'string' ? last : undefined,
+      labelled: isManagedByUs(metadata.labels),
+      resourceVersion: metadata.resourceVersion,
+    };
+  };
+}
+
+export function isManagedByUs(labels: Readonly<Record<string, string>>): boolean {
+  return Object.entries(MANAGED_BY).every(([name, value]) => labels[name] === value);
+}
+
+export function configMapBody(
+  place: { readonly namespace: string; readonly name: string },
+  pem: string,
+): Record<string, unknown> {
+  return { metadata: { ...place, labels: MANAGED_BY }, data: { [BUNDLE_KEY]: pem } };
+}
+
+/** What else is in it stays. The version makes the server refuse it where somebody has written since. */
+export function configMapChange({ resourceVersion }: HeldBundle, pem: string): Record<string, unknown> {
+  return { metadata: { resourceVersion, labels: MANAGED_BY }, data: { [BUNDLE_KEY]: pem } };
+}
