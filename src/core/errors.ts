@@ -516,6 +516,21 @@ export const ERRORS = {
     remedy: 'prove the identity with a token; a certificate alone renews itself only so long',
     ...unauthenticated,
   },
+  renewal_impersonated: {
+    what: 'the certificate was given to a node agent for this identity, and renews nothing',
+    remedy: 'ask again as the node agent, by its own token or certificate, for this identity',
+    ...unauthenticated,
+  },
+  renewal_gone: {
+    what: 'the pod or the service account that the certificate was given to is no longer there',
+    remedy: 'nothing, if it was deleted on purpose; otherwise prove the identity with a token of the new one',
+    ...unauthenticated,
+  },
+  renewals_busy: {
+    what: 'too many renewals wait for the Kubernetes API server to say that their pods are still there',
+    remedy: 'come again in a moment; if it lasts, see who renews so often and how long the API server takes',
+    ...unavailable,
+  },
   caller_refused: {
     what: 'the caller could not be authenticated',
     remedy: 'the log of the CA says why',
@@ -536,6 +551,16 @@ export const ERRORS = {
     grpc: 'UNAUTHENTICATED',
     http: 403,
     exit: 1,
+  },
+  impersonation_not_yet: {
+    what: 'what allows the caller to act for this identity has not been seen yet',
+    remedy: 'come again: the pod may have come to its node a moment ago',
+    ...unavailable,
+  },
+  pods_not_read: {
+    what: 'the pods of the cluster have not been read yet, and nobody can act for others before',
+    remedy: 'come again; if it lasts, see what the log of the CA says of the Kubernetes API server',
+    ...unavailable,
   },
   token_key_unusable: {
     what: 'the key of the embedded token issuer cannot be used',
