@@ -143,7 +143,7 @@ describe('a queue of work', () => {
             await turn();
             time.advance(1_000);
           }
-          assert.deepEqual(new Map([...done].sort()), new Map([...wanted].sort()));
+          assert.deepEqual(Object.fromEntries(done), Object.fromEntries(wanted));
         },
       ),
       { numRuns: 50 },
