@@ -1,17 +1,6 @@
-import type { ApiResource } from '../../src/kubernetes/api-resource.ts';
 import { isRecord, type KubernetesObject } from '../../src/kubernetes/kubernetes-object.ts';
-import { MANAGED_BY, type HeldBundle } from './bundle-writer.ts';
-
-export const CONFIG_MAPS: ApiResource = {
-  group: '',
-  version: 'v1',
-  kind: 'ConfigMap',
-  plural: 'configmaps',
-  namespaced: true,
-};
-
-/** Istio's, which every client of the field reads. */
-export const BUNDLE_KEY = 'root-cert.pem';
+import { BUNDLE_KEY, isManagedByUs, MANAGED_BY } from '../roots/published-bundle.ts';
+import type { HeldBundle } from './bundle-writer.ts';
 
 /** Keeps one text for all that say the same: ten thousand namespaces hold the same bundle. */
 export function configMapReader(): (object: KubernetesObject) => HeldBundle {
@@ -25,10 +14,6 @@ export function configMapReader(): (object: KubernetesObject) => HeldBundle {
       resourceVersion: metadata.resourceVersion,
     };
   };
-}
-
-export function isManagedByUs(labels: Readonly<Record<string, string>>): boolean {
-  return Object.entries(MANAGED_BY).every(([name, value]) => labels[name] === value);
 }
 
 export function configMapBody(

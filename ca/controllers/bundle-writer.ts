@@ -50,9 +50,6 @@ export interface BundleWriterOptions {
 /** Writes of all bundles a second. Ten thousand namespaces take less than a minute, and an API server hardly feels it. */
 const PER_SECOND = 200;
 
-/** The `app.kubernetes.io/managed-by` of what we write. */
-export const MANAGED_BY = { 'app.kubernetes.io/managed-by': 'sealwright' } as const;
-
 /**
  * Puts our roots where they should be, one object at a time: only while we lead, never over roots that we do not know
  * unless told to, and ever more seldom where somebody else writes the same object.

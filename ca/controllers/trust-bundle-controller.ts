@@ -5,8 +5,9 @@ import type { Logger } from '../../src/core/logger.ts';
 import type { KubernetesClient } from '../../src/kubernetes/api-client.ts';
 import { retryAfterOf } from '../../src/kubernetes/api-errors.ts';
 import type { ApiResource } from '../../src/kubernetes/api-resource.ts';
+import { BUNDLE_KEY, CONFIG_MAPS, OWN_NAME, SHARED_NAME } from '../roots/published-bundle.ts';
 import type { BundleOutcome, BundleWriter, HeldBundle } from './bundle-writer.ts';
-import { BUNDLE_KEY, CONFIG_MAPS, configMapBody, configMapChange, configMapReader } from './bundle-config-map.ts';
+import { configMapBody, configMapChange, configMapReader } from './bundle-config-map.ts';
 import type { Follow, Followed } from './followed.ts';
 import type { NamespaceState, TrustBundleMetrics } from './trust-bundle-metrics.ts';
 import { WorkQueue } from './work-queue.ts';
@@ -18,9 +19,6 @@ const NAMESPACES: ApiResource = {
   plural: 'namespaces',
   namespaced: false,
 };
-
-/** Istio's name, which every client of the field mounts; and ours, for where somebody else publishes under it. */
-export const [SHARED_NAME, OWN_NAME] = ['istio-ca-root-cert', 'sealwright-root-cert'] as const;
 
 export interface TrustBundleControllerOptions {
   readonly client: Pick<KubernetesClient, 'create' | 'mergePatch'>;

@@ -1,9 +1,9 @@
 import { strict as assert } from 'node:assert';
 import { BundleWriter } from '../../../ca/controllers/bundle-writer.ts';
-import { CONFIG_MAPS } from '../../../ca/controllers/bundle-config-map.ts';
 import type { ClusterEvent } from '../../../ca/controllers/cluster-event.ts';
-import { OWN_NAME, SHARED_NAME, TrustBundleController } from '../../../ca/controllers/trust-bundle-controller.ts';
+import { TrustBundleController } from '../../../ca/controllers/trust-bundle-controller.ts';
 import { createTrustBundleMetrics, NAMESPACE_STATES } from '../../../ca/controllers/trust-bundle-metrics.ts';
+import { CONFIG_MAPS, OWN_NAME, SHARED_NAME } from '../../../ca/roots/published-bundle.ts';
 import { SealwrightError } from '../../../src/core/errors.ts';
 import type { KubernetesClient } from '../../../src/kubernetes/api-client.ts';
 import type { ApiResource } from '../../../src/kubernetes/api-resource.ts';
