@@ -1,0 +1,16 @@
+import type { Settings } from '../../src/config/settings-table.ts';
+import { inClusterConfig, type KubernetesConfig } from '../../src/kubernetes/api-access.ts';
+
+/**
+ * The API server that judges tokens; undefined where none does.
+ *
+ * @throws SealwrightError `kubernetes_config_invalid` where no kubeconfig is named and this is no pod
+ */
+export function tokenReviewConfig(
+  { ca }: Settings,
+  env: Readonly<Record<string, string | undefined>>,
+): KubernetesConfig | undefined {
+  const { enabled, kubeconfig } = ca.auth.tokenReview;
+  if (!enabled) return undefined;
+  return kubeconfig === undefined ? inClusterConfig(env) : { kubeconfig };
+}
