@@ -1,11 +1,23 @@
 import { SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { NotGranted } from '../authenticators/authenticator.ts';
-import type { Credentials } from '../authenticators/credentials.ts';
+import { readBearer } from '../authenticators/credentials.ts';
+import { outcomeOf } from '../authenticators/outcome.ts';
 import type { ProvenOperator } from './operator-access.ts';
 
 /** What came of the credential of an operator. */
 export type OperatorOutcome = { readonly kind: 'proven'; readonly operator: ProvenOperator } | NotGranted;
+
+/** What a request came with. Holds a token: never log it. */
+export interface OperatorCredentials {
+  /** Each `authorization` of its head. */
+  readonly authorization: readonly string[];
+  /** DER, leaf first; only where TLS has authorized the certificate. */
+  readonly peerChain: readonly Buffer[] | undefined;
+  readonly remoteAddress: string;
+}
+
+export type OperatorAuthentication = (credentials: OperatorCredentials) => Promise<ProvenOperator>;
 
 /** Judges the one kind of credential that it knows. */
 export interface OperatorJudge<C> {
@@ -25,12 +37,18 @@ export interface OperatorAuthenticationOptions {
 /**
  * Finds out which operator is asking: by the token where there is one, whatever certificate comes with it, and else by
  * the certificate. All who prove nothing get the same answer; the log has the reason.
+ *
+ * What it answers throws SealwrightError `operator_unauthenticated` or `authentication_unavailable`.
  */
-export function createOperatorAuthentication(
-  options: OperatorAuthenticationOptions,
-): (credentials: Credentials) => Promise<ProvenOperator> {
+export function createOperatorAuthentication(options: OperatorAuthenticationOptions): OperatorAuthentication {
   const { tokens, certificates, onStranger, logger } = options;
-  const judge = async ({ bearer, peerChain }: Credentials): Promise<OperatorOutcome | undefined> => {
+  const judge = async ({ authorization, peerChain }: OperatorCredentials): Promise<OperatorOutcome | undefined> => {
+    let bearer: string | undefined;
+    try {
+      bearer = readBearer(authorization);
+    } catch (error) {
+      return outcomeOf(error, 'operator');
+    }
     if (bearer !== undefined) return tokens?.judge(bearer);
     return peerChain === undefined ? undefined : certificates?.judge(peerChain);
   };

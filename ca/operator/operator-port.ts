@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import { createServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -9,8 +8,8 @@ import { listen } from '../../src/wire/listen.ts';
 import { chainReader } from '../../src/wire/peer-chain.ts';
 import { builtChain, connectionKey } from '../../src/wire/server-peer.ts';
 import { serverSecureContext, type ServerTls } from '../../src/wire/server-secure-context.ts';
-import { Credentials, readBearer } from '../authenticators/credentials.ts';
-import type { OperatorAccess, ProvenOperator } from './operator-access.ts';
+import type { OperatorAccess } from './operator-access.ts';
+import type { OperatorAuthentication } from './operator-authentication.ts';
 import type { OperatorApp } from './operator-app.ts';
 
 export interface OperatorPortOptions {
@@ -18,8 +17,7 @@ export interface OperatorPortOptions {
   /** 0 picks a free one. */
   readonly port: number;
   readonly tls: ServerTls;
-  /** @throws SealwrightError `operator_unauthenticated`, `authentication_unavailable` */
-  readonly authenticate: (credentials: Credentials) => Promise<ProvenOperator>;
+  readonly authenticate: OperatorAuthentication;
   readonly appFor: (access: OperatorAccess) => OperatorApp;
   readonly logger: Logger;
   /** Connections open at once; 64 if not given. */
@@ -57,16 +55,15 @@ export async function serveOperatorPort(options: OperatorPortOptions): Promise<O
   const connections = new Map<string, OpenConnection>();
   const chains = new WeakMap<Socket, readonly Buffer[]>();
 
-  const credentialsOf = (request: IncomingMessage): Credentials =>
-    new Credentials({
-      bearer: readBearer(request.headersDistinct['authorization'] ?? []),
-      peerChain: chains.get(request.socket),
-      remoteAddress: request.socket.remoteAddress ?? '',
-    });
   const app = options.appFor({
     authenticate: async (request) => {
-      const operator = await authenticate(credentialsOf(request));
-      const connection = connections.get(connectionKey(request.socket) ?? '');
+      const { headersDistinct, socket } = request;
+      const operator = await authenticate({
+        authorization: headersDistinct['authorization'] ?? [],
+        peerChain: chains.get(socket),
+        remoteAddress: socket.remoteAddress ?? '',
+      });
+      const connection = connections.get(connectionKey(socket) ?? '');
       if (connection !== undefined) connection.proven = true;
       return operator;
     },

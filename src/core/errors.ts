@@ -804,7 +804,7 @@ export const ERRORS = {
   operator_unauthenticated: {
     what: 'the operator API does not know who is asking',
     remedy:
-      'send a token from "kubectl create token ACCOUNT --audience sealwright-operator", or the certificate of an identity that ca.operator.identities lists; the log of the CA says what was wrong',
+      'send a token that "kubectl create token ACCOUNT --audience sealwright-operator" printed, or the certificate of an identity that ca.operator.identities lists; the log of the CA says what was wrong',
     ...unauthenticated,
   },
   operator_unlisted: {
