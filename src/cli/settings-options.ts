@@ -31,7 +31,10 @@ export function addOperatorOptions(command: Command): void {
   command.option('--operator-address <host:port>', 'the operator API over TLS instead, such as localhost:15016');
   command.option('--ca-root <file>', 'PEM roots that it is verified with (the root-cert.pem of the state folder)');
   command.option('--ca-name <name>', 'the DNS name that its certificate must hold, where it is not the host');
-  command.option('--token-file <file>', 'a token that "kubectl create token ACCOUNT --audience sealwright-operator" printed');
+  command.option(
+    '--token-file <file>',
+    'a token that "kubectl create token ACCOUNT --audience sealwright-operator" printed',
+  );
   command.option(
     '--certificate <file>',
     'instead of a token, the certificate of a listed identity, its chain after it',
