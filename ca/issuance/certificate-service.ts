@@ -40,6 +40,8 @@ export interface CertificateServiceOptions {
   readonly issuance: Pick<Issuance, 'issue'>;
   /** Told of every refused caller: proven ones are ledgered by name, the rest only counted. */
   readonly onRefused: (refusal: Refusal) => void;
+  /** Told of every proven caller whose certificate was not issued. Must not wait and not throw. */
+  readonly onFailed?: (caller: Caller, error: SealwrightError) => void;
   readonly metrics: IssuanceMetrics;
   readonly logger: Logger;
 }
@@ -71,9 +73,13 @@ export async function createCertificate(
     return chain;
   } catch (error) {
     countSignError(error, metrics);
-    if (error instanceof SealwrightError) throw error;
-    logger.error('an issuance failed', { identity: identity.toString(), reason: reasonOf(error) });
-    throw new SealwrightError('issuance_failed', {}, { cause: error });
+    const failure =
+      error instanceof SealwrightError ? error : new SealwrightError('issuance_failed', {}, { cause: error });
+    if (failure !== error) {
+      logger.error('an issuance failed', { identity: identity.toString(), reason: reasonOf(error) });
+    }
+    options.onFailed?.(caller, failure);
+    throw failure;
   }
 }
 

@@ -639,6 +639,12 @@ export const ERRORS = {
     remedy: 'take the rights from them (chmod o= on what is named), and replace the key if somebody may have copied it',
     ...unready,
   },
+  ca_secret_unusable: {
+    what: 'the Secret holds no CA that can be used, and what is in it is never overwritten',
+    remedy:
+      'put ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem (or tls.crt, tls.key and ca.crt) into it, from the backup, or name another with ca.rootsSecret',
+    ...unready,
+  },
   ca_key_mismatch: {
     what: 'the CA key does not belong to the CA certificate',
     remedy: 'put the key and the certificate of one and the same CA in place',
