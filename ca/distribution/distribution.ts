@@ -2,7 +2,6 @@ import type { Random } from '../../src/core/backoff.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import { SealwrightError, reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
-import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { TrustBundle } from '../../src/identity/trust-bundle.ts';
 import type { ResourceStore } from '../../src/resources/resource-store.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
@@ -14,7 +13,8 @@ import type { DistributionMetrics } from './distribution-metrics.ts';
 import { viewOf, type MeshView } from './mesh-view.ts';
 import { SnapshotChanges } from './snapshot-changes.ts';
 import { SubscriberSource, type SubscriberState } from './subscriber-source.ts';
-import { admit, type AdmittedWorkload, type SubscriberName } from './subscriber.ts';
+import { admit } from './admit-subscriber.ts';
+import type { AdmittedWorkload, ProvenSubscriber, SubscriberName } from './subscriber.ts';
 import { trustBundleResource } from './trust-bundle-resource.ts';
 
 export interface DistributionOptions {
@@ -22,6 +22,8 @@ export interface DistributionOptions {
   readonly bundle: TrustBundle;
   readonly rootNamespace: string;
   readonly clusterId: string;
+  /** Whether the store has the pods of a cluster. */
+  readonly discoversPods?: boolean;
   /** Reads the keys that policies name. */
   readonly fetchKeySet: KeySetFetcher;
   readonly random: Random;
@@ -38,7 +40,8 @@ const MOST_KEY_SETS = 100;
 
 interface Subscription {
   readonly name: SubscriberName;
-  readonly identity: SpiffeId;
+  readonly proven: ProvenSubscriber;
+  readonly admitted: AdmittedWorkload;
   readonly source: SubscriberSource;
   /** Set while the stream serves. */
   stream: DiscoveryStream | undefined;
@@ -89,18 +92,18 @@ export class Distribution {
   /**
    * Lets a proven identity subscribe for a workload.
    *
-   * @throws SealwrightError `subscriber_refused`, `subscriber_too_many`
+   * @throws SealwrightError `subscriber_refused`, `subscriber_early`, `subscriber_too_many`
    */
-  subscribe(name: SubscriberName, identity: SpiffeId): Subscriber {
+  subscribe(name: SubscriberName, proven: ProvenSubscriber): Subscriber {
     const { metrics, logger } = this.#options;
-    const workload = this.#admit(name, identity);
-    const key = `${name.namespace}/${name.name}`;
-    const about = { workload: key, identity: identity.toString() };
+    const workload = this.#admit(name, proven);
+    const key = `${workload.kind} ${name.namespace}/${name.name}`;
+    const about = { workload: key, identity: proven.identity.toString() };
     const open = this.#streams.get(key) ?? 0;
     if (open >= MOST_STREAMS) throw new SealwrightError('subscriber_too_many', { workload: key, open });
     this.#streams.set(key, open + 1);
     const source = new SubscriberSource(this.#stateFor(workload));
-    const subscription: Subscription = { name, identity, source, stream: undefined };
+    const subscription: Subscription = { name, proven, admitted: workload, source, stream: undefined };
     return {
       source,
       onAccepted: (typeUrl) => metrics.pushed(typeUrl).add(),
@@ -149,8 +152,9 @@ export class Distribution {
     });
   }
 
-  #admit(name: SubscriberName, identity: SpiffeId): AdmittedWorkload {
-    return admit(name, { snapshot: this.#view.snapshot, identity });
+  #admit(name: SubscriberName, proven: ProvenSubscriber, before?: AdmittedWorkload): AdmittedWorkload {
+    const { discoversPods = false } = this.#options;
+    return admit(name, { snapshot: this.#view.snapshot, proven, discoversPods, before });
   }
 
   #stateFor(workload: AdmittedWorkload): SubscriberState {
@@ -163,9 +167,9 @@ export class Distribution {
   }
 
   #tell(subscription: Subscription): void {
-    const { name, identity, source, stream } = subscription;
+    const { name, proven, admitted, source, stream } = subscription;
     try {
-      const changed = source.move(this.#stateFor(this.#admit(name, identity)));
+      const changed = source.move(this.#stateFor(this.#admit(name, proven, admitted)));
       for (const { typeUrl, names } of changed) stream?.changed(typeUrl, names);
     } catch (error) {
       // Whatever it was, this subscriber is not told half of a change: it comes again, and is judged again. What it

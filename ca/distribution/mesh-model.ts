@@ -2,8 +2,11 @@ import type { MtlsMode, PeerAuthentication } from '../../src/policy/peer-authent
 import { effectiveMtlsMode } from '../../src/policy/effective-mtls-mode.ts';
 import { readPeerAuthentication } from '../../src/resources/policy-resource.ts';
 import type { ResourceSnapshot } from '../../src/resources/resource-store.ts';
+import { resourceKey, type Resource } from '../../src/resources/resource.ts';
 import { selects } from '../../src/policy/workload-selector.ts';
+import { podWorkload } from './pod-workload.ts';
 import { protocolOfName, type PortProtocol } from './protocol.ts';
+import { isStranger, slicedWorkloads } from './slice-workloads.ts';
 import { servicesOf, targetPortOf, type MeshService, type MeshServicePort } from './service.ts';
 import { endpointWorkloads, workloadOf, type MeshWorkload } from './workload.ts';
 
@@ -65,18 +68,26 @@ export function modelOf(snapshot: ResourceSnapshot, options: ModelOptions): Mesh
     const own = workload.namespace === options.rootNamespace ? [] : (byNamespace.get(workload.namespace) ?? []);
     return placed(workload, services, { policies: [...wide, ...own], rootNamespace: options.rootNamespace });
   };
-  const selected = snapshot.list('WorkloadEntry').flatMap((resource) => {
-    const workload = workloadOf(resource, options.clusterId);
-    return workload === undefined ? [] : [place(workload, behind(workload, selective.get(workload.namespace) ?? []))];
-  });
+  const { clusterId } = options;
+  const nodes = (name: string): Resource | undefined => snapshot.get({ kind: 'Node', namespace: '', name });
+  const pods = snapshot.list('Pod').flatMap((resource) => podWorkload(resource, { clusterId, nodes }) ?? []);
+  const entered = snapshot.list('WorkloadEntry').flatMap((resource) => workloadOf(resource, clusterId) ?? []);
+  const selected = [...entered, ...pods].map((workload) =>
+    place(workload, behind(workload, selective.get(workload.namespace) ?? [])),
+  );
   const listed = owned.flatMap(({ resource, services }) => {
     if (resource.kind !== 'ServiceEntry') return [];
     return endpointWorkloads(resource, options.clusterId).map((workload) =>
       place(workload, ofHost(workload, services)),
     );
   });
+  const named = new Map(owned.map(({ resource, services }) => [resourceKey(resource), services]));
+  const slices = snapshot.list('EndpointSlice');
+  const sliced = slicedWorkloads(slices, { clusterId, pods, entered }).map(({ workload, service }) =>
+    place(workload, named.get(resourceKey({ kind: 'Service', ...service })) ?? []),
+  );
   return {
-    workloads: Object.freeze([...selected, ...listed]),
+    workloads: Object.freeze([...selected, ...listed, ...sliced]),
     services: Object.freeze(owned.flatMap(({ services }) => services)),
   };
 }
@@ -107,14 +118,17 @@ function placed(workload: MeshWorkload, services: readonly MeshService[], polici
     return { service, ports };
   });
   // What stands outside of the mesh and has no sidecar is bound by no policy of it (Istio, ServiceEntry `MESH_EXTERNAL`).
-  const outside = !workload.sidecar && services.length > 0 && services.every(({ external }) => external);
+  const outside =
+    isStranger(workload) || (!workload.sidecar && services.length > 0 && services.every(({ external }) => external));
   const modeOf = (port: number): PortMode =>
     outside ? 'DISABLE' : effectiveMtlsMode({ ...policies, workload, port }).mode;
   // No listener has port 0, and none can be named in a policy: what remains is the level above ports.
   const mode = modeOf(0);
   const known = new Map<number, Omit<ListeningPort, 'mode' | 'number'>>();
+  // What containers call their ports says nothing of what is spoken there, in Kubernetes.
+  const protocolOfOwn = (name: string): PortProtocol => protocolOfName(workload.kind === 'Pod' ? '' : name);
   for (const [name, number] of Object.entries(workload.ports))
-    known.set(number, { name, protocol: protocolOfName(name), exposed: true });
+    known.set(number, { name, protocol: protocolOfOwn(name), exposed: true });
   // A service says more about what is spoken than the workload's own name for the port.
   for (const { ports } of memberships) {
     for (const { service, target } of ports) {

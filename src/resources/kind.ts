@@ -1,17 +1,11 @@
 import { nearestWord } from '../core/nearest-word.ts';
+import { reduceEndpointSlice } from './endpoint-slice.ts';
+import { reduceNode } from './node.ts';
+import { reducePod } from './pod.ts';
+import type { ResourceKind } from './resource-kind.ts';
+import { reduceService } from './service.ts';
 
-/** One kind of resource that is read. */
-export interface ResourceKind {
-  readonly kind: string;
-  /** The group and version under which it is kept, whichever of `apiVersions` it was written in. */
-  readonly apiVersion: string;
-  readonly apiVersions: readonly string[];
-  readonly plural: string;
-  /** What kubectl takes besides. */
-  readonly short: readonly string[];
-  /** The field that holds what the resource says. */
-  readonly content: 'spec' | 'data';
-}
+export type { ResourceKind } from './resource-kind.ts';
 
 const security = ['security.istio.io/v1', 'security.istio.io/v1beta1'] as const;
 const networking = ['networking.istio.io/v1', 'networking.istio.io/v1beta1', 'networking.istio.io/v1alpha3'] as const;
@@ -25,8 +19,20 @@ export const RESOURCE_KINDS: readonly ResourceKind[] = Object.freeze([
   row('ServiceEntry', 'serviceentries', ['se'], networking),
   row('Sidecar', 'sidecars', [], networking),
   row('DestinationRule', 'destinationrules', ['dr'], networking),
-  row('Service', 'services', ['svc'], core),
+  { ...row('Service', 'services', ['svc'], core), reduce: reduceService },
   { ...row('ConfigMap', 'configmaps', ['cm'], core), content: 'data' as const },
+  { ...row('Pod', 'pods', ['po'], core), clusterOnly: true as const, reduce: reducePod },
+  {
+    ...row('EndpointSlice', 'endpointslices', [], ['discovery.k8s.io/v1']),
+    clusterOnly: true as const,
+    reduce: reduceEndpointSlice,
+  },
+  {
+    ...row('Node', 'nodes', ['no'], core),
+    clusterOnly: true as const,
+    clusterScoped: true as const,
+    reduce: reduceNode,
+  },
 ]);
 
 function row(
@@ -38,10 +44,15 @@ function row(
   return Object.freeze({ kind, plural, short, apiVersions, apiVersion: apiVersions[0], content: 'spec' as const });
 }
 
+/** Those that a person writes. */
+export const WRITTEN_KINDS: readonly ResourceKind[] = Object.freeze(
+  RESOURCE_KINDS.filter(({ clusterOnly }) => clusterOnly !== true),
+);
+
 /** The kind that a person names, as kubectl takes it: `AuthorizationPolicy`, `authorizationpolicies`, `ap`. */
 export function findKind(word: string): ResourceKind | undefined {
   const [name = ''] = word.toLowerCase().split('.', 1);
-  return RESOURCE_KINDS.find(({ kind, plural, short }) => {
+  return WRITTEN_KINDS.find(({ kind, plural, short }) => {
     return kind.toLowerCase() === name || plural === name || short.includes(name);
   });
 }
@@ -50,7 +61,7 @@ export function findKind(word: string): ResourceKind | undefined {
 export function nearestKind(word: string): string | undefined {
   return nearestWord(
     word,
-    RESOURCE_KINDS.map(({ kind }) => kind),
+    WRITTEN_KINDS.map(({ kind }) => kind),
   );
 }
 
