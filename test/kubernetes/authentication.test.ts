@@ -171,7 +171,7 @@ describe('authentication by a real API server', function () {
     let token = '';
     await until(async () => {
       const { data } = await cluster().ask('GET', `/api/v1/namespaces/${namespace}/secrets/web-token`);
-      token = Buffer.from(String((data as Record<string, unknown> | undefined)?.['token'] ?? ''), 'base64').toString();
+      token = Buffer.from((data as Record<string, string> | undefined)?.['token'] ?? '', 'base64').toString();
       return token !== '';
     });
     await refusedAs(token, 'token_audience');
