@@ -197,7 +197,8 @@ export const SETTINGS = {
         }),
         kubeconfig: pathSetting({
           default: undefined,
-          purpose: 'The kubeconfig of the API server that is asked; in a pod, its own account is used without one.',
+          purpose:
+            'The kubeconfig of the API server that is asked; without one, the way that the group kubernetes describes.',
           commands: ca,
         }),
       },

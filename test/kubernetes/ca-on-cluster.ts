@@ -5,6 +5,13 @@ import { RunningCa } from '../fakes/running-ca.ts';
 import { PROJECT } from '../structure/sources.ts';
 import type { Cluster } from './cluster.ts';
 
+export interface CaOnClusterOptions {
+  /** Of `ca.auth` besides TokenReview. */
+  readonly auth?: Readonly<Record<string, unknown>>;
+  /** Whether resources come from the API server too. */
+  readonly resources?: boolean;
+}
+
 export interface CaOnCluster {
   readonly ca: RunningCa;
   /** Of the CA's own account. */
@@ -19,7 +26,7 @@ const BINDING = '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings';
 export async function startCaOn(
   cluster: Cluster,
   folder: string,
-  auth: Readonly<Record<string, unknown>> = {},
+  { auth = {}, resources = false }: CaOnClusterOptions = {},
 ): Promise<CaOnCluster> {
   for (const file of ['ca-authentication', 'operators']) {
     await cluster.apply(readFileSync(join(PROJECT, `manifests/rbac/${file}.yaml`), 'utf8'));
@@ -37,9 +44,14 @@ export async function startCaOn(
     });
   };
   await allow(true);
+  if (resources) await readEverything(cluster, namespace);
   const kubeconfig = await cluster.kubeconfigOf(namespace, 'sealwright-ca');
   // JSON is YAML.
-  const settings = { ca: { auth: { tokenReview: { enabled: true, kubeconfig }, ...auth } } };
+  const tokenReview = { enabled: true, ...(resources ? {} : { kubeconfig }) };
+  const settings = {
+    ...(resources ? { kubernetes: { enabled: true, kubeconfig } } : {}),
+    ca: { auth: { tokenReview, ...auth } },
+  };
   writeFileSync(join(folder, 'sealwright.yaml'), JSON.stringify(settings));
   return { ca: await RunningCa.start(folder), namespace, allow };
 }
@@ -54,4 +66,26 @@ export async function ledgered(ca: RunningCa, kind: string): Promise<RecordReade
     if (entry.text('kind') === kind) entries.push(entry);
   }
   return entries;
+}
+
+/** What following the resources of the mesh needs. */
+async function readEverything(cluster: Cluster, namespace: string): Promise<void> {
+  const name = `${namespace}-resources`;
+  const subjects = [{ kind: 'ServiceAccount', name: 'sealwright-ca', namespace }];
+  const group = 'rbac.authorization.k8s.io';
+  await cluster.apply([
+    {
+      apiVersion: `${group}/v1`,
+      kind: 'ClusterRole',
+      metadata: { name },
+      rules: [{ apiGroups: ['*'], resources: ['*'], verbs: ['get', 'list', 'watch'] }],
+    },
+    {
+      apiVersion: `${group}/v1`,
+      kind: 'ClusterRoleBinding',
+      metadata: { name },
+      roleRef: { apiGroup: group, kind: 'ClusterRole', name },
+      subjects,
+    },
+  ]);
 }
