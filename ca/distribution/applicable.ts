@@ -34,7 +34,7 @@ export type Applies = (resource: Resource, audience: Audience) => boolean;
 
 /** Whether a workload's sidecar enforces this AuthorizationPolicy. */
 export const authorizationPolicyApplies: Applies = (resource, audience) => {
-  const policy = remembered(authorizationPolicies, resource, (each) => readAuthorizationPolicy(each).policy);
+  const policy = authorizationPolicyOf(resource);
   const { rootNamespace } = audience;
   return policy !== undefined && reasonToPass(policy, { workload: audience, rootNamespace }) === undefined;
 };
@@ -77,13 +77,22 @@ export function fairKeyPlacesOf(
   return places;
 }
 
-function requestAuthenticationOf(resource: Resource): RequestAuthentication | undefined {
+/** The policy that a resource is, read once; nothing where it cannot be read. */
+export function authorizationPolicyOf(resource: Resource): AuthorizationPolicy | undefined {
+  return remembered(authorizationPolicies, resource, (each) => readAuthorizationPolicy(each).policy);
+}
+
+export function peerAuthenticationOf(resource: Resource): PeerAuthentication | undefined {
+  return remembered(peerAuthentications, resource, (each) => readPeerAuthentication(each).policy);
+}
+
+export function requestAuthenticationOf(resource: Resource): RequestAuthentication | undefined {
   return remembered(requestAuthentications, resource, (each) => readRequestAuthentication(each).policy);
 }
 
 /** Whether this PeerAuthentication counts for a workload. One with a selector in the root namespace counts nowhere. */
 export const peerAuthenticationApplies: Applies = (resource, audience) => {
-  const policy = remembered(peerAuthentications, resource, (each) => readPeerAuthentication(each).policy);
+  const policy = peerAuthenticationOf(resource);
   if (policy === undefined) return false;
   if (policy.selector.size > 0 && policy.namespace === audience.rootNamespace) return false;
   return selects(policy.selector, audience.labels);

@@ -11,6 +11,8 @@ import type { KeySetFetcher } from '../key-sets/fetch-key-set.ts';
 import { KeySets } from '../key-sets/key-sets.ts';
 import { fairKeyPlacesOf } from './applicable.ts';
 import type { DistributionMetrics } from './distribution-metrics.ts';
+import type { ConnectedSidecar } from './connected-sidecar.ts';
+import type { PlacedWorkload } from './mesh-model.ts';
 import { viewOf, type MeshView } from './mesh-view.ts';
 import { SnapshotChanges } from './snapshot-changes.ts';
 import { SubscriberSource, type SubscriberState } from './subscriber-source.ts';
@@ -40,6 +42,8 @@ interface Subscription {
   readonly name: SubscriberName;
   readonly identity: SpiffeId;
   readonly source: SubscriberSource;
+  /** As it was when it was last told of something. */
+  workload: AdmittedWorkload;
   /** Set while the stream serves. */
   stream: DiscoveryStream | undefined;
 }
@@ -76,6 +80,20 @@ export class Distribution {
     return this.#subscriptions.size;
   }
 
+  /** The sidecars that are connected at this moment, and what each has not acknowledged. */
+  *sidecars(): Generator<ConnectedSidecar> {
+    for (const { workload, stream } of this.#subscriptions) {
+      if (stream === undefined) continue;
+      const { namespace, labels } = workload;
+      yield { namespace, labels, unsettled: (typeUrl) => stream.unsettled(typeUrl) };
+    }
+  }
+
+  /** The workloads of the mesh, with their ports. */
+  get workloads(): Iterable<PlacedWorkload> {
+    return this.#view.workloads;
+  }
+
   countRefusal(): void {
     this.#options.metrics.refused.add();
   }
@@ -100,7 +118,7 @@ export class Distribution {
     if (open >= MOST_STREAMS) throw new SealwrightError('subscriber_too_many', { workload: key, open });
     this.#streams.set(key, open + 1);
     const source = new SubscriberSource(this.#stateFor(workload));
-    const subscription: Subscription = { name, identity, source, stream: undefined };
+    const subscription: Subscription = { name, identity, source, workload, stream: undefined };
     return {
       source,
       onAccepted: (typeUrl) => metrics.pushed(typeUrl).add(),
@@ -165,7 +183,8 @@ export class Distribution {
   #tell(subscription: Subscription): void {
     const { name, identity, source, stream } = subscription;
     try {
-      const changed = source.move(this.#stateFor(this.#admit(name, identity)));
+      subscription.workload = this.#admit(name, identity);
+      const changed = source.move(this.#stateFor(subscription.workload));
       for (const { typeUrl, names } of changed) stream?.changed(typeUrl, names);
     } catch (error) {
       // Whatever it was, this subscriber is not told half of a change: it comes again, and is judged again. What it

@@ -1,7 +1,7 @@
 import type { ResourceSnapshot } from '../../src/resources/resource-store.ts';
 import { serviceResource, workloadResource } from './address-resource.ts';
 import { ruleTargets, type LeadsSomewhere } from './destination-rules.ts';
-import { modelOf, type ModelOptions } from './mesh-model.ts';
+import { modelOf, type ModelOptions, type PlacedWorkload } from './mesh-model.ts';
 import { ResourceIndex } from './resource-index.ts';
 import type { SnapshotChanges } from './snapshot-changes.ts';
 import type { MeshService } from './service.ts';
@@ -15,6 +15,7 @@ export interface ViewOptions extends ModelOptions {
 /** The mesh at one moment, in the form in which it is handed out. Shared by all subscribers. */
 export interface MeshView {
   readonly snapshot: ResourceSnapshot;
+  readonly workloads: readonly PlacedWorkload[];
   /** What differs between the snapshots of views. */
   readonly changes: SnapshotChanges;
   /** For people: when it was made, and how many changes came before. */
@@ -38,6 +39,7 @@ export function viewOf(snapshot: ResourceSnapshot, options: ViewOptions & { read
   const perNamespace = new Map<string, ResourceIndex>();
   return {
     snapshot,
+    workloads,
     changes: options.changes,
     leadsSomewhere: ruleTargets(services),
     version: `${new Date(options.now).toISOString()}/${snapshot.revision}`,
