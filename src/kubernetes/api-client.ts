@@ -1,9 +1,11 @@
+import { Agent } from 'node:https';
 import type { Clock } from '../core/clock.ts';
 import { openApiAccess, type KubernetesConfig } from './api-access.ts';
 import { isAboutObject } from './api-errors.ts';
 import { apiVersionOf, type ApiResource } from './api-resource.ts';
 import { ApiTransport, type ApiRequest } from './api-transport.ts';
 import { isRecord, readKubernetesObject, type KubernetesObject } from './kubernetes-object.ts';
+import { openWatch, type Watch, type WatchHandlers, type WatchQuery } from './watch.ts';
 
 /** Where one object is. */
 export interface ObjectPlace {
@@ -74,13 +76,15 @@ export interface KubernetesClient {
     resource: ApiResource,
     at: ObjectPlace & { readonly uid?: string; readonly resourceVersion?: string },
   ): Promise<boolean>;
+  /** Tells of what changes, until it ends: a `Reflector` begins again and again. */
+  watch(resource: ApiResource, query: WatchQuery, handlers: WatchHandlers): Watch;
   /** Ends connections and watches. */
   close(): void;
 }
 
 export interface KubernetesClientOptions {
   readonly config: KubernetesConfig;
-  readonly clock: Pick<Clock, 'after'>;
+  readonly clock: Pick<Clock, 'after' | 'elapsed'>;
   /** Milliseconds for one request; ten seconds if not given. A list has three times as long. */
   readonly timeout?: number;
   /** Requests under way at once, the others wait within their timeout; 32 if not given. */
@@ -88,12 +92,18 @@ export interface KubernetesClientOptions {
   /** Bytes of one answer; 4 MiB and for a list 64 MiB if not given. The API server keeps objects of up to 1.5 MiB. */
   readonly sizeLimit?: number;
   readonly listSizeLimit?: number;
+  /** Bytes of one event of a watch; 16 MiB if not given: JSON may need six for one byte of an object. */
+  readonly lineLimit?: number;
 }
 
 /** @throws SealwrightError `kubernetes_config_invalid` (the promise) */
 export async function createKubernetesClient(options: KubernetesClientOptions): Promise<KubernetesClient> {
   const { config, clock, timeout = 10_000, concurrency = 32 } = options;
   const { sizeLimit = 4 * 1024 * 1024, listSizeLimit = 64 * 1024 * 1024 } = options;
+  const { lineLimit = 16 * 1024 * 1024 } = options;
+  // A watch has its connection for minutes: the requests must not wait for one.
+  const agent = new Agent({ keepAlive: true });
+  const watches = new Set<Watch>();
   const transport = new ApiTransport({ access: await openApiAccess(config), clock, concurrency });
   type Asked = Omit<ApiRequest, 'timeout' | 'sizeLimit'>;
 
@@ -166,7 +176,20 @@ export async function createKubernetesClient(options: KubernetesClientOptions): 
       if (answer.status < 200 || answer.status > 299) throw transport.errorOf(answer, request);
       return true;
     },
-    close: () => transport.close(),
+    watch: (resource, query, { onEnd, ...handlers }) => {
+      const ended: WatchHandlers['onEnd'] = (end) => {
+        watches.delete(watch);
+        onEnd(end);
+      };
+      const watch = openWatch(resource, query, { ...handlers, onEnd: ended }, { transport, agent, clock, lineLimit });
+      watches.add(watch);
+      return watch;
+    },
+    close: () => {
+      for (const watch of watches) watch.close();
+      agent.destroy();
+      transport.close();
+    },
   };
 }
 

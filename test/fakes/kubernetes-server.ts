@@ -65,7 +65,6 @@ export class FakeKubernetesServer {
   readonly #tls: { readonly cert: string; readonly key: string };
   readonly #sockets = new Set<Socket>();
   readonly #watches = new Set<OpenWatch>();
-  #silent = false;
   #server: Server;
   #port = 0;
 
@@ -124,13 +123,12 @@ export class FakeKubernetesServer {
   /** Ends every open watch in order, as a server does whose time for it is over. */
   endWatches(): void {
     for (const { response } of this.#watches) response.end();
+    this.#watches.clear();
   }
 
   /** Watches that are open now hear nothing more, and stay open. */
   silence(): void {
-    this.#silent = true;
     this.#watches.clear();
-    this.#silent = false;
   }
 
   /** Cuts all open connections, as a crash of the server does. */
@@ -311,7 +309,7 @@ export class FakeKubernetesServer {
   }
 
   #send({ response }: OpenWatch, event: Json): void {
-    if (!this.#silent) response.write(`${JSON.stringify(event)}\n`);
+    response.write(`${JSON.stringify(event)}\n`);
   }
 
   #write(request: SeenRequest, target: Target, response: ServerResponse): void {
