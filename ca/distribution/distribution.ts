@@ -61,6 +61,7 @@ export class Distribution {
   readonly #unsubscribe: () => void;
   #bundle: XdsResource;
   #view: MeshView;
+  #progress = 0;
 
   constructor(options: DistributionOptions) {
     this.#options = options;
@@ -69,6 +70,7 @@ export class Distribution {
     this.#keySets = new KeySets({ fetch, onChange: () => this.#tellAll(), clock, random, logger });
     this.#view = this.#makeView();
     this.#unsubscribe = options.store.subscribe((change) => {
+      this.#progress += 1;
       this.#changes.learn(this.#view.snapshot, change);
       this.#view = this.#makeView();
       this.#tellAll();
@@ -78,6 +80,11 @@ export class Distribution {
   /** How many streams are open. */
   get streams(): number {
     return this.#subscriptions.size;
+  }
+
+  /** Another number where `workloads` or `sidecars` may be others, or go by other things. */
+  get progress(): number {
+    return this.#progress;
   }
 
   /** The sidecars that are connected at this moment, and what each has not acknowledged. */
@@ -121,20 +128,26 @@ export class Distribution {
     const subscription: Subscription = { name, identity, source, workload, stream: undefined };
     return {
       source,
-      onAccepted: (typeUrl) => metrics.pushed(typeUrl).add(),
+      onAccepted: (typeUrl) => {
+        this.#progress += 1;
+        metrics.pushed(typeUrl).add();
+      },
       onRefused: (typeUrl, refusal, culprit) => {
+        this.#progress += 1;
         metrics.pushed(typeUrl).add();
         metrics.rejected(typeUrl).add();
         logger.warn('a sidecar refused a push', { ...about, typeUrl, culprit, reason: refusal.slice(0, 1_000) });
       },
       opened: (stream) => {
         subscription.stream = stream;
+        this.#progress += 1;
         this.#subscriptions.add(subscription);
         logger.info('a sidecar subscribed', { ...about, streams: this.streams });
         // The mesh may have moved on between admission and this moment.
         this.#tell(subscription);
       },
       closed: () => {
+        this.#progress += 1;
         this.#subscriptions.delete(subscription);
         const left = (this.#streams.get(key) ?? 1) - 1;
         if (left > 0) this.#streams.set(key, left);
