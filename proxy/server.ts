@@ -18,7 +18,7 @@ import type { Interception } from './intercept/interception.ts';
 import { canSharePorts } from './listen/can-share-ports.ts';
 import { createMeshIdentity } from './mesh-identity.ts';
 import { openInterception } from './open-interception.ts';
-import { AccessLog } from './report/access-log.ts';
+import { AccessLog, DROPPED } from './report/access-log.ts';
 import { SidecarProcess, type ProxyProcess } from './sidecar-process.ts';
 import { Sidecar } from './sidecar.ts';
 import type { DataPlane, DecisionSource } from './status/data-plane.ts';
@@ -150,7 +150,7 @@ function inThisThread(parts: DataPlaneParts): MadeDataPlane {
       clock,
       write: surroundings.accessLog,
       onDrain: surroundings.onAccessLogDrain,
-      dropped: metrics.counter('sealwright_access_log_dropped_total', 'Lines of the access log that were lost.').of(),
+      dropped: metrics.counter(DROPPED.name, DROPPED.help).of(),
     }),
   });
   const find = decisions && ((id: string) => inTurns(decisions.findInSlices(id), clock));

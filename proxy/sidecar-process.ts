@@ -214,7 +214,7 @@ export class SidecarProcess implements ProxyProcess {
 
   async #stop(): Promise<void> {
     const { sidecar, logger, settings } = this.#parts;
-    await sidecar.refresh?.();
+    await sidecar.countOpen?.();
     logger.info('ending: nothing new is taken from others', { ...sidecar.open });
     await this.#stopParts([{ name: 'inbound listeners', stop: () => sidecar.drain() }]);
     await this.#untilIdle(settings.terminationDrainDuration);
@@ -260,7 +260,7 @@ export class SidecarProcess implements ProxyProcess {
     const { sidecar, clock } = this.#parts;
     const end = clock.elapsed() + patience;
     for (;;) {
-      await sidecar.refresh?.();
+      await sidecar.countOpen?.();
       const { inbound, outbound } = sidecar.open;
       if (inbound + outbound === 0 || clock.elapsed() >= end) return;
       await new Promise<void>((resolve) => clock.after(IDLE_CHECK, resolve));

@@ -9,7 +9,7 @@ interface Held<T> {
 }
 
 /** Reads one object; undefined where it cannot be read. */
-export type ObjectReader<T> = (object: KubernetesObject) => { readonly of: T } | undefined;
+export type ObjectReader<T> = (object: KubernetesObject, before: T | undefined) => { readonly of: T } | undefined;
 
 /** The whole of a kind while it is being told, which may end in the middle. */
 export interface Replacement {
@@ -39,7 +39,7 @@ export class ReflectedObjects<T> {
     const key = keyOf(object);
     const held = this.#next(key, object, this.#held);
     this.#held.set(key, held);
-    if (held.value !== undefined) this.#set(key, held.value.of);
+    this.#show(key, held);
   }
 
   remove(object: KubernetesObject): void {
@@ -61,7 +61,7 @@ export class ReflectedObjects<T> {
       commit: () => {
         this.#held = next;
         for (const key of this.#items.keys()) if (!next.has(key)) this.#unset(key);
-        for (const [key, { value }] of next) if (value !== undefined) this.#set(key, value.of);
+        for (const [key, held] of next) this.#show(key, held);
       },
     };
   }
@@ -82,9 +82,15 @@ export class ReflectedObjects<T> {
   /** The object is read only where it is another than before: a relist of an unchanged cluster costs no reading. */
   #next(key: string, object: KubernetesObject, among: ReadonlyMap<string, Held<T>>): Held<T> {
     const { uid, resourceVersion } = object.metadata;
-    const before = among.get(key);
-    if (before?.uid === uid && before.resourceVersion === resourceVersion) return before;
-    return { uid, resourceVersion, value: this.#read(object) ?? before?.value };
+    const held = among.get(key);
+    const before = held?.uid === uid ? held : undefined;
+    if (before?.resourceVersion === resourceVersion) return before;
+    return { uid, resourceVersion, value: this.#read(object, before?.value?.of) ?? before?.value };
+  }
+
+  #show(key: string, { value }: Held<T>): void {
+    if (value === undefined) this.#unset(key);
+    else this.#set(key, value.of);
   }
 
   #set(key: string, value: T): void {

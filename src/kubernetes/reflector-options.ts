@@ -52,10 +52,10 @@ export interface ReflectorOptions<T> {
   readonly resource: ApiResource;
   readonly query?: ReflectorQuery;
   /**
-   * Reads one object; what it answers is kept and not the object, so it may keep less. Where it throws, the object
-   * stays what it was before, or is not there where there was none.
+   * Reads one object; what it answers is kept and not the object, so it may keep less. `before` is what was read of the
+   * same object (not of one that was deleted and had its name). Where it throws, that stays, or nothing is there.
    */
-  readonly read: (object: KubernetesObject) => T;
+  readonly read: (object: KubernetesObject, before: T | undefined) => T;
   readonly clock: Pick<Clock, 'after' | 'elapsed'>;
   readonly random: Random;
   readonly logger: Logger;

@@ -59,7 +59,7 @@ export class Reflector<T> {
     this.#page = this.#limits.page;
     const [initial, max] = this.#limits.backoff;
     this.#backoff = new Backoff({ initial, max, random: options.random });
-    this.#objects = new ReflectedObjects((object) => this.#readOne(object));
+    this.#objects = new ReflectedObjects((object, before) => this.#readOne(object, before));
     this.synced = new Promise((resolve) => (this.#resolveSynced = resolve));
     void this.#run();
   }
@@ -259,9 +259,9 @@ export class Reflector<T> {
     else logger.warn('objects cannot be followed; what is held stays in force', fields);
   }
 
-  #readOne(object: KubernetesObject): { readonly of: T } | undefined {
+  #readOne(object: KubernetesObject, before: T | undefined): { readonly of: T } | undefined {
     try {
-      return { of: this.#options.read(object) };
+      return { of: this.#options.read(object, before) };
     } catch (error) {
       const { logger, metrics, resource } = this.#options;
       metrics?.unreadable();

@@ -156,6 +156,21 @@ describe('a reflector', () => {
         server.remove(configMaps, { namespace: 'shop', name: 'a' });
         await eventually(() => !reflector.items.has('shop/a'));
       });
+
+      it('does not take one object for another that had its name, though that can be read and this cannot', async () => {
+        put('a', 'good');
+        const reflector = start();
+        await reflector.synced;
+        await watchIsOpen();
+        await server.stop();
+        server.remove(configMaps, { namespace: 'shop', name: 'a' });
+        put('a', 'unreadable');
+        server.objects.compact();
+        await server.listen();
+        await eventually(() => reflector.items.size === 0);
+        put('a', 'good again');
+        await eventually(() => reflector.items.get('shop/a') === 'good again');
+      });
     });
   }
 
