@@ -2,7 +2,7 @@ import { cleanText } from '../../src/core/clean-text.ts';
 import type { Issue } from '../../src/core/issue.ts';
 import { DRY_RUN } from '../../src/policy/resource-metadata.ts';
 import type { Resource } from '../../src/resources/resource.ts';
-import type { JudgedObject } from './judged-object.ts';
+import type { JudgedObject } from '../../src/resources/judged-object.ts';
 import type { Reach } from './policy-reach.ts';
 
 /** One condition, without the times that say when it was written. */

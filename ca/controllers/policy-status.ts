@@ -7,13 +7,14 @@ import type { Logger } from '../../src/core/logger.ts';
 import type { TrustDomain } from '../../src/identity/trust-domain.ts';
 import type { KubernetesClient } from '../../src/kubernetes/api-client.ts';
 import type { ApiResource } from '../../src/kubernetes/api-resource.ts';
+import { apiResourceOf } from '../../src/resources/cluster-queries.ts';
 import { RESOURCE_KINDS } from '../../src/resources/kind.ts';
 import { resourceKey } from '../../src/resources/resource.ts';
 import type { ResourceStore } from '../../src/resources/resource-store.ts';
 import type { ConnectedSidecar } from '../distribution/connected-sidecar.ts';
 import type { PlacedWorkload } from '../distribution/mesh-model.ts';
 import type { EventSink } from './cluster-event.ts';
-import type { JudgedObject, JudgedObjects } from './judged-object.ts';
+import type { JudgedObject, JudgedObjects } from '../../src/resources/judged-object.ts';
 import { statusOf } from './policy-conditions.ts';
 import { isForWorkloads, PolicyReach } from './policy-reach.ts';
 import { PolicyReview } from './policy-review.ts';
@@ -97,7 +98,7 @@ export class PolicyStatus {
     const { client, clock, logger, term, onWrite } = options;
     const mayWrite = (): boolean => !this.#closed && term.isCurrent;
     this.#writer = new StatusWriter({ client, resourceOf, mayWrite, clock, logger, onWrite });
-    this.#unsubscribe = options.objects.subscribe(() => {
+    this.#unsubscribe = options.objects.subscribeToJudged(() => {
       this.#changed = true;
       if (this.#found !== undefined) this.#wakeIn(SETTLE);
     });
@@ -204,7 +205,7 @@ export class PolicyStatus {
     const seen = new Set<string>();
     const bad = new Map<string, number | undefined>();
     let looked = 0;
-    for (const object of [...objects.judged()]) {
+    for (const object of objects.judged()) {
       if (++looked % SLICE === 0) await turn();
       if (this.#isOver) return;
       if (object.source !== 'object') {
@@ -256,7 +257,7 @@ function apiVersionOfKind(kind: string): string {
 }
 
 function resourceOf(kind: string): ApiResource {
-  const plural = RESOURCE_KINDS.find((row) => row.kind === kind)?.plural ?? '';
-  const [group = '', version = ''] = apiVersionOfKind(kind).split('/');
-  return { group, version, kind, plural, namespaced: true };
+  const row = RESOURCE_KINDS.find((one) => one.kind === kind);
+  if (row === undefined) throw new TypeError(`${kind} is no kind that is read`);
+  return apiResourceOf(row);
 }

@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { statusOf } from '../../../ca/controllers/policy-conditions.ts';
-import type { JudgedObject } from '../../../ca/controllers/judged-object.ts';
+import type { JudgedObject } from '../../../src/resources/judged-object.ts';
 import type { Reach } from '../../../ca/controllers/policy-reach.ts';
 import type { Issue } from '../../../src/core/issue.ts';
 

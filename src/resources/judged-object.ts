@@ -1,5 +1,5 @@
-import type { Issue } from '../../src/core/issue.ts';
-import type { Resource, ResourceName } from '../../src/resources/resource.ts';
+import type { Issue } from '../core/issue.ts';
+import type { Resource, ResourceName } from './resource.ts';
 
 /** One object of the API server as it is now, and what the store made of it. */
 export interface JudgedObject extends ResourceName {
@@ -18,5 +18,5 @@ export interface JudgedObjects {
   /** At this moment. */
   judged(): Iterable<JudgedObject>;
   /** Calls back after something changed. Answers how to stop it. */
-  subscribe(listener: () => void): () => void;
+  subscribeToJudged(listener: () => void): () => void;
 }
