@@ -418,6 +418,11 @@ export const ERRORS = {
   // --- config
 
   // --- resources
+  resources_not_read: {
+    what: 'the resources of the cluster have not all been read yet',
+    remedy: 'wait; where it goes on, see what the CA logs and answers at /ready, and give it what it names',
+    ...unavailable,
+  },
   resource_kind_unknown: {
     what: 'not a kind of resource that is read here',
     remedy: 'name one as kubectl does: ap, ra, pa, we, se, dr, sidecar, svc or cm, or in full: authorizationpolicy',
