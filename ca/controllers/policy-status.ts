@@ -87,7 +87,7 @@ export class PolicyStatus {
   /** When the timer goes off, and before when it must not, by the steady clock. */
   #dueAt = 0;
   #notBefore = 0;
-  #goOn: () => void = () => {};
+  readonly #stopped = Promise.withResolvers<void>();
   #looking: Promise<void>;
   #changed = true;
   #progress = -1;
@@ -114,7 +114,7 @@ export class PolicyStatus {
     this.#closed = true;
     this.#unsubscribe();
     this.#timer?.cancel();
-    this.#goOn();
+    this.#stopped.resolve();
     await this.#looking;
     await this.#writer.close();
   }
@@ -129,13 +129,12 @@ export class PolicyStatus {
         break;
       } catch (error) {
         logger.warn('the statuses of policies could not be read', { reason: reasonOf(error) });
-        await new Promise<void>((resolve) => {
-          this.#goOn = resolve;
-          this.#timer = clock.after(backoff.next(), resolve);
-        });
-        this.#timer = undefined;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        clock.after(backoff.next(), resolve);
+        await Promise.race([promise, this.#stopped.promise]);
       }
     }
+    await Promise.race([this.#options.objects.synced, this.#stopped.promise]);
     await this.#look();
   }
 

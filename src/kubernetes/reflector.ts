@@ -119,7 +119,10 @@ export class Reflector<T> {
       const end = await this.#follow(undefined);
       const told = this.#version !== undefined;
       // An old server does not refuse to tell everything in a watch: it only never comes to the end of it.
-      const unknown = end.error?.code === 'kubernetes_invalid' || (end.reason === 'silent' && end.opened);
+      // One whose etcd cannot (before 3.4.25) answers 500.
+      const status = end.error?.fields['status'];
+      const unknown =
+        end.error?.code === 'kubernetes_invalid' || status === 500 || (end.reason === 'silent' && end.opened);
       if (!told && unknown) this.#streams = false;
       // Who may not watch may still list; whatever is missing is named.
       else if (told || end.error?.code !== 'kubernetes_forbidden') return end;

@@ -15,6 +15,8 @@ export interface JudgedObject extends ResourceName {
 
 /** All objects that a store was given, those that it could not take among them. */
 export interface JudgedObjects {
+  /** Resolves when all of them were read once. */
+  readonly synced: Promise<void>;
   /** At this moment. */
   judged(): Iterable<JudgedObject>;
   /** Calls back after something changed. Answers how to stop it. */

@@ -77,6 +77,7 @@ describe('the status of policies', () => {
         },
       },
       objects: {
+        synced: Promise.resolve(),
         *judged() {
           for (const resource of store.snapshot.all) {
             const { kind, namespace, name } = resource;
@@ -261,17 +262,20 @@ describe('the status of policies', () => {
     );
     change(...entries, ...policies, policy('mesh', 'action: ALLOW', 'sealwright-system'));
     start();
+    // By the processor's time: the machine may have others to serve between two turns.
+    const spent = (): number => {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1_000;
+    };
     let longest = 0;
-    let last = performance.now();
     for (let i = 0; i < 3_000; i += 1) {
+      const before = spent();
       clock.advance(20);
       await turn();
-      const now = performance.now();
-      longest = Math.max(longest, now - last);
-      last = now;
+      longest = Math.max(longest, spent() - before);
     }
     assert.equal(stored.size, 801);
-    assert.ok(longest < 500, `one turn took ${longest} ms`);
+    assert.ok(longest < 300, `one turn took ${longest} ms`);
     assert.match(said('AuthorizationPolicy/sealwright-system/mesh')['Distributed'] ?? '', /about 1000 workloads/);
   });
 });
