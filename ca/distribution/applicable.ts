@@ -29,6 +29,7 @@ export interface Audience {
 type Scope = Pick<AuthorizationPolicy, 'targets' | 'namespace' | 'selector'>;
 
 const scopes = new WeakMap<Resource, Scope>();
+const authorizationPolicies = new WeakMap<Resource, AuthorizationPolicy>();
 const requestAuthentications = new WeakMap<Resource, RequestAuthentication>();
 const peerAuthentications = new WeakMap<Resource, PeerAuthentication>();
 
@@ -97,7 +98,16 @@ export function fairKeyPlacesOf(
   return places;
 }
 
-function requestAuthenticationOf(resource: Resource): RequestAuthentication | undefined {
+/** The policy that a resource is, read once; nothing where it cannot be read. */
+export function authorizationPolicyOf(resource: Resource): AuthorizationPolicy | undefined {
+  return remembered(authorizationPolicies, resource, (each) => readAuthorizationPolicy(each).policy);
+}
+
+export function peerAuthenticationOf(resource: Resource): PeerAuthentication | undefined {
+  return remembered(peerAuthentications, resource, (each) => readPeerAuthentication(each).policy);
+}
+
+export function requestAuthenticationOf(resource: Resource): RequestAuthentication | undefined {
   return remembered(requestAuthentications, resource, (each) => readRequestAuthentication(each).policy);
 }
 
@@ -108,10 +118,6 @@ export const peerAuthenticationApplies: Applies = (resource, audience) => {
   if (policy.selector.size > 0 && policy.namespace === audience.rootNamespace) return false;
   return selects(policy.selector, audience.labels);
 };
-
-export function peerAuthenticationOf(resource: Resource): PeerAuthentication | undefined {
-  return remembered(peerAuthentications, resource, (each) => readPeerAuthentication(each).policy);
-}
 
 /**
  * The one Sidecar for a workload: the oldest of its namespace that selects it, else its namespace's default, else the

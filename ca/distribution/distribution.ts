@@ -15,9 +15,11 @@ import { admit } from './admit-subscriber.ts';
 import { fairKeyPlacesOf } from './applicable.ts';
 import { reachOf } from './change-reach.ts';
 import type { DistributionMetrics } from './distribution-metrics.ts';
+import type { ConnectedSidecar } from './connected-sidecar.ts';
 import { LiveMesh } from './live-mesh.ts';
 import { PacedWork } from './paced-work.ts';
 import type { MeshView } from './mesh-view.ts';
+import type { PlacedWorkload } from './placed-workload.ts';
 import { SnapshotChanges } from './snapshot-changes.ts';
 import { SubscriberIndex } from './subscriber-index.ts';
 import { SubscriberSource } from './subscriber-source.ts';
@@ -77,6 +79,7 @@ export class Distribution {
   readonly #waitingForThis: (() => void)[] = [];
   #changing = false;
   #bundle: XdsResource;
+  #progress = 0;
 
   constructor(options: DistributionOptions) {
     this.#options = options;
@@ -104,6 +107,25 @@ export class Distribution {
   /** How many streams are open. */
   get streams(): number {
     return this.#subscribers.size;
+  }
+
+  /** Another number where `workloads` or `sidecars` may be others, or go by other things. */
+  get progress(): number {
+    return this.#progress;
+  }
+
+  /** The sidecars that are connected at this moment, and what each has not acknowledged. */
+  *sidecars(): Generator<ConnectedSidecar> {
+    for (const { workload, stream } of this.#subscribers) {
+      if (stream === undefined) continue;
+      const { namespace, labels } = workload;
+      yield { namespace, labels, unsettled: (typeUrl) => stream.unsettled(typeUrl) };
+    }
+  }
+
+  /** The workloads of the mesh, with their ports. */
+  get workloads(): Iterable<PlacedWorkload> {
+    return this.#mesh.workloads;
   }
 
   countRefusal(): void {
@@ -139,20 +161,26 @@ export class Distribution {
     const subscription = this.#subscriptionOf(name, proven, workload);
     return {
       source: subscription.source,
-      onAccepted: (typeUrl) => metrics.pushed(typeUrl).add(),
+      onAccepted: (typeUrl) => {
+        this.#progress += 1;
+        metrics.pushed(typeUrl).add();
+      },
       onRefused: (typeUrl, refusal, culprit) => {
+        this.#progress += 1;
         metrics.pushed(typeUrl).add();
         metrics.rejected(typeUrl).add();
         logger.warn('a sidecar refused a push', { ...about, typeUrl, culprit, reason: refusal.slice(0, 1_000) });
       },
       opened: (stream) => {
         subscription.stream = stream;
+        this.#progress += 1;
         this.#subscribers.add(subscription);
         logger.info('a sidecar subscribed', { ...about, streams: this.streams });
         // The mesh may have moved on between admission and this moment.
         this.#judge(subscription, this.#mesh.view);
       },
       closed: () => {
+        this.#progress += 1;
         this.#subscribers.delete(subscription);
         this.#told.delete(subscription);
         this.#late.delete(subscription);
@@ -238,6 +266,7 @@ export class Distribution {
     }
     // From here on everybody sees the next view, those whom it concerns as soon as they are told; all in one turn.
     this.#mesh.show(view);
+    this.#progress += 1;
     const [everything, judged] =
       reach === undefined ? [this.#subscribers, this.#subscribers] : [this.#late, reach.judged];
     for (const subscription of everything) this.#note(subscription, anythingOf(TYPES), before);

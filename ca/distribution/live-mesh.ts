@@ -7,6 +7,7 @@ import type { ViewChange } from './change-reach.ts';
 import type { AddressOptions } from './mesh-address.ts';
 import { everythingIn, MeshModel, type ModelOptions } from './mesh-model.ts';
 import type { MeshView } from './mesh-view.ts';
+import type { PlacedWorkload } from './placed-workload.ts';
 import { ServiceHosts } from './service-hosts.ts';
 import type { ChangedResource } from './snapshot-changes.ts';
 
@@ -29,6 +30,8 @@ export class LiveMesh {
   #model: MeshModel | undefined;
   #hosts = ServiceHosts.none;
   #view: MeshView;
+  /** Listed for a view when somebody asks. */
+  #placed: { readonly of: MeshView | undefined; readonly all: readonly PlacedWorkload[] } = { of: undefined, all: [] };
 
   constructor(options: LiveMeshOptions) {
     this.#options = options;
@@ -37,6 +40,13 @@ export class LiveMesh {
 
   get view(): MeshView {
     return this.#view;
+  }
+
+  /** As they are in what was made last, or before it while the next is being made. */
+  get workloads(): readonly PlacedWorkload[] {
+    const model = this.#model;
+    if (model !== undefined && this.#placed.of !== this.#view) this.#placed = { of: this.#view, all: model.workloads };
+    return this.#placed.all;
   }
 
   /** Makes the next view, a piece at a time. It is in force once it is shown; until then the view before is. */

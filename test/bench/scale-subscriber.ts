@@ -35,6 +35,7 @@ export class ScaleSubscriber {
     subscriber.opened({
       changed: (typeUrl, names) => this.#session.changed(typeUrl, names),
       end: (error) => (this.ended ??= error),
+      unsettled: (typeUrl) => this.#session.unsettled(typeUrl),
     });
     for (const typeUrl of Object.values(CONTROL_TYPES)) {
       const names =
