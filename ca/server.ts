@@ -20,7 +20,6 @@ import { createReflection } from '../src/wire/reflection.ts';
 import { socketAnswers } from '../src/wire/socket-answers.ts';
 import { listenTls } from '../src/wire/tls-listener.ts';
 import { authenticateInOrder } from './authenticators/authenticate-in-order.ts';
-import { createNodeAuthorizer } from './authenticators/node-authorizer.ts';
 import { createSvidAuthenticator } from './authenticators/svid-authenticator.ts';
 import { openTokenAuthenticators } from './authenticators/open-token-authenticators.ts';
 import { openTokenIssuer } from './authenticators/open-token-issuer.ts';
@@ -40,11 +39,18 @@ import { openLedger } from './ledger/ledger.ts';
 import { RefusalCounter } from './ledger/refusal-counter.ts';
 import { identityOperations } from './operator/identity-operations.ts';
 import { ledgerOperations } from './operator/ledger-operations.ts';
-import { createOperatorApp, serveOperatorSocket } from './operator/operator-server.ts';
+import { ownerAccess } from './operator/operator-access.ts';
+import { createOperatorApp, type ForbiddenOperation } from './operator/operator-app.ts';
+import { serveOperatorSocket } from './operator/operator-server.ts';
 import { tokenOperations } from './operator/token-operations.ts';
 import { ledgerRefusal } from './ledger-refusal.ts';
 import { namesOfSettings } from './names-of-settings.ts';
 import { openCluster } from './open-cluster.ts';
+import { openControllers } from './open-controllers.ts';
+import { openMaterial } from './open-material.ts';
+import { openKubernetesJudge } from './open-kubernetes-judge.ts';
+import { openNodeAuthorizer } from './open-node-authorizer.ts';
+import { openOperatorPort } from './open-operator-port.ts';
 import { openStatus } from './open-status.ts';
 import { openStore } from './open-store.ts';
 import { createReadiness } from './readiness.ts';
@@ -53,7 +59,6 @@ import { RunningParts } from './running-parts.ts';
 import { serveCaStatus } from './serve-ca-status.ts';
 import type { CaMaterial } from './roots/ca-material.ts';
 import { makeStateFolder } from './roots/make-state-folder.ts';
-import { openRoots } from './roots/open-roots.ts';
 import { ServerIdentity } from './roots/server-identity.ts';
 import { lockState } from './roots/state-lock.ts';
 
@@ -126,13 +131,15 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       logger,
       started,
     });
-    const material = await openRoots({
-      folder,
-      ...(settings.ca.roots === undefined ? {} : { pluggedIn: settings.ca.roots }),
+    const material = await openMaterial(settings, {
+      cluster,
       trustDomain,
+      metrics,
       clock,
+      random: Math.random,
       randomBytes,
       logger,
+      started,
     });
     const ledger = started(
       await openLedger({
@@ -160,6 +167,20 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       }),
       (part) => part.close(),
     );
+    const judge = await openKubernetesJudge(settings, { env: surroundings.env, clock, logger: perCall, started });
+    const certificate = createSvidAuthenticator({
+      trustDomain,
+      verifySvid: (chain) => {
+        const { identity, leaf, notAfter } = verifySvid(chain, { trustDomain, roots: material.roots }, clock.now());
+        return { identity, serial: leaf.serial, notAfter };
+      },
+      history: ledger,
+      // Nothing can be revoked yet but by time: a token every `tokenMaxAge`.
+      isRevoked: () => false,
+      presence: judge?.presence,
+      maxTokenAge: settings.ca.auth.tokenMaxAge,
+      clock,
+    });
     const authenticate = authenticateInOrder({
       tokens: await openTokenAuthenticators(settings, {
         trustDomain,
@@ -169,18 +190,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
         logger,
         started,
       }),
-      certificate: createSvidAuthenticator({
-        trustDomain,
-        verifySvid: (chain) => {
-          const { identity, leaf, notAfter } = verifySvid(chain, { trustDomain, roots: material.roots }, clock.now());
-          return { identity, serial: leaf.serial, notAfter };
-        },
-        history: ledger,
-        // Nothing can be revoked yet but by time: a token every `tokenMaxAge`.
-        isRevoked: () => false,
-        maxTokenAge: settings.ca.auth.tokenMaxAge,
-        clock,
-      }),
+      certificate,
       logger,
     });
     const issuer = createIssuer(material);
@@ -199,13 +209,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
 
     const service = certificateGrpcService({
       authenticate,
-      authorizeNode: createNodeAuthorizer({
-        trustDomain,
-        clusterId: settings.clusterId,
-        trustedNodeAccounts: settings.ca.auth.trustedNodeAccounts,
-        pods: undefined,
-        clock,
-      }),
+      authorizeNode: openNodeAuthorizer(settings, { cluster, resources, clock, started }),
       newCallId: () => randomBytes(8).toString('hex'),
       issuance,
       metrics: createIssuanceMetrics(metrics),
@@ -219,6 +223,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
         bundle: { trustDomain, roots: material.roots },
         rootNamespace: settings.rootNamespace,
         clusterId: settings.clusterId,
+        discoversPods: cluster !== undefined,
         fetchKeySet: createKeySetFetcher({
           guard: createAddressGuard(settings.ca.keySets.allowAddresses),
           caFile: settings.ca.keySets.caFile,
@@ -258,7 +263,10 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
           now: () => clock.now(),
           randomBytes,
         }),
-        onRenewal: ({ certificateChain, privateKey }) => listener.setTls({ certificateChain, privateKey, roots }),
+        onRenewal: ({ certificateChain, privateKey }) => {
+          listener.setTls({ certificateChain, privateKey, roots });
+          operatorPort?.setTls({ certificateChain, privateKey, roots });
+        },
         clock,
         random: Math.random,
         logger,
@@ -299,15 +307,32 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
         }),
       }),
     ];
+    const onForbidden = ({ actor, operation, reason: detail }: ForbiddenOperation): void => {
+      // It never rejects: what cannot be ledgered is logged.
+      void proven.record({ kind: 'operator-refusal', actor, operation, reason: 'operator_forbidden', detail });
+    };
     // The socket is 0600: who can open it owns the state folder, or is root.
-    const owner = { name: `socket:uid=${process.getuid?.() ?? 0}`, role: 'operator' } as const;
+    const owner = ownerAccess(`socket:uid=${process.getuid?.() ?? 0}`);
     started(
       await serveOperatorSocket({
         path: join(folder, 'operator.sock'),
-        app: createOperatorApp(operations, () => owner, logger),
+        app: createOperatorApp({ operations, access: owner, onForbidden, logger }),
         logger,
       }),
       (part) => part.close(),
+    );
+    const operatorPort = started(
+      await openOperatorPort(settings, {
+        operations,
+        kubernetes: judge,
+        certificate,
+        tls: { certificateChain, privateKey, roots },
+        onStranger: (code, remoteAddress) => refusals.count(code, remoteAddress),
+        onForbidden,
+        clock,
+        logger: perCall,
+      }),
+      (part) => part?.close(),
     );
     const readiness = started(
       createReadiness({
@@ -325,6 +350,22 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       await serveCaStatus(settings, { metrics, readiness, logger, version: surroundings.version }),
       (part) => part.close(),
     );
+
+    if (cluster !== undefined) {
+      await openControllers(settings, {
+        cluster,
+        material,
+        events: inCluster.events,
+        work: [inCluster.whileLeading(distribution)],
+        env: surroundings.env,
+        metrics,
+        clock,
+        random: Math.random,
+        randomBytes,
+        logger,
+        started,
+      });
+    }
 
     const address = { host, port: listener.port };
     logger.info('the CA is ready', {

@@ -12,7 +12,7 @@ import { RESOURCE_KINDS } from '../../src/resources/kind.ts';
 import { resourceKey } from '../../src/resources/resource.ts';
 import type { ResourceStore } from '../../src/resources/resource-store.ts';
 import type { ConnectedSidecar } from '../distribution/connected-sidecar.ts';
-import type { PlacedWorkload } from '../distribution/mesh-model.ts';
+import type { PlacedWorkload } from '../distribution/placed-workload.ts';
 import type { EventSink } from './cluster-event.ts';
 import type { JudgedObject, JudgedObjects } from '../../src/resources/judged-object.ts';
 import { statusOf } from './policy-conditions.ts';
@@ -25,6 +25,8 @@ import { StatusWriter } from './status-writer.ts';
 export interface Population {
   readonly workloads: Iterable<PlacedWorkload>;
   sidecars(): Iterable<ConnectedSidecar>;
+  /** Resolves when all that the store has said until now is in it. */
+  caughtUp(): Promise<void>;
   /** Another number where anything of it may be different. */
   readonly progress: number;
 }
@@ -179,6 +181,8 @@ export class PolicyStatus {
   /** Never rejects. */
   async #look(): Promise<void> {
     const { clock, population, logger } = this.#options;
+    if (this.#isOver) return;
+    await Promise.race([population.caughtUp(), this.#stopped.promise]);
     if (this.#isOver) return;
     const began = clock.elapsed();
     const { progress } = population;

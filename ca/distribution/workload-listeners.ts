@@ -1,7 +1,7 @@
 import type { ResourceSnapshot } from '../../src/resources/resource-store.ts';
 import { parseSidecar } from '../../src/resources/sidecar.ts';
 import { sidecarFor } from './applicable.ts';
-import type { PlacedWorkload } from './mesh-model.ts';
+import type { PlacedWorkload } from './placed-workload.ts';
 import { protocolOf, type PortProtocol } from './protocol.ts';
 
 /** A port as policy names it. */
