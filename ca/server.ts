@@ -355,7 +355,8 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       await openControllers(settings, {
         cluster,
         material,
-        events: () => undefined,
+        events: inCluster.events,
+        work: [inCluster.whileLeading(distribution)],
         env: surroundings.env,
         metrics,
         clock,

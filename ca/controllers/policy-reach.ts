@@ -1,9 +1,9 @@
 import type { WorkloadSelector } from '../../src/policy/workload-selector.ts';
 import type { Resource } from '../../src/resources/resource.ts';
 import { CONTROL_TYPES } from '../../src/wire/control-types.ts';
-import { authorizationPolicyOf, peerAuthenticationOf, requestAuthenticationOf } from '../distribution/applicable.ts';
-import type { ConnectedSidecar } from '../distribution/connected-sidecar.ts';
-import { LabelIndex } from './label-index.ts';
+import { peerAuthenticationOf, requestAuthenticationOf, scopeOf } from '../distribution/applicable.ts';
+import type { ConnectedSidecar, Unsettled } from '../distribution/connected-sidecar.ts';
+import { LabelIndex } from '../distribution/label-index.ts';
 
 /** How far a policy has come. */
 export interface Reach {
@@ -26,7 +26,7 @@ interface Policy {
 const POLICIES: Readonly<
   Record<string, { readonly typeUrl: string; readonly read: (resource: Resource) => Policy | undefined }>
 > = {
-  AuthorizationPolicy: { typeUrl: CONTROL_TYPES.authorizationPolicy, read: authorizationPolicyOf },
+  AuthorizationPolicy: { typeUrl: CONTROL_TYPES.authorizationPolicy, read: scopeOf },
   PeerAuthentication: { typeUrl: CONTROL_TYPES.peerAuthentication, read: peerAuthenticationOf },
   RequestAuthentication: { typeUrl: CONTROL_TYPES.requestAuthentication, read: requestAuthenticationOf },
 };
@@ -39,12 +39,12 @@ export function isForWorkloads(kind: string): boolean {
 /** Counts for whom policies are, and who has them, at one moment. */
 export class PolicyReach {
   readonly #rootNamespace: string;
-  readonly #sidecars: LabelIndex<ConnectedSidecar>;
-  readonly #unsettled = new Map<string, Map<ConnectedSidecar, ReadonlySet<string> | undefined>>();
+  readonly #sidecars = new LabelIndex<ConnectedSidecar>();
+  readonly #unsettled = new Map<string, Map<ConnectedSidecar, Unsettled | undefined>>();
 
   constructor({ sidecars, rootNamespace }: { sidecars: Iterable<ConnectedSidecar>; rootNamespace: string }) {
     this.#rootNamespace = rootNamespace;
-    this.#sidecars = new LabelIndex(sidecars, (sidecar) => sidecar);
+    for (const sidecar of sidecars) this.#sidecars.set(sidecar, sidecar);
   }
 
   /** @param countSelected the workloads that a policy selects; undefined of a kind that is for none */
@@ -57,14 +57,14 @@ export class PolicyReach {
     const inRoot = policy.namespace === this.#rootNamespace;
     const ignored = resource.kind === 'PeerAuthentication' && inRoot && policy.selector.size > 0;
     if (attached || ignored) return { selected: 0, connected: 0, acknowledged: 0, attached };
-    const theirs = this.#sidecars.select(policy.selector, inRoot ? undefined : policy.namespace);
+    const theirs = [...this.#sidecars.selected(policy.selector, inRoot ? undefined : policy.namespace)];
     const name = `${resource.namespace}/${resource.name}`;
     let acknowledged = 0;
     for (const sidecar of theirs) if (this.#unsettledOf(sidecar, kind.typeUrl)?.has(name) === false) acknowledged += 1;
     return { selected: countSelected(policy), connected: theirs.length, acknowledged, attached };
   }
 
-  #unsettledOf(sidecar: ConnectedSidecar, typeUrl: string): ReadonlySet<string> | undefined {
+  #unsettledOf(sidecar: ConnectedSidecar, typeUrl: string): Unsettled | undefined {
     let ofType = this.#unsettled.get(typeUrl);
     if (ofType === undefined) this.#unsettled.set(typeUrl, (ofType = new Map()));
     if (!ofType.has(sidecar)) ofType.set(sidecar, sidecar.unsettled(typeUrl));

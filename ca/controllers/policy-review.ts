@@ -4,12 +4,13 @@ import { doubtsOfAge, doubtsOfPeers, doubtsOfTokens } from '../../src/policy/aut
 import { doubtsOf, type DoubtContext, type KnownListener } from '../../src/policy/policy-doubts.ts';
 import type { WorkloadSelector } from '../../src/policy/workload-selector.ts';
 import { meshOf } from '../../src/resources/mesh.ts';
+import { readAuthorizationPolicy } from '../../src/resources/policy-resource.ts';
 import type { Resource } from '../../src/resources/resource.ts';
 import type { ResourceSnapshot } from '../../src/resources/resource-store.ts';
-import { authorizationPolicyOf, peerAuthenticationOf, requestAuthenticationOf } from '../distribution/applicable.ts';
+import { peerAuthenticationOf, requestAuthenticationOf, scopeOf } from '../distribution/applicable.ts';
+import { LabelIndex } from '../distribution/label-index.ts';
 import type { PlacedWorkload } from '../distribution/placed-workload.ts';
 import { isHttp, isSniffed, isUnreadHttp, type PortProtocol } from '../distribution/protocol.ts';
-import { LabelIndex } from './label-index.ts';
 import { listenersOfWorkload } from '../distribution/workload-listeners.ts';
 
 /** Whom a policy is for, as far as labels say. */
@@ -37,7 +38,8 @@ interface Selected {
  */
 export class PolicyReview {
   readonly #options: ReviewOptions;
-  readonly #workloads: LabelIndex<PlacedWorkload>;
+  readonly #workloads = new LabelIndex<PlacedWorkload>();
+  #count = 0;
   readonly #mesh: Pick<DoubtContext, 'trustDomains' | 'providers'>;
   readonly #listeners = new Map<string, readonly KnownListener[]>();
   readonly #selected = new Map<string, Selected>();
@@ -46,7 +48,10 @@ export class PolicyReview {
   constructor(options: ReviewOptions) {
     this.#options = options;
     const { snapshot, workloads, rootNamespace, trustDomain } = options;
-    this.#workloads = new LabelIndex(workloads, ({ workload }) => workload);
+    for (const placed of workloads) {
+      this.#workloads.set(placed, placed.workload);
+      this.#count += 1;
+    }
     const { trustDomainAliases, extensionProviders } = meshOf(snapshot, rootNamespace);
     const providers = extensionProviders.flatMap(({ kind, name }) => {
       return kind === 'other' ? [] : [{ name, httpOnly: kind === 'ext-authz-http' }];
@@ -67,11 +72,14 @@ export class PolicyReview {
 
   review(resource: Resource): Issue[] {
     if (resource.kind === 'AuthorizationPolicy') {
-      const policy = authorizationPolicyOf(resource);
-      if (policy === undefined) return [];
-      const { workloads, listeners } = this.#select(policy);
+      const scope = scopeOf(resource);
+      if (scope === undefined) return [];
+      const { workloads, listeners } = this.#select(scope);
       const tokensVerified = workloads.some((each) => this.#verifying.has(each));
-      return [...this.#nobody(policy, workloads), ...doubtsOf(policy, { ...this.#mesh, listeners, tokensVerified })];
+      return [
+        ...this.#nobody(scope, workloads),
+        ...doubtsOfRules(resource, { ...this.#mesh, listeners, tokensVerified }),
+      ];
     }
     if (resource.kind === 'PeerAuthentication') {
       const policy = peerAuthenticationOf(resource);
@@ -101,7 +109,7 @@ export class PolicyReview {
   }
 
   #nobody({ selector, targets = [] }: Selecting, selected: readonly PlacedWorkload[]): Issue[] {
-    const known = this.#workloads.size > 0 && selector.size > 0 && targets.length === 0;
+    const known = this.#count > 0 && selector.size > 0 && targets.length === 0;
     return known && selected.length === 0 ? [SELECTS_NOBODY] : [];
   }
 
@@ -112,7 +120,7 @@ export class PolicyReview {
     const key = JSON.stringify([where ?? '', ...[...selector].sort(([a], [b]) => (a < b ? -1 : 1))]);
     const known = this.#selected.get(key);
     if (known !== undefined) return known;
-    const workloads = this.#workloads.select(selector, where);
+    const workloads = [...this.#workloads.selected(selector, where)];
     // The same port of many workloads says the same of a rule.
     const listeners = new Map<string, KnownListener>();
     for (const placed of workloads) {
@@ -136,6 +144,20 @@ export class PolicyReview {
     this.#listeners.set(key, listeners);
     return listeners;
   }
+}
+
+/** What was said of a policy, and by what. */
+const said = new WeakMap<Resource, { readonly by: string; readonly issues: readonly Issue[] }>();
+
+/** Thousands of policies are looked at again and again, and rarely is their mesh another: then they are not even read. */
+function doubtsOfRules(resource: Resource, context: DoubtContext): readonly Issue[] {
+  const by = JSON.stringify(context);
+  const known = said.get(resource);
+  if (known?.by === by) return known.issues;
+  const { policy } = readAuthorizationPolicy(resource);
+  const issues = policy === undefined ? [] : doubtsOf(policy, context);
+  said.set(resource, { by, issues });
+  return issues;
 }
 
 const NOBODY: Selected = Object.freeze({ workloads: [], listeners: [] });

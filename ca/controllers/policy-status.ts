@@ -25,6 +25,8 @@ import { StatusWriter } from './status-writer.ts';
 export interface Population {
   readonly workloads: Iterable<PlacedWorkload>;
   sidecars(): Iterable<ConnectedSidecar>;
+  /** Resolves when all that the store has said until now is in it. */
+  caughtUp(): Promise<void>;
   /** Another number where anything of it may be different. */
   readonly progress: number;
 }
@@ -179,6 +181,8 @@ export class PolicyStatus {
   /** Never rejects. */
   async #look(): Promise<void> {
     const { clock, population, logger } = this.#options;
+    if (this.#isOver) return;
+    await Promise.race([population.caughtUp(), this.#stopped.promise]);
     if (this.#isOver) return;
     const began = clock.elapsed();
     const { progress } = population;

@@ -32,6 +32,9 @@ const COUNT_INTERVAL = 30_000;
 /** After a failure that is not of one object, in milliseconds; longer where the API server says so. */
 const PAUSE = 15_000;
 
+/** Until a kind is tried again whose status may not be written, in milliseconds. */
+const FORBIDDEN_PAUSE = 60_000;
+
 interface Target {
   readonly name: ResourceName;
   readonly uid: string;
@@ -62,6 +65,8 @@ export class StatusWriter {
   #timer: Timer | undefined;
   #wakesAt = 0;
   #quietUntil = 0;
+  /** By kind, until when its statuses are left alone: a right is missing. */
+  readonly #forbidden = new Map<string, number>();
   #lastFailure = '';
   #closed = false;
 
@@ -186,23 +191,26 @@ export class StatusWriter {
 
   #next(now: number): string | undefined {
     const { news, counts } = this.#waiting;
-    for (const key of news) if (this.#targets.get(key)?.busy === false) return key;
-    for (const key of counts) {
-      const target = this.#targets.get(key);
-      if (target?.busy === false && target.notBefore <= now) return key;
-    }
+    for (const key of news) if (this.#dueOf(key, true) <= now) return key;
+    for (const key of counts) if (this.#dueOf(key, false) <= now) return key;
     return undefined;
   }
 
   #armForRest(): void {
     if (this.#sending.size >= AT_ONCE) return;
+    const { news, counts } = this.#waiting;
     let first = Number.POSITIVE_INFINITY;
-    for (const key of this.#waiting.news) if (this.#targets.get(key)?.busy === false) first = 0;
-    for (const key of first === 0 ? [] : this.#waiting.counts) {
-      const target = this.#targets.get(key);
-      if (target?.busy === false) first = Math.min(first, target.notBefore);
-    }
+    for (const key of news) first = Math.min(first, this.#dueOf(key, true));
+    if (first > this.#options.clock.elapsed())
+      for (const key of counts) first = Math.min(first, this.#dueOf(key, false));
     if (first < Number.POSITIVE_INFINITY) this.#wakeAt(first);
+  }
+
+  /** When an object may be written; never while it is being written. */
+  #dueOf(key: string, isNews: boolean): number {
+    const target = this.#targets.get(key);
+    if (target === undefined || target.busy) return Number.POSITIVE_INFINITY;
+    return Math.max(isNews ? 0 : target.notBefore, this.#forbidden.get(target.name.kind) ?? 0);
   }
 
   #send(key: string, target: Target): void {
@@ -252,6 +260,11 @@ export class StatusWriter {
       return;
     }
     onWrite('failed');
+    if (code === 'kubernetes_forbidden') {
+      if (!this.#forbidden.has(kind)) logger.warn('statuses of a kind may not be written', about);
+      this.#forbidden.set(kind, clock.elapsed() + FORBIDDEN_PAUSE);
+      return;
+    }
     this.#quietUntil = clock.elapsed() + Math.max(PAUSE, retryAfterOf(error) ?? 0);
     const failure: ErrorCode | 'unknown' = code ?? 'unknown';
     if (failure !== this.#lastFailure) logger.warn('a status was not written', about);

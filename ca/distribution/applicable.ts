@@ -43,7 +43,8 @@ export const authorizationPolicyApplies: Applies = (resource, audience) => {
   return policy !== undefined && reasonToPass(policy, { workload: audience, rootNamespace }) === undefined;
 };
 
-function scopeOf(resource: Resource): Scope | undefined {
+/** Whom an AuthorizationPolicy is for; nothing where it cannot be read. */
+export function scopeOf(resource: Resource): Scope | undefined {
   return remembered(scopes, resource, (each) => {
     const { policy } = readAuthorizationPolicy(each);
     if (policy === undefined) return undefined;
@@ -96,15 +97,6 @@ export function fairKeyPlacesOf(
     for (const [name, place] of named.slice(0, most)) places.set(name, place);
   }
   return places;
-}
-
-/** The policy that a resource is, read once; nothing where it cannot be read. */
-export function authorizationPolicyOf(resource: Resource): AuthorizationPolicy | undefined {
-  return remembered(authorizationPolicies, resource, (each) => readAuthorizationPolicy(each).policy);
-}
-
-export function peerAuthenticationOf(resource: Resource): PeerAuthentication | undefined {
-  return remembered(peerAuthentications, resource, (each) => readPeerAuthentication(each).policy);
 }
 
 export function requestAuthenticationOf(resource: Resource): RequestAuthentication | undefined {

@@ -8,14 +8,14 @@ import { atOnce, type Slices } from '../../src/policy/slices.ts';
 import type { ResourceStore } from '../../src/resources/resource-store.ts';
 import { CONTROL_TYPES } from '../../src/wire/control-types.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
-import type { Subscriber } from '../../src/wire/xds-service.ts';
+import type { DiscoveryStream, Subscriber } from '../../src/wire/xds-service.ts';
 import type { KeySetFetcher } from '../key-sets/fetch-key-set.ts';
 import { KeySets } from '../key-sets/key-sets.ts';
 import { admit } from './admit-subscriber.ts';
 import { fairKeyPlacesOf } from './applicable.ts';
 import { reachOf } from './change-reach.ts';
 import type { DistributionMetrics } from './distribution-metrics.ts';
-import type { ConnectedSidecar } from './connected-sidecar.ts';
+import type { ConnectedSidecar, Unsettled } from './connected-sidecar.ts';
 import { LiveMesh } from './live-mesh.ts';
 import { PacedWork } from './paced-work.ts';
 import type { MeshView } from './mesh-view.ts';
@@ -78,8 +78,8 @@ export class Distribution {
   readonly #waiting: (() => void)[] = [];
   readonly #waitingForThis: (() => void)[] = [];
   #changing = false;
-  #bundle: XdsResource;
   #progress = 0;
+  #bundle: XdsResource;
 
   constructor(options: DistributionOptions) {
     this.#options = options;
@@ -114,17 +114,18 @@ export class Distribution {
     return this.#progress;
   }
 
-  /** The sidecars that are connected at this moment, and what each has not acknowledged. */
+  /** The sidecars that are connected at this moment, and what each does not go by yet. */
   *sidecars(): Generator<ConnectedSidecar> {
-    for (const { workload, stream } of this.#subscribers) {
+    for (const subscription of this.#subscribers) {
+      const { workload, stream } = subscription;
       if (stream === undefined) continue;
       const { namespace, labels } = workload;
-      yield { namespace, labels, unsettled: (typeUrl) => stream.unsettled(typeUrl) };
+      yield { namespace, labels, unsettled: (typeUrl) => this.#unsettledOf(subscription, stream, typeUrl) };
     }
   }
 
   /** The workloads of the mesh, with their ports. */
-  get workloads(): Iterable<PlacedWorkload> {
+  get workloads(): readonly PlacedWorkload[] {
     return this.#mesh.workloads;
   }
 
@@ -198,6 +199,15 @@ export class Distribution {
     this.#rounds.close();
     this.#unsubscribe();
     for (const resolve of [...this.#waiting.splice(0), ...this.#waitingForThis.splice(0)]) resolve();
+  }
+
+  /** What was not even sent to it counts too. */
+  #unsettledOf(subscription: Subscription, stream: DiscoveryStream, typeUrl: string): Unsettled | undefined {
+    const unsettled = stream.unsettled(typeUrl);
+    const told = this.#told.get(subscription);
+    if (unsettled === undefined || told?.has(typeUrl) !== true) return unsettled;
+    const names = told.get(typeUrl);
+    return { has: (name) => names === undefined || names.has(name) || unsettled.has(name) };
   }
 
   #subscriptionOf(name: SubscriberName, proven: ProvenSubscriber, workload: AdmittedWorkload): Subscription {

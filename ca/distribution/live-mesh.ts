@@ -30,8 +30,7 @@ export class LiveMesh {
   #model: MeshModel | undefined;
   #hosts = ServiceHosts.none;
   #view: MeshView;
-  /** Listed for a view when somebody asks. */
-  #placed: { readonly of: MeshView | undefined; readonly all: readonly PlacedWorkload[] } = { of: undefined, all: [] };
+  #workloads: readonly PlacedWorkload[] = [];
 
   constructor(options: LiveMeshOptions) {
     this.#options = options;
@@ -42,11 +41,10 @@ export class LiveMesh {
     return this.#view;
   }
 
-  /** As they are in what was made last, or before it while the next is being made. */
+  /** While a change is taken in, as they were when they were last asked for. */
   get workloads(): readonly PlacedWorkload[] {
-    const model = this.#model;
-    if (model !== undefined && this.#placed.of !== this.#view) this.#placed = { of: this.#view, all: model.workloads };
-    return this.#placed.all;
+    if (this.#model !== undefined) this.#workloads = this.#model.workloads;
+    return this.#workloads;
   }
 
   /** Makes the next view, a piece at a time. It is in force once it is shown; until then the view before is. */

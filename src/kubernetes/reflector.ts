@@ -117,10 +117,7 @@ export class Reflector<T> {
   async #begin(): Promise<WatchEnd | undefined> {
     if (this.#streams) {
       const end = await this.#follow(undefined);
-      const told = this.#version !== undefined;
-      if (!told && mayBeUnknown(end)) this.#streams = false;
-      // Who may not watch may still list; whatever is missing is named.
-      else if (told || end.error?.code !== 'kubernetes_forbidden') return end;
+      if (this.#version !== undefined || !mayBeUnknown(end)) return end;
     }
     try {
       await this.#list();

@@ -1,3 +1,4 @@
+import { resourceName } from '../../src/kubernetes/api-resource.ts';
 import { CLUSTER_RIGHTS, ROOT_NAMESPACE, ROOT_RIGHTS, SECRET_RIGHTS, SERVICE_ACCOUNT, type Right } from './rights.ts';
 
 /** The beginning and end of what is written by the tool in docs/security.md. */

@@ -193,6 +193,25 @@ describe('the writer of statuses', () => {
     assert.equal(new Set(applied.map(({ name }) => name)).size, 50);
   });
 
+  it('names each kind that it may not write, goes on with the others, and tries again', async () => {
+    let tries = 0;
+    refuse = ({ name }) => {
+      if (!name.startsWith('no')) return undefined;
+      tries += 1;
+      return new SealwrightError('kubernetes_forbidden', { verb: 'patch', resource: `${name}/status` });
+    };
+    for (let i = 0; i < 20; i += 1) writer.want({ ...named(`no${i}`), kind: 'Sidecar' }, 'u', content());
+    for (let i = 0; i < 20; i += 1) writer.want(named(`yes${i}`), 'u', content());
+    await pass(5_000);
+    assert.equal(applied.length, 20);
+    assert.ok(tries <= 4, String(tries));
+    assert.equal(logger.lines.length, 1);
+    assert.match(logger.text, /verb.*patch.*status/);
+    refuse = undefined;
+    await pass(120_000);
+    assert.equal(applied.length, 40);
+  });
+
   it('says nothing of the old object at a new one of the name', async () => {
     writer.want(named('a'), 'u-1', content());
     await pass(0);
