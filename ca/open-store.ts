@@ -67,12 +67,13 @@ export async function openStore(settings: Settings, parts: StoreParts): Promise<
   const waitingFor = (): string | undefined => store.waitingFor;
   const guard = (distribution: Subscribing): Subscribing => ({
     countRefusal: () => distribution.countRefusal(),
-    caughtUp: () => distribution.caughtUp(),
-    subscribe: (...asked) => {
+    // Whoever got past here waits for all that was read: it is given to the distribution in the turn in which it is there.
+    caughtUp: async () => {
       // What exactly is missing is for operators: the log, the metrics and /ready have it.
       if (waitingFor() !== undefined) throw new SealwrightError('resources_not_read');
-      return distribution.subscribe(...asked);
+      await distribution.caughtUp();
     },
+    subscribe: (...asked) => distribution.subscribe(...asked),
   });
   return { store, judged: store, waitingFor, guard };
 }
