@@ -45,6 +45,8 @@ import { tokenOperations } from './operator/token-operations.ts';
 import { ledgerRefusal } from './ledger-refusal.ts';
 import { namesOfSettings } from './names-of-settings.ts';
 import { openCluster } from './open-cluster.ts';
+import { openControllers } from './open-controllers.ts';
+import { openMaterial } from './open-material.ts';
 import { openKubernetesJudge } from './open-kubernetes-judge.ts';
 import { openNodeAuthorizer } from './open-node-authorizer.ts';
 import { openOperatorPort } from './open-operator-port.ts';
@@ -55,7 +57,6 @@ import { RunningParts } from './running-parts.ts';
 import { serveCaStatus } from './serve-ca-status.ts';
 import type { CaMaterial } from './roots/ca-material.ts';
 import { makeStateFolder } from './roots/make-state-folder.ts';
-import { openRoots } from './roots/open-roots.ts';
 import { ServerIdentity } from './roots/server-identity.ts';
 import { lockState } from './roots/state-lock.ts';
 
@@ -117,13 +118,15 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     if (await socketAnswers(join(folder, 'operator.sock'))) throw new SealwrightError('state_in_use', { folder });
     const cluster = await openCluster(settings, { env: surroundings.env, clock, started });
     const resources = await openStore(settings, { cluster, metrics, clock, random: Math.random, logger, started });
-    const material = await openRoots({
-      folder,
-      ...(settings.ca.roots === undefined ? {} : { pluggedIn: settings.ca.roots }),
+    const material = await openMaterial(settings, {
+      cluster,
       trustDomain,
+      metrics,
       clock,
+      random: Math.random,
       randomBytes,
       logger,
+      started,
     });
     const ledger = started(
       await openLedger({
@@ -206,6 +209,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
         bundle: { trustDomain, roots: material.roots },
         rootNamespace: settings.rootNamespace,
         clusterId: settings.clusterId,
+        discoversPods: cluster !== undefined,
         fetchKeySet: createKeySetFetcher({
           guard: createAddressGuard(settings.ca.keySets.allowAddresses),
           caFile: settings.ca.keySets.caFile,
@@ -332,6 +336,21 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       await serveCaStatus(settings, { metrics, readiness, logger, version: surroundings.version }),
       (part) => part.close(),
     );
+
+    if (cluster !== undefined) {
+      await openControllers(settings, {
+        cluster,
+        material,
+        events: () => undefined,
+        env: surroundings.env,
+        metrics,
+        clock,
+        random: Math.random,
+        randomBytes,
+        logger,
+        started,
+      });
+    }
 
     const address = { host, port: listener.port };
     logger.info('the CA is ready', {

@@ -13,7 +13,7 @@ import {
   WorkloadType,
 } from '../../src/wire/message-type.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
-import type { PlacedWorkload, PortMode } from './mesh-model.ts';
+import type { PlacedWorkload, PortMode } from './placed-workload.ts';
 import type { MeshService } from './service.ts';
 import { versioned } from './versioned.ts';
 
@@ -87,12 +87,17 @@ export function workloadResource(
       },
     },
   });
+  return versioned({ name: workload.uid, aliases: workloadAliases(placed), body });
+}
+
+/** The names beside its uid under which a workload is found. */
+export function workloadAliases({ workload, memberships }: PlacedWorkload): string[] {
   // Which of those who share a machine's address is meant by it, nobody can say; and an EndpointSlice may name anybody's.
   // They are found by their services alone.
   const found = workload.hostNetwork || workload.kind === 'EndpointSlice' ? [] : workload.addresses;
   const own = found.map((address) => addressAlias(workload.network, address));
   const names = memberships.flatMap(({ service }) => [service.key, ...service.aliases]);
-  return versioned({ name: workload.uid, aliases: [...new Set([...own, ...names])], body });
+  return [...new Set([...own, ...names])];
 }
 
 /** A service as `istio.workload.Address`, found by `<namespace>/<hostname>`, its other names and its addresses. */
@@ -122,8 +127,13 @@ export function serviceResource(service: MeshService): XdsResource {
       },
     },
   });
-  const own = service.addresses.filter((address) => !address.includes('/')).map((address) => addressAlias('', address));
-  return versioned({ name: service.key, aliases: [...service.aliases, ...own], body });
+  return versioned({ name: service.key, aliases: serviceAliases(service), body });
+}
+
+/** The names beside its key under which a service is found. */
+export function serviceAliases({ aliases, addresses }: MeshService): string[] {
+  const own = addresses.filter((address) => !address.includes('/')).map((address) => addressAlias('', address));
+  return [...aliases, ...own];
 }
 
 function loadBalancingOf({ passthrough, publishNotReady }: MeshService) {

@@ -1,7 +1,7 @@
 import { reasonToPass } from '../../src/policy/applied-policy.ts';
 import type { AuthorizationPolicy } from '../../src/policy/authorization-policy.ts';
 import type { PeerAuthentication } from '../../src/policy/peer-authentication.ts';
-import { selects } from '../../src/policy/workload-selector.ts';
+import { selects, type WorkloadSelector } from '../../src/policy/workload-selector.ts';
 import { MESH_CONFIG_MAP } from '../../src/resources/mesh.ts';
 import {
   authenticatesRequestsOf,
@@ -25,7 +25,10 @@ export interface Audience {
   readonly rootNamespace: string;
 }
 
-const authorizationPolicies = new WeakMap<Resource, AuthorizationPolicy>();
+/** As much of an AuthorizationPolicy as says whose it is: there may be thousands, and the rules are not asked here. */
+type Scope = Pick<AuthorizationPolicy, 'targets' | 'namespace' | 'selector'>;
+
+const scopes = new WeakMap<Resource, Scope>();
 const requestAuthentications = new WeakMap<Resource, RequestAuthentication>();
 const peerAuthentications = new WeakMap<Resource, PeerAuthentication>();
 
@@ -34,10 +37,27 @@ export type Applies = (resource: Resource, audience: Audience) => boolean;
 
 /** Whether a workload's sidecar enforces this AuthorizationPolicy. */
 export const authorizationPolicyApplies: Applies = (resource, audience) => {
-  const policy = remembered(authorizationPolicies, resource, (each) => readAuthorizationPolicy(each).policy);
+  const policy = scopeOf(resource);
   const { rootNamespace } = audience;
   return policy !== undefined && reasonToPass(policy, { workload: audience, rootNamespace }) === undefined;
 };
+
+function scopeOf(resource: Resource): Scope | undefined {
+  return remembered(scopes, resource, (each) => {
+    const { policy } = readAuthorizationPolicy(each);
+    if (policy === undefined) return undefined;
+    const { targets, namespace, selector } = policy;
+    return { targets, namespace, selector };
+  });
+}
+
+/** What a policy of one of the three kinds selects; nothing where it counts nowhere. */
+export function selectorOf(resource: Resource): WorkloadSelector | undefined {
+  const { kind } = resource;
+  if (kind === 'AuthorizationPolicy') return scopeOf(resource)?.selector;
+  if (kind === 'PeerAuthentication') return peerAuthenticationOf(resource)?.selector;
+  return requestAuthenticationOf(resource)?.selector;
+}
 
 /** Whether a workload's sidecar enforces this RequestAuthentication. */
 export const requestAuthenticationApplies: Applies = (resource, audience) => {
@@ -83,27 +103,46 @@ function requestAuthenticationOf(resource: Resource): RequestAuthentication | un
 
 /** Whether this PeerAuthentication counts for a workload. One with a selector in the root namespace counts nowhere. */
 export const peerAuthenticationApplies: Applies = (resource, audience) => {
-  const policy = remembered(peerAuthentications, resource, (each) => readPeerAuthentication(each).policy);
+  const policy = peerAuthenticationOf(resource);
   if (policy === undefined) return false;
   if (policy.selector.size > 0 && policy.namespace === audience.rootNamespace) return false;
   return selects(policy.selector, audience.labels);
 };
+
+export function peerAuthenticationOf(resource: Resource): PeerAuthentication | undefined {
+  return remembered(peerAuthentications, resource, (each) => readPeerAuthentication(each).policy);
+}
 
 /**
  * The one Sidecar for a workload: the oldest of its namespace that selects it, else its namespace's default, else the
  * root namespace's (Istio, model/sidecar.go).
  */
 export function sidecarFor(snapshot: ResourceSnapshot, audience: Audience): Resource | undefined {
-  const own = oldestFirst(snapshot.list('Sidecar', audience.namespace));
-  const selectorOf = (resource: Resource) => parseSidecar(resource).value?.workloadSelector;
-  const selecting = own.find((resource) => {
-    const selector = selectorOf(resource);
-    return selector !== undefined && selects(new Map(Object.entries(selector)), audience.labels);
+  const own = sidecarsIn(snapshot.list('Sidecar', audience.namespace));
+  const selecting = own.find(({ selector }) => selector !== undefined && selects(selector, audience.labels));
+  const isDefault = ({ selector }: SelectingSidecar): boolean => selector === undefined;
+  const found =
+    selecting ?? own.find(isDefault) ?? sidecarsIn(snapshot.list('Sidecar', audience.rootNamespace)).find(isDefault);
+  return found?.resource;
+}
+
+interface SelectingSidecar {
+  readonly resource: Resource;
+  readonly selector: WorkloadSelector | undefined;
+}
+
+const sidecars = new WeakMap<readonly Resource[], readonly SelectingSidecar[]>();
+
+/** Oldest first. Asked for each workload of a namespace, and found out once for all as long as nothing changes there. */
+function sidecarsIn(list: readonly Resource[]): readonly SelectingSidecar[] {
+  const known = sidecars.get(list);
+  if (known !== undefined) return known;
+  const made = oldestFirst(list).map((resource) => {
+    const selector = parseSidecar(resource).value?.workloadSelector;
+    return { resource, selector: selector === undefined ? undefined : new Map(Object.entries(selector)) };
   });
-  const isDefault = (resource: Resource): boolean => selectorOf(resource) === undefined;
-  return (
-    selecting ?? own.find(isDefault) ?? oldestFirst(snapshot.list('Sidecar', audience.rootNamespace)).find(isDefault)
-  );
+  sidecars.set(list, made);
+  return made;
 }
 
 /** The mesh settings, which are the same for all. */

@@ -11,7 +11,7 @@ import { readSubscriberName } from './subscriber.ts';
 
 export interface DiscoveryServiceOptions {
   readonly authenticate: Authentication;
-  readonly distribution: Pick<Distribution, 'subscribe' | 'countRefusal'>;
+  readonly distribution: Pick<Distribution, 'subscribe' | 'countRefusal' | 'caughtUp'>;
   readonly logger: Logger;
 }
 
@@ -23,6 +23,8 @@ export function discoveryGrpcService(options: DiscoveryServiceOptions): BoundSer
       const from = call.peer.remoteAddress;
       try {
         const caller = await authenticated(call, options);
+        // A workload that was started a moment ago is known by then, and what it is to see with it.
+        await distribution.caughtUp();
         return distribution.subscribe(readSubscriberName(node), caller);
       } catch (error) {
         if (error instanceof SealwrightError) {

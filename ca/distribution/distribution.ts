@@ -1,20 +1,28 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Random } from '../../src/core/backoff.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import { SealwrightError, reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { TrustBundle } from '../../src/identity/trust-bundle.ts';
+import { atOnce, type Slices } from '../../src/policy/slices.ts';
 import type { ResourceStore } from '../../src/resources/resource-store.ts';
+import { CONTROL_TYPES } from '../../src/wire/control-types.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
-import type { DiscoveryStream, Subscriber } from '../../src/wire/xds-service.ts';
+import type { Subscriber } from '../../src/wire/xds-service.ts';
 import type { KeySetFetcher } from '../key-sets/fetch-key-set.ts';
 import { KeySets } from '../key-sets/key-sets.ts';
-import { fairKeyPlacesOf } from './applicable.ts';
-import type { DistributionMetrics } from './distribution-metrics.ts';
-import { viewOf, type MeshView } from './mesh-view.ts';
-import { SnapshotChanges } from './snapshot-changes.ts';
-import { SubscriberSource, type SubscriberState } from './subscriber-source.ts';
 import { admit } from './admit-subscriber.ts';
+import { fairKeyPlacesOf } from './applicable.ts';
+import { reachOf } from './change-reach.ts';
+import type { DistributionMetrics } from './distribution-metrics.ts';
+import { LiveMesh } from './live-mesh.ts';
+import { PacedWork } from './paced-work.ts';
+import type { MeshView } from './mesh-view.ts';
+import { SnapshotChanges } from './snapshot-changes.ts';
+import { SubscriberIndex } from './subscriber-index.ts';
+import { SubscriberSource } from './subscriber-source.ts';
 import type { AdmittedWorkload, ProvenSubscriber, SubscriberName } from './subscriber.ts';
+import { anythingOf, tell, tellAlso, type Subscription, type Told } from './subscription.ts';
 import { trustBundleResource } from './trust-bundle-resource.ts';
 
 export interface DistributionOptions {
@@ -29,6 +37,8 @@ export interface DistributionOptions {
   readonly random: Random;
   readonly metrics: DistributionMetrics;
   readonly clock: Pick<Clock, 'now' | 'after' | 'elapsed'>;
+  /** Milliseconds between two rounds of pushes. */
+  readonly rest?: number;
   readonly logger: Logger;
 }
 
@@ -38,45 +48,62 @@ const MOST_STREAMS = 16;
 /** Key sets of one namespace: reading a hundred that hang holds the others up for half a minute. */
 const MOST_KEY_SETS = 100;
 
-interface Subscription {
-  readonly name: SubscriberName;
-  readonly proven: ProvenSubscriber;
-  readonly admitted: AdmittedWorkload;
-  readonly source: SubscriberSource;
-  /** Set while the stream serves. */
-  stream: DiscoveryStream | undefined;
-}
+/**
+ * Milliseconds between two rounds of pushes: an edit goes out at once, and what changes in its wake, as pods do that are
+ * restarted one by one, goes out together. (Istio waits for 100 ms before the first push too.)
+ */
+const REST = 100;
 
 /**
- * Hands the mesh out: keeps one view of it, which all subscribers share, and tells each of what changed for it. A
- * subscriber is judged anew with every change, and its stream ends when the workload is no longer its own.
+ * Hands the mesh out: keeps one view of it, which all subscribers share, and tells each of what changed for it. Changes
+ * are taken in by the piece, between which others have their turn; subscribers see the view before until all of it is
+ * in. A subscriber is judged anew when its workload changes, and its stream ends when that is no longer its own.
  */
 export class Distribution {
   readonly #options: DistributionOptions;
-  readonly #subscriptions = new Set<Subscription>();
+  readonly #subscribers = new SubscriberIndex();
   readonly #streams = new Map<string, number>();
   readonly #keySets: KeySets;
   readonly #changes = new SnapshotChanges();
+  readonly #mesh: LiveMesh;
+  readonly #rounds: PacedWork;
   readonly #unsubscribe: () => void;
+  /** Whom to tell of what, in the order in which they are told. */
+  readonly #told = new Map<Subscription, Told>();
+  /** Those who asked for something while a change was being taken in: what they asked for may be part of it. */
+  readonly #late = new Set<Subscription>();
+  /** Those who wait for what the store has said until now, and for what is being taken in. */
+  readonly #waiting: (() => void)[] = [];
+  readonly #waitingForThis: (() => void)[] = [];
+  #changing = false;
   #bundle: XdsResource;
-  #view: MeshView;
 
   constructor(options: DistributionOptions) {
     this.#options = options;
     this.#bundle = trustBundleResource(options.bundle.roots);
-    const { fetchKeySet: fetch, clock, random, logger } = options;
-    this.#keySets = new KeySets({ fetch, onChange: () => this.#tellAll(), clock, random, logger });
-    this.#view = this.#makeView();
-    this.#unsubscribe = options.store.subscribe((change) => {
-      this.#changes.learn(this.#view.snapshot, change);
-      this.#view = this.#makeView();
-      this.#tellAll();
+    const { fetchKeySet: fetch, clock, random, logger, store, rest = REST } = options;
+    this.#keySets = new KeySets({ fetch, onChange: () => this.#tellAll(CONTROL_TYPES.keySet), clock, random, logger });
+    const { rootNamespace, clusterId, bundle } = options;
+    const { trustDomain } = bundle;
+    this.#mesh = new LiveMesh({ rootNamespace, clusterId, trustDomain, now: () => clock.now(), logger });
+    // Nobody waits for a turn yet, and nobody is to see a mesh without its policies.
+    this.#mesh.show(atOnce(this.#mesh.next([], store.snapshot)).view);
+    this.#keepKeySets();
+    this.#rounds = new PacedWork({
+      work: () => this.#round(),
+      rest,
+      onFailure: (error) => logger.error('the mesh is handed out as it was before', { reason: reasonOf(error) }),
+      clock,
+    });
+    this.#unsubscribe = store.subscribe((change) => {
+      this.#changes.add(change);
+      this.#rounds.ask();
     });
   }
 
   /** How many streams are open. */
   get streams(): number {
-    return this.#subscriptions.size;
+    return this.#subscribers.size;
   }
 
   countRefusal(): void {
@@ -86,7 +113,14 @@ export class Distribution {
   /** Other roots are trusted from now on. */
   setBundle({ roots }: TrustBundle): void {
     this.#bundle = trustBundleResource(roots);
-    this.#tellAll();
+    this.#tellAll(CONTROL_TYPES.secret);
+  }
+
+  /** Resolves once subscribers may see all that the store has said until now. */
+  async caughtUp(): Promise<void> {
+    if (this.#changes.size === 0 && !this.#changing) return;
+    const waiting = this.#changes.size > 0 ? this.#waiting : this.#waitingForThis;
+    await new Promise<void>((resolve) => waiting.push(resolve));
   }
 
   /**
@@ -102,10 +136,9 @@ export class Distribution {
     const open = this.#streams.get(key) ?? 0;
     if (open >= MOST_STREAMS) throw new SealwrightError('subscriber_too_many', { workload: key, open });
     this.#streams.set(key, open + 1);
-    const source = new SubscriberSource(this.#stateFor(workload));
-    const subscription: Subscription = { name, proven, admitted: workload, source, stream: undefined };
+    const subscription = this.#subscriptionOf(name, proven, workload);
     return {
-      source,
+      source: subscription.source,
       onAccepted: (typeUrl) => metrics.pushed(typeUrl).add(),
       onRefused: (typeUrl, refusal, culprit) => {
         metrics.pushed(typeUrl).add();
@@ -114,13 +147,15 @@ export class Distribution {
       },
       opened: (stream) => {
         subscription.stream = stream;
-        this.#subscriptions.add(subscription);
+        this.#subscribers.add(subscription);
         logger.info('a sidecar subscribed', { ...about, streams: this.streams });
         // The mesh may have moved on between admission and this moment.
-        this.#tell(subscription);
+        this.#judge(subscription, this.#mesh.view);
       },
       closed: () => {
-        this.#subscriptions.delete(subscription);
+        this.#subscribers.delete(subscription);
+        this.#told.delete(subscription);
+        this.#late.delete(subscription);
         const left = (this.#streams.get(key) ?? 1) - 1;
         if (left > 0) this.#streams.set(key, left);
         else this.#streams.delete(key);
@@ -132,51 +167,139 @@ export class Distribution {
   /** Follows the store no longer. Streams end with the server that they are on. */
   close(): void {
     this.#keySets.close();
+    this.#rounds.close();
     this.#unsubscribe();
+    for (const resolve of [...this.#waiting.splice(0), ...this.#waitingForThis.splice(0)]) resolve();
   }
 
-  #makeView(): MeshView {
-    const { store, bundle, rootNamespace, clusterId, clock, logger } = this.#options;
-    const { trustDomain } = bundle;
-    const tooMany = (namespace: string, named: number): void => {
-      logger.error('a namespace names too many key sets: tokens of those beyond are refused', { namespace, named });
-    };
-    const policies = store.snapshot.list('RequestAuthentication');
-    this.#keySets.keep(fairKeyPlacesOf(policies, { most: MOST_KEY_SETS, tooMany }));
-    return viewOf(store.snapshot, {
-      rootNamespace,
-      clusterId,
-      trustDomain,
-      changes: this.#changes,
-      now: clock.now(),
+  #subscriptionOf(name: SubscriberName, proven: ProvenSubscriber, workload: AdmittedWorkload): Subscription {
+    const source = new SubscriberSource({
+      shared: () => ({
+        view: this.#mesh.view,
+        rootNamespace: this.#options.rootNamespace,
+        bundle: this.#bundle,
+        keySets: this.#keySets,
+      }),
+      workload: () => subscription.workload,
+      onAsked: (typeUrl, asked, is) => {
+        if (typeUrl === CONTROL_TYPES.address) this.#subscribers.asks(subscription, asked, is);
+        if (this.#changing) this.#late.add(subscription);
+      },
     });
+    const subscription: Subscription = { name, proven, source, workload, stream: undefined };
+    return subscription;
   }
 
   #admit(name: SubscriberName, proven: ProvenSubscriber, before?: AdmittedWorkload): AdmittedWorkload {
     const { discoversPods = false } = this.#options;
-    return admit(name, { snapshot: this.#view.snapshot, proven, discoversPods, before });
+    return admit(name, { snapshot: this.#mesh.view.snapshot, proven, discoversPods, before });
   }
 
-  #stateFor(workload: AdmittedWorkload): SubscriberState {
-    const { rootNamespace } = this.#options;
-    return { view: this.#view, workload, rootNamespace, bundle: this.#bundle, keySets: this.#keySets };
+  #keepKeySets(): void {
+    const { logger } = this.#options;
+    const tooMany = (namespace: string, named: number): void => {
+      logger.error('a namespace names too many key sets: tokens of those beyond are refused', { namespace, named });
+    };
+    const policies = this.#mesh.view.snapshot.list('RequestAuthentication');
+    this.#keySets.keep(fairKeyPlacesOf(policies, { most: MOST_KEY_SETS, tooMany }));
   }
 
-  #tellAll(): void {
-    for (const subscription of this.#subscriptions) this.#tell(subscription);
-  }
-
-  #tell(subscription: Subscription): void {
-    const { name, proven, admitted, source, stream } = subscription;
-    try {
-      const changed = source.move(this.#stateFor(this.#admit(name, proven, admitted)));
-      for (const { typeUrl, names } of changed) stream?.changed(typeUrl, names);
-    } catch (error) {
-      // Whatever it was, this subscriber is not told half of a change: it comes again, and is judged again. What it
-      // holds stays in force with it, since nothing was removed.
-      const { logger } = this.#options;
-      logger.warn('a control stream is ended', { workload: `${name.namespace}/${name.name}`, reason: reasonOf(error) });
-      stream?.end(error);
+  /** Takes in what changed, and tells everybody whom it concerns. */
+  *#round(): Slices<void> {
+    if (this.#changes.size > 0) {
+      this.#changing = true;
+      this.#waitingForThis.push(...this.#waiting.splice(0));
+      try {
+        yield* this.#takeIn();
+      } finally {
+        this.#changing = false;
+        for (const resolve of this.#waitingForThis.splice(0)) resolve();
+      }
+    }
+    for (const [subscription, told] of this.#told) {
+      this.#told.delete(subscription);
+      this.#tell(subscription, told);
+      yield;
     }
   }
+
+  *#takeIn(): Slices<void> {
+    const { store, rootNamespace } = this.#options;
+    const changes = this.#changes.take();
+    this.#late.clear();
+    const before = this.#mesh.view;
+    const { view, change } = yield* this.#mesh.next(changes, store.snapshot);
+    let reach;
+    try {
+      reach = change === undefined ? undefined : yield* reachOf(change, this.#subscribers, rootNamespace);
+    } catch (error) {
+      this.#mesh.discard();
+      throw error;
+    }
+    // From here on everybody sees the next view, those whom it concerns as soon as they are told; all in one turn.
+    this.#mesh.show(view);
+    const [everything, judged] =
+      reach === undefined ? [this.#subscribers, this.#subscribers] : [this.#late, reach.judged];
+    for (const subscription of everything) this.#note(subscription, anythingOf(TYPES), before);
+    for (const [subscription, told] of reach?.told ?? []) this.#note(subscription, told, before);
+    for (const subscription of judged) this.#judge(subscription, before);
+    if (change === undefined || changes.some(({ kind }) => kind === 'RequestAuthentication')) this.#keepKeySets();
+  }
+
+  /** Has a subscriber told, and shows it the mesh as it was until then. */
+  #note(subscription: Subscription, told: Told, before: MeshView): void {
+    if (!this.#subscribers.has(subscription)) return;
+    subscription.source.hold(before);
+    const known = this.#told.get(subscription);
+    if (known === undefined) this.#told.set(subscription, told);
+    else tellAlso(known, told);
+  }
+
+  #tellAll(typeUrl: string): void {
+    for (const subscription of this.#subscribers) {
+      const told = this.#told.get(subscription) ?? new Map();
+      tell(told, typeUrl, undefined);
+      this.#told.set(subscription, told);
+    }
+    this.#rounds.ask();
+  }
+
+  /** Whether the workload is still its own, and described as it was. */
+  #judge(subscription: Subscription, view: MeshView): void {
+    const { name, proven, workload: before } = subscription;
+    try {
+      const workload = this.#admit(name, proven, before);
+      if (isDeepStrictEqual(workload, before)) return;
+      // With other labels anything may apply that did not, and the other way round.
+      this.#note(subscription, anythingOf(TYPES), view);
+      this.#subscribers.relabel(subscription, workload);
+    } catch (error) {
+      this.#end(subscription, error);
+    }
+  }
+
+  #tell(subscription: Subscription, told: Told): void {
+    const { source, stream } = subscription;
+    try {
+      source.move();
+      for (const [typeUrl, names] of told) stream?.changed(typeUrl, names);
+    } catch (error) {
+      this.#end(subscription, error);
+    }
+  }
+
+  /**
+   * Whatever it was, this subscriber is not told half of a change: it comes again, and is judged again. What it holds
+   * stays in force with it, since nothing was removed.
+   */
+  #end(subscription: Subscription, error: unknown): void {
+    const { name, stream } = subscription;
+    const { logger } = this.#options;
+    logger.warn('a control stream is ended', { workload: `${name.namespace}/${name.name}`, reason: reasonOf(error) });
+    subscription.stream = undefined;
+    this.#told.delete(subscription);
+    stream?.end(error);
+  }
 }
+
+const TYPES = Object.values(CONTROL_TYPES);

@@ -1,102 +1,217 @@
-import type { MtlsMode, PeerAuthentication } from '../../src/policy/peer-authentication.ts';
-import { effectiveMtlsMode } from '../../src/policy/effective-mtls-mode.ts';
-import { readPeerAuthentication } from '../../src/resources/policy-resource.ts';
+import type { PeerAuthentication } from '../../src/policy/peer-authentication.ts';
+import { atOnce, type Slices } from '../../src/policy/slices.ts';
 import type { ResourceSnapshot } from '../../src/resources/resource-store.ts';
+import { endpointSliceOf } from '../../src/resources/endpoint-slice.ts';
 import { resourceKey, type Resource } from '../../src/resources/resource.ts';
-import { selects } from '../../src/policy/workload-selector.ts';
-import { podWorkload } from './pod-workload.ts';
-import { protocolOfName, type PortProtocol } from './protocol.ts';
-import { isStranger, slicedWorkloads } from './slice-workloads.ts';
-import { servicesOf, targetPortOf, type MeshService, type MeshServicePort } from './service.ts';
+import { peerAuthenticationOf } from './applicable.ts';
+import { ClusterFacts, serviceOf } from './cluster-facts.ts';
+import { LabelIndex } from './label-index.ts';
+import { inServiceOrder, ownedServices, type OwnedService } from './owned-service.ts';
+import { isSamePlacement, placeWorkload, type PlacedWorkload } from './placed-workload.ts';
+import { SelectorIndex } from './selector-index.ts';
+import type { MeshService } from './service.ts';
+import { sliceWorkloads } from './slice-workloads.ts';
+import type { ChangedResource } from './snapshot-changes.ts';
 import { endpointWorkloads, workloadOf, type MeshWorkload } from './workload.ts';
-
-export type PortMode = Exclude<MtlsMode, 'UNSET'>;
-
-/** One port that a workload is known to listen on. */
-export interface ListeningPort {
-  readonly number: number;
-  readonly name: string;
-  readonly protocol: PortProtocol;
-  readonly mode: PortMode;
-  /** False where only a PeerAuthentication names it, and nothing says that the workload listens there. */
-  readonly exposed: boolean;
-}
-
-/** A service that a workload is behind, with the workload's port behind each port of the service. */
-export interface Membership {
-  readonly service: MeshService;
-  readonly ports: readonly { readonly service: MeshServicePort; readonly target: number }[];
-}
-
-/** A workload with everything that other resources say of it. */
-export interface PlacedWorkload {
-  readonly workload: MeshWorkload;
-  readonly memberships: readonly Membership[];
-  readonly ports: readonly ListeningPort[];
-  /** The mode at every port that is not named. */
-  readonly mode: PortMode;
-}
-
-/** The mesh as the resources of one moment describe it. */
-export interface MeshModel {
-  readonly workloads: readonly PlacedWorkload[];
-  readonly services: readonly MeshService[];
-}
 
 export interface ModelOptions {
   readonly clusterId: string;
   readonly rootNamespace: string;
 }
 
-/** Puts workloads, services and PeerAuthentications together. */
-export function modelOf(snapshot: ResourceSnapshot, options: ModelOptions): MeshModel {
-  const entries = snapshot.list('ServiceEntry');
-  const owned = [...entries, ...snapshot.list('Service')].map((resource) => ({
-    resource,
-    services: servicesOf(resource),
-  }));
-  const selective = Map.groupBy(
-    owned.flatMap(({ services }) => services).filter(({ selector }) => selector !== undefined),
-    ({ namespace }) => namespace,
-  );
-  const policies = snapshot
-    .list('PeerAuthentication')
-    .flatMap((resource) => readPeerAuthentication(resource).policy ?? []);
-  const byNamespace = Map.groupBy(policies, ({ namespace }) => namespace);
-  const wide = byNamespace.get(options.rootNamespace) ?? [];
-  const place = (workload: MeshWorkload, services: readonly MeshService[]): PlacedWorkload => {
-    const own = workload.namespace === options.rootNamespace ? [] : (byNamespace.get(workload.namespace) ?? []);
-    return placed(workload, services, { policies: [...wide, ...own], rootNamespace: options.rootNamespace });
-  };
-  const { clusterId } = options;
-  const nodes = (name: string): Resource | undefined => snapshot.get({ kind: 'Node', namespace: '', name });
-  const pods = snapshot.list('Pod').flatMap((resource) => podWorkload(resource, { clusterId, nodes }) ?? []);
-  const entered = snapshot.list('WorkloadEntry').flatMap((resource) => workloadOf(resource, clusterId) ?? []);
-  const selected = [...entered, ...pods].map((workload) =>
-    place(workload, behind(workload, selective.get(workload.namespace) ?? [])),
-  );
-  const listed = owned.flatMap(({ resource, services }) => {
-    if (resource.kind !== 'ServiceEntry') return [];
-    return endpointWorkloads(resource, options.clusterId).map((workload) =>
-      place(workload, ofHost(workload, services)),
-    );
-  });
-  const named = new Map(owned.map(({ resource, services }) => [resourceKey(resource), services]));
-  const slices = snapshot.list('EndpointSlice');
-  const sliced = slicedWorkloads(slices, { clusterId, pods, entered }).map(({ workload, service }) =>
-    place(workload, named.get(resourceKey({ kind: 'Service', ...service })) ?? []),
-  );
-  return {
-    workloads: Object.freeze([...selected, ...listed, ...sliced]),
-    services: Object.freeze(owned.flatMap(({ services }) => services)),
-  };
+/** What one resource told of before, and tells of now. */
+interface Told<T> {
+  readonly before: readonly T[];
+  readonly after: readonly T[];
 }
 
-function behind(workload: MeshWorkload, services: readonly MeshService[]): readonly MeshService[] {
-  return services.filter(({ selector }) => {
-    return selector !== undefined && selects(new Map(Object.entries(selector)), workload.labels);
-  });
+/** What became different in the mesh. */
+export interface ModelChange {
+  readonly services: readonly Told<OwnedService>[];
+  readonly workloads: readonly Told<PlacedWorkload>[];
 }
+
+/** A workload as its own resource tells of it. */
+interface KnownWorkload {
+  readonly workload: MeshWorkload;
+  /** Those that it is behind; undefined where their selectors say so. */
+  readonly services: readonly MeshService[] | undefined;
+  readonly source: Source;
+}
+
+/** A resource that tells of workloads. */
+interface Source {
+  readonly known: KnownWorkload[];
+  placed: readonly PlacedWorkload[];
+}
+
+/**
+ * The mesh as resources describe it: puts workloads, services and PeerAuthentications together. It is told what changes,
+ * and looks again at what that can matter to and at nothing else.
+ */
+export class MeshModel {
+  readonly #options: ModelOptions;
+  /** By resource. */
+  readonly #services = new Map<string, readonly OwnedService[]>();
+  readonly #policies = new Map<string, PeerAuthentication>();
+  readonly #sources = new Map<string, Source>();
+  readonly #selectiveServices = new SelectorIndex<OwnedService>();
+  readonly #selectivePolicies = new SelectorIndex<PeerAuthentication>();
+  readonly #workloads = new LabelIndex<KnownWorkload>();
+  readonly #facts: ClusterFacts;
+
+  constructor(options: ModelOptions) {
+    this.#options = options;
+    this.#facts = new ClusterFacts(options.clusterId);
+  }
+
+  get services(): MeshService[] {
+    const owned = [...this.#services.values()].flat().sort(inServiceOrder);
+    return owned.map(({ service }) => service);
+  }
+
+  get workloads(): PlacedWorkload[] {
+    return [...this.#sources.values()].flatMap(({ placed }) => placed);
+  }
+
+  /** Takes in what changed, a piece at a time. To be run to its end: until then the model is between two moments. */
+  *change(written: readonly ChangedResource[]): Slices<ModelChange> {
+    const changes = yield* this.#facts.take(written);
+    const services: Told<OwnedService>[] = [];
+    const before = new Map<Source, readonly PlacedWorkload[]>();
+    const again = new Set<Source>();
+    for (const changed of changes) {
+      for (const source of this.#reachOf(changed, services)) again.add(source);
+      yield;
+    }
+    const gone: Told<PlacedWorkload>[] = [];
+    for (const changed of changes) {
+      if (!WORKLOAD_KINDS.has(changed.kind)) continue;
+      const key = resourceKey(changed);
+      const old = this.#sources.get(key);
+      if (old !== undefined) {
+        this.#forget(key, old);
+        again.delete(old);
+      }
+      const fresh = changed.after === undefined ? undefined : this.#learn(key, changed.after);
+      if (fresh !== undefined) {
+        before.set(fresh, old?.placed ?? []);
+        again.add(fresh);
+      } else if (old !== undefined) gone.push({ before: old.placed, after: [] });
+      yield;
+    }
+    const workloads = [...gone];
+    for (const source of again) {
+      const old = before.get(source) ?? source.placed;
+      source.placed = source.known.map((known, index) => {
+        const placed = this.#place(known);
+        const same = source.placed[index];
+        return same !== undefined && isSamePlacement(same, placed) ? same : placed;
+      });
+      const different = old.length !== source.placed.length || old.some((each, index) => each !== source.placed[index]);
+      if (different) workloads.push({ before: old, after: source.placed });
+      yield;
+    }
+    return { services, workloads };
+  }
+
+  /** Takes in what a resource says of the workloads of others, and answers which sources that may matter to. */
+  *#reachOf(changed: ChangedResource, services: Told<OwnedService>[]): Generator<Source> {
+    const { kind, namespace, after } = changed;
+    if (kind === 'Service' || kind === 'ServiceEntry') {
+      const told = this.#changeServices(changed);
+      services.push(told);
+      for (const { service } of [...told.before, ...told.after]) {
+        if (service.selector === undefined) continue;
+        const selector = new Map(Object.entries(service.selector));
+        for (const { source } of this.#workloads.selected(selector, service.namespace)) yield source;
+      }
+    }
+    if (kind !== 'PeerAuthentication') return;
+    const key = resourceKey(changed);
+    const before = this.#policies.get(key);
+    const policy = after === undefined ? undefined : peerAuthenticationOf(after);
+    if (before !== undefined) this.#selectivePolicies.delete(before, namespace);
+    if (policy === undefined) this.#policies.delete(key);
+    else {
+      this.#policies.set(key, policy);
+      this.#selectivePolicies.add(policy, policy);
+    }
+    const everywhere = namespace === this.#options.rootNamespace;
+    for (const { selector } of [before, policy].filter((each) => each !== undefined)) {
+      for (const { source } of this.#workloads.selected(selector, everywhere ? undefined : namespace)) yield source;
+    }
+  }
+
+  #changeServices(changed: ChangedResource): Told<OwnedService> {
+    const key = resourceKey(changed);
+    const before = this.#services.get(key) ?? [];
+    const after = changed.after === undefined ? [] : ownedServices(changed.after);
+    for (const owned of before) this.#selectiveServices.delete(owned, owned.service.namespace);
+    for (const owned of after) {
+      const { namespace, selector } = owned.service;
+      if (selector === undefined) continue;
+      this.#selectiveServices.add(owned, { namespace, selector: new Map(Object.entries(selector)) });
+    }
+    if (after.length === 0) this.#services.delete(key);
+    else this.#services.set(key, after);
+    return { before, after };
+  }
+
+  #forget(key: string, { known }: Source): void {
+    this.#sources.delete(key);
+    for (const each of known) this.#workloads.delete(each, each.workload.namespace);
+  }
+
+  #learn(key: string, resource: Resource): Source | undefined {
+    const source: Source = { known: [], placed: [] };
+    for (const { workload, services } of this.#toldBy(key, resource)) source.known.push({ workload, services, source });
+    if (source.known.length === 0) return undefined;
+    this.#sources.set(key, source);
+    for (const each of source.known) this.#workloads.set(each, each.workload);
+    return source;
+  }
+
+  /** The workloads that a resource tells of. */
+  *#toldBy(key: string, resource: Resource): Generator<Omit<KnownWorkload, 'source'>> {
+    const { clusterId } = this.#options;
+    const { kind, namespace } = resource;
+    if (kind === 'ServiceEntry') {
+      const own = this.#servicesOf(key);
+      for (const workload of endpointWorkloads(resource, clusterId))
+        yield { workload, services: ofHost(workload, own) };
+    } else if (kind === 'EndpointSlice') {
+      const services = this.#servicesOf(
+        resourceKey(serviceOf({ namespace, service: endpointSliceOf(resource).service })),
+      );
+      const workloadAt = (address: string): MeshWorkload | undefined => this.#facts.workloadAt(address, namespace);
+      for (const workload of sliceWorkloads(resource, { clusterId, workloadAt })) yield { workload, services };
+    } else {
+      const workload = kind === 'Pod' ? this.#facts.podWorkload(resource) : workloadOf(resource, clusterId);
+      if (workload !== undefined) yield { workload, services: undefined };
+    }
+  }
+
+  #servicesOf(key: string): readonly MeshService[] {
+    return (this.#services.get(key) ?? []).map(({ service }) => service);
+  }
+
+  #place({ workload, services }: KnownWorkload): PlacedWorkload {
+    const { rootNamespace } = this.#options;
+    const { namespace, labels } = workload;
+    const own = namespace === rootNamespace ? [] : this.#selectivePolicies.selecting(labels, namespace);
+    const policies = [...this.#selectivePolicies.selecting(labels, rootNamespace), ...own];
+    return placeWorkload(workload, services ?? this.#servicesSelecting(workload), { policies, rootNamespace });
+  }
+
+  #servicesSelecting({ labels, namespace }: MeshWorkload): MeshService[] {
+    const selecting = this.#selectiveServices.selecting(labels, namespace).sort(inServiceOrder);
+    return selecting.map(({ service }) => service);
+  }
+}
+
+/** Kinds that tell of workloads. */
+const WORKLOAD_KINDS: ReadonlySet<string> = new Set(['WorkloadEntry', 'ServiceEntry', 'Pod', 'EndpointSlice']);
 
 /** A workload that stands for one host of a ServiceEntry is behind that host alone. */
 function ofHost({ hostname }: MeshWorkload, services: readonly MeshService[]): readonly MeshService[] {
@@ -104,49 +219,20 @@ function ofHost({ hostname }: MeshWorkload, services: readonly MeshService[]): r
   return named.length > 0 ? named : services;
 }
 
-interface Policies {
-  readonly policies: readonly PeerAuthentication[];
-  readonly rootNamespace: string;
+/** The mesh as the resources of one moment describe it. */
+export function modelOf(
+  snapshot: ResourceSnapshot,
+  options: ModelOptions,
+): { readonly workloads: readonly PlacedWorkload[]; readonly services: readonly MeshService[] } {
+  const model = new MeshModel(options);
+  atOnce(model.change(everythingIn(snapshot)));
+  return { workloads: model.workloads, services: model.services };
 }
 
-function placed(workload: MeshWorkload, services: readonly MeshService[], policies: Policies): PlacedWorkload {
-  const memberships = services.map((service): Membership => {
-    const ports = service.ports.flatMap((port) => {
-      const target = targetPortOf(workload, port);
-      return target === undefined ? [] : [{ service: port, target }];
-    });
-    return { service, ports };
+/** All resources as changes from nothing. */
+export function everythingIn(snapshot: ResourceSnapshot): ChangedResource[] {
+  return snapshot.all.map((after) => {
+    const { kind, namespace, name } = after;
+    return { kind, namespace, name, before: undefined, after };
   });
-  // What stands outside of the mesh and has no sidecar is bound by no policy of it (Istio, ServiceEntry `MESH_EXTERNAL`).
-  const outside =
-    isStranger(workload) || (!workload.sidecar && services.length > 0 && services.every(({ external }) => external));
-  const modeOf = (port: number): PortMode =>
-    outside ? 'DISABLE' : effectiveMtlsMode({ ...policies, workload, port }).mode;
-  // No listener has port 0, and none can be named in a policy: what remains is the level above ports.
-  const mode = modeOf(0);
-  const known = new Map<number, Omit<ListeningPort, 'mode' | 'number'>>();
-  // What containers call their ports says nothing of what is spoken there, in Kubernetes.
-  const protocolOfOwn = (name: string): PortProtocol => protocolOfName(workload.kind === 'Pod' ? '' : name);
-  for (const [name, number] of Object.entries(workload.ports))
-    known.set(number, { name, protocol: protocolOfOwn(name), exposed: true });
-  // A service says more about what is spoken than the workload's own name for the port.
-  for (const { ports } of memberships) {
-    for (const { service, target } of ports) {
-      const name = known.get(target)?.name ?? service.name;
-      if (service.protocol.app !== 0 || !known.has(target))
-        known.set(target, { name, protocol: service.protocol, exposed: true });
-    }
-  }
-  // A port that only a policy names matters to callers as well, where its mode is another. A sidecar that listened there
-  // would open a port of the application that is for its own machine alone.
-  for (const policy of policies.policies) {
-    for (const port of policy.ports.keys()) {
-      if (known.has(port) || modeOf(port) === mode) continue;
-      known.set(port, { name: '', protocol: protocolOfName(''), exposed: false });
-    }
-  }
-  const ports = [...known]
-    .sort(([a], [b]) => a - b)
-    .map(([number, rest]) => ({ number, ...rest, mode: modeOf(number) }));
-  return Object.freeze({ workload, memberships: Object.freeze(memberships), ports: Object.freeze(ports), mode });
 }

@@ -1,42 +1,38 @@
-import type { Resource } from '../../src/resources/resource.ts';
-import { compareSnapshots, type ResourceChange, type ResourceSnapshot } from '../../src/resources/resource-store.ts';
+import { resourceKey, type Resource, type ResourceName } from '../../src/resources/resource.ts';
+import type { ResourceChange } from '../../src/resources/resource-store.ts';
 
 /** One resource that became another, came or went. */
-export interface ChangedResource {
-  readonly kind: string;
-  /** `<namespace>/<name>`. */
-  readonly name: string;
-  /** What it was and what it is, as far as there is such. */
-  readonly resources: readonly Resource[];
+export interface ChangedResource extends ResourceName {
+  readonly before: Resource | undefined;
+  readonly after: Resource | undefined;
 }
 
-/** What differs between two snapshots. Asked by every subscriber, computed once. */
+/** What several changes of a store, one after the other, come to. */
 export class SnapshotChanges {
-  #known:
-    | { readonly before: ResourceSnapshot; readonly after: ResourceSnapshot; readonly list: readonly ChangedResource[] }
-    | undefined;
+  readonly #changed = new Map<string, ChangedResource>();
 
-  /** The store knows already what it changed. */
-  learn(before: ResourceSnapshot, change: ResourceChange): void {
-    this.#known = { before, after: change.snapshot, list: listOf(change) };
+  get size(): number {
+    return this.#changed.size;
   }
 
-  between(before: ResourceSnapshot, after: ResourceSnapshot): readonly ChangedResource[] {
-    if (before === after) return [];
-    if (this.#known?.before !== before || this.#known.after !== after) {
-      const change = compareSnapshots(before, after);
-      this.#known = { before, after, list: change === undefined ? [] : listOf(change) };
-    }
-    return this.#known.list;
+  add({ added, changed, removed }: ResourceChange): void {
+    for (const after of added) this.#note(after, undefined, after);
+    for (const { before, after } of changed) this.#note(after, before, after);
+    for (const before of removed) this.#note(before, before, undefined);
   }
-}
 
-function listOf({ added, changed, removed }: ResourceChange): readonly ChangedResource[] {
-  const one = ({ kind, namespace, name }: Resource, ...resources: Resource[]): ChangedResource => {
-    return { kind, name: `${namespace}/${name}`, resources };
-  };
-  return [
-    ...[...added, ...removed].map((resource) => one(resource, resource)),
-    ...changed.map(({ before, after }) => one(after, before, after)),
-  ];
+  /** Takes what there is, and begins anew. */
+  take(): readonly ChangedResource[] {
+    const changed = [...this.#changed.values()];
+    this.#changed.clear();
+    return changed;
+  }
+
+  #note({ kind, namespace, name }: Resource, before: Resource | undefined, after: Resource | undefined): void {
+    const key = resourceKey({ kind, namespace, name });
+    const known = this.#changed.get(key);
+    const first = known === undefined ? before : known.before;
+    if (first === undefined && after === undefined) this.#changed.delete(key);
+    else this.#changed.set(key, { kind, namespace, name, before: first, after });
+  }
 }

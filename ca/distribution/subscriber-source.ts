@@ -3,11 +3,12 @@ import { CONTROL_TYPES, LOOK_AGAIN } from '../../src/wire/control-types.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
 import type { ResourceSource } from '../../src/wire/xds-server-session.ts';
 import type { TypeView } from '../../src/wire/xds-server-type.ts';
-import { ApplicableIndex } from './applicable-index.ts';
+import { applicableIndex } from './applicable-index.ts';
 import {
   authorizationPolicyApplies,
   keyPlacesOf,
   meshSettingsIn,
+  nearby,
   peerAuthenticationApplies,
   requestAuthenticationApplies,
   requestAuthenticationsFor,
@@ -15,37 +16,31 @@ import {
   type Applies,
   type Audience,
 } from './applicable.ts';
-import { destinationRulesFor } from './destination-rules.ts';
+import { destinationRuleApplies } from './destination-rules.ts';
 import { keySetResource } from './key-set-resource.ts';
 import { envelopeOf } from './envelope.ts';
 import type { KeySets } from '../key-sets/key-sets.ts';
 import type { MeshView } from './mesh-view.ts';
-import { ResourceIndex } from './resource-index.ts';
-import type { TypeIndex } from './type-index.ts';
+import { indexOf, type TypeIndex } from './type-index.ts';
 import type { AdmittedWorkload } from './subscriber.ts';
 
 /** Keys as the CA has read them. */
 export type KeySetSource = Pick<KeySets, 'get' | 'lookAgain'>;
 
-/** What one subscriber may see, at one moment. */
-export interface SubscriberState {
+/** What all subscribers share, as it is now. */
+export interface SharedState {
   readonly view: MeshView;
-  readonly workload: AdmittedWorkload;
   readonly rootNamespace: string;
   readonly keySets: KeySetSource;
   /** The trust bundle, as the resource that it is handed out as. */
   readonly bundle: XdsResource;
 }
 
-/** A type of which something changed, and the names of what did. */
-export interface ChangedType {
-  readonly typeUrl: string;
-  readonly names: readonly string[];
-}
-
-interface ServedType {
-  readonly index: TypeIndex;
-  readonly view: TypeView;
+export interface SubscriberSourceOptions {
+  readonly shared: () => SharedState;
+  readonly workload: () => AdmittedWorkload;
+  /** Told of each name that is asked for, or no longer. */
+  readonly onAsked: (typeUrl: string, name: string, asked: boolean) => void;
 }
 
 /** Kinds of which there may be very many. */
@@ -56,25 +51,37 @@ const POLICIES: Readonly<Record<string, { readonly kind: string; readonly applie
 };
 
 /** Those of which a workload has one at most. */
-const SELECTORS: Readonly<Record<string, (state: SubscriberState) => readonly Resource[]>> = {
-  [CONTROL_TYPES.sidecar]: (state) => listOf(sidecarFor(state.view.snapshot, audienceOf(state))),
-  [CONTROL_TYPES.destinationRule]: (state) =>
-    destinationRulesFor(state.view.snapshot, audienceOf(state), state.view.leadsSomewhere),
-  [CONTROL_TYPES.configMap]: ({ view, rootNamespace }) => listOf(meshSettingsIn(view.snapshot, rootNamespace)),
+const SELECTORS: Readonly<Record<string, (view: MeshView, audience: Audience) => Resource | undefined>> = {
+  [CONTROL_TYPES.sidecar]: ({ snapshot }, audience) => sidecarFor(snapshot, audience),
+  [CONTROL_TYPES.configMap]: ({ snapshot }, { rootNamespace }) => meshSettingsIn(snapshot, rootNamespace),
 };
 
-/** The resources of every type as one subscriber may see them; moves on as the mesh does. */
+/**
+ * The resources of every type as one subscriber may see them. It holds none: it looks into what all share, with the
+ * eyes of its workload.
+ */
 export class SubscriberSource implements ResourceSource {
-  #state: SubscriberState;
-  /** Made when a type is first asked for: most subscribers never ask for some. */
-  #types = new Map<string, ServedType>();
+  readonly #options: SubscriberSourceOptions;
+  /** The moment that it still sees, and as whom, between a change that concerns it and being told. */
+  #held: { readonly view: MeshView; readonly workload: AdmittedWorkload } | undefined;
+  /** As they were asked about last: a session asks about one type many times in a row. */
+  #recent: { readonly typeUrl: string; readonly seen: MeshView; readonly view: TypeView } | undefined;
 
-  constructor(state: SubscriberState) {
-    this.#state = state;
+  constructor(options: SubscriberSourceOptions) {
+    this.#options = options;
   }
 
   view(typeUrl: string): TypeView {
-    return this.#typeOf(typeUrl).view;
+    const seen = this.#seen();
+    if (this.#recent?.typeUrl === typeUrl && this.#recent.seen === seen) return this.#recent.view;
+    const index = this.#indexOf(typeUrl, seen);
+    const view = { ...index, version: seen.version };
+    this.#recent = { typeUrl, seen, view };
+    return view;
+  }
+
+  onAsked(typeUrl: string, name: string, asked: boolean): void {
+    this.#options.onAsked(typeUrl, name, asked);
   }
 
   onSubscribed(typeUrl: string, names: readonly string[]): void {
@@ -82,63 +89,65 @@ export class SubscriberSource implements ResourceSource {
     for (const name of names) if (name.endsWith(LOOK_AGAIN)) this.#lookAgain(name.slice(0, -LOOK_AGAIN.length));
   }
 
-  /** Shows another state from now on, and answers what became different in the types that were ever asked for. */
-  move(state: SubscriberState): readonly ChangedType[] {
-    const before = this.#types;
-    this.#state = state;
-    this.#types = new Map();
-    const changed: ChangedType[] = [];
-    for (const [typeUrl, { index }] of before) {
-      const names = this.#typeOf(typeUrl).index.changesSince(index);
-      if (names.length > 0) changed.push({ typeUrl, names });
-    }
-    return changed;
+  /** Goes on seeing this moment of the mesh, or an earlier one that it sees already, until it moves. */
+  hold(view: MeshView): void {
+    this.#held ??= { view, workload: this.#options.workload() };
+  }
+
+  /** Sees the mesh, the keys and the bundle as they are now. */
+  move(): void {
+    this.#held = undefined;
+    this.#recent = undefined;
   }
 
   /** A sidecar may ask about the keys that it is given, and no others. */
   #lookAgain(name: string): void {
-    const { keySets } = this.#state;
-    if (this.#keyPlaces().has(name)) keySets.lookAgain(name);
+    if (this.#keyPlaces(this.#seen()).has(name)) this.#options.shared().keySets.lookAgain(name);
   }
 
-  #keyPlaces(): ReturnType<typeof keyPlacesOf> {
-    return keyPlacesOf(requestAuthenticationsFor(this.#state.view.snapshot, audienceOf(this.#state)));
+  #seen(): MeshView {
+    return this.#held?.view ?? this.#options.shared().view;
   }
 
-  #typeOf(typeUrl: string): ServedType {
-    const known = this.#types.get(typeUrl);
-    if (known !== undefined) return known;
-    const index = this.#makeIndex(typeUrl);
-    const { version } = this.#state.view;
-    const view: TypeView = { version, find: (name) => index.find(name), names: () => index.names() };
-    const type: ServedType = { index, view };
-    this.#types.set(typeUrl, type);
-    return type;
+  #keyPlaces({ snapshot }: MeshView): ReturnType<typeof keyPlacesOf> {
+    return keyPlacesOf(requestAuthenticationsFor(snapshot, this.#audience()));
   }
 
-  #makeIndex(typeUrl: string): TypeIndex {
-    const { view, workload, bundle } = this.#state;
-    if (typeUrl === CONTROL_TYPES.address) return view.addressesFor(workload.namespace);
+  #audience(): Audience {
+    const { namespace, labels } = this.#held?.workload ?? this.#options.workload();
+    return { namespace, labels, rootNamespace: this.#options.shared().rootNamespace };
+  }
+
+  #indexOf(typeUrl: string, view: MeshView): TypeIndex {
+    const { bundle, keySets } = this.#options.shared();
+    const { snapshot } = view;
+    const audience = this.#audience();
+    if (typeUrl === CONTROL_TYPES.address) return view.addresses.seenFrom(audience.namespace);
+    if (typeUrl === CONTROL_TYPES.secret) return indexOf([bundle]);
     if (typeUrl === CONTROL_TYPES.keySet) {
-      const { keySets } = this.#state;
-      const held = [...this.#keyPlaces().keys()].flatMap((name) => keySets.get(name) ?? []);
-      return new ResourceIndex(held.map(keySetResource));
+      const held = [...this.#keyPlaces(view).keys()].flatMap((name) => keySets.get(name) ?? []);
+      return indexOf(held.map(keySetResource));
     }
-    if (typeUrl === CONTROL_TYPES.secret) return new ResourceIndex([bundle]);
+    if (typeUrl === CONTROL_TYPES.destinationRule) {
+      const kind = 'DestinationRule';
+      const applies = (resource: Resource): boolean => destinationRuleApplies(resource, audience, view.leadsSomewhere);
+      return applicableIndex({ snapshot, kind, candidates: () => snapshot.list(kind), applies });
+    }
     const policies = Object.hasOwn(POLICIES, typeUrl) ? POLICIES[typeUrl] : undefined;
     if (policies !== undefined) {
-      const { snapshot, changes } = view;
-      return new ApplicableIndex({ ...policies, snapshot, changes, audience: audienceOf(this.#state) });
+      const { kind, applies } = policies;
+      const candidates = (): readonly Resource[] => nearby(snapshot, kind, audience);
+      const isNear = ({ namespace }: Resource): boolean =>
+        namespace === audience.namespace || namespace === audience.rootNamespace;
+      return applicableIndex({
+        snapshot,
+        kind,
+        candidates,
+        applies: (each) => isNear(each) && applies(each, audience),
+      });
     }
     const select = Object.hasOwn(SELECTORS, typeUrl) ? SELECTORS[typeUrl] : undefined;
-    return new ResourceIndex((select?.(this.#state) ?? []).map(envelopeOf));
+    const selected = select?.(view, audience);
+    return indexOf(selected === undefined ? [] : [envelopeOf(selected)]);
   }
-}
-
-function audienceOf({ workload, rootNamespace }: SubscriberState): Audience {
-  return { namespace: workload.namespace, labels: workload.labels, rootNamespace };
-}
-
-function listOf<T>(value: T | undefined): readonly T[] {
-  return value === undefined ? [] : [value];
 }

@@ -5,6 +5,15 @@ export interface TypeIndex {
   /** Those that have this name or alias. */
   find(name: string): readonly XdsResource[];
   names(): Iterable<string>;
-  /** The names of what is new, different or gone since an earlier index of the same type. */
-  changesSince(before: TypeIndex): readonly string[];
+}
+
+/** A few resources without aliases. Of two with one name the first counts. */
+export function indexOf(resources: readonly XdsResource[]): TypeIndex {
+  return {
+    find: (name) => {
+      const found = resources.find((resource) => resource.name === name);
+      return found === undefined ? [] : [found];
+    },
+    names: () => new Set(resources.map(({ name }) => name)),
+  };
 }

@@ -18,7 +18,8 @@ import {
 } from '../resources/policy-resource.ts';
 import type { ResourceSnapshot } from '../resources/resource-store.ts';
 import { parseWorkloadEntry } from '../resources/workload-entry.ts';
-import { modelOf, type PlacedWorkload } from '../../ca/distribution/mesh-model.ts';
+import { modelOf } from '../../ca/distribution/mesh-model.ts';
+import type { PlacedWorkload } from '../../ca/distribution/placed-workload.ts';
 import { isHttp, isSniffed, isUnreadHttp, protocolOf, type PortProtocol } from '../../ca/distribution/protocol.ts';
 import { createTrustedProxies } from '../../proxy/authorize/trusted-proxies.ts';
 import { invalid, type CallQuestion } from './explain-question.ts';

@@ -13,7 +13,8 @@ import {
 } from '../resources/policy-resource.ts';
 import type { Resource } from '../resources/resource.ts';
 import type { ResourceSnapshot } from '../resources/resource-store.ts';
-import { modelOf, type PlacedWorkload } from '../../ca/distribution/mesh-model.ts';
+import { modelOf } from '../../ca/distribution/mesh-model.ts';
+import type { PlacedWorkload } from '../../ca/distribution/placed-workload.ts';
 import { isHttp, isSniffed, isUnreadHttp, type PortProtocol } from '../../ca/distribution/protocol.ts';
 import { listenersOfWorkload } from './workload-listeners.ts';
 

@@ -1,7 +1,7 @@
 import type { ResourceSnapshot } from '../resources/resource-store.ts';
 import { parseSidecar } from '../resources/sidecar.ts';
 import { sidecarFor } from '../../ca/distribution/applicable.ts';
-import type { PlacedWorkload } from '../../ca/distribution/mesh-model.ts';
+import type { PlacedWorkload } from '../../ca/distribution/placed-workload.ts';
 import { protocolOf, type PortProtocol } from '../../ca/distribution/protocol.ts';
 
 /** A port as policy names it. */

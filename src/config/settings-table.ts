@@ -34,6 +34,9 @@ function isSpiffeId(text: string): boolean {
 /** The shortest certificate that is issued, in milliseconds (design section 8). */
 const SHORTEST_CERTIFICATE = 10_000;
 
+/** Leases count in whole seconds; a retry more often than this is an attack on the API server. Milliseconds. */
+const [SHORTEST_LEASE, SHORTEST_RETRY] = [1_000, 100];
+
 /**
  * Every process setting, nested as in the settings file. Flags and variables are made of the keys (`settings-rows.ts`),
  * and `docs/reference/settings.md` of the whole table.
@@ -100,6 +103,54 @@ export const SETTINGS = {
         'A folder with plugged-in CA files, such as a mounted secret cacerts; without it, those in the state folder.',
       commands: ca,
     }),
+    rootsSecret: textSetting({
+      default: undefined,
+      purpose:
+        'The Secret (namespace/name) that holds the CA instead of a folder, for replicas to share; made where there is none.',
+      commands: ca,
+      check: (text) => NAMESPACED_NAME.test(text),
+      expected: 'namespace/name of a Secret, such as sealwright-system/sealwright-ca',
+    }),
+    trustBundle: {
+      publish: truthSetting({
+        default: 'true',
+        purpose: 'Whether the roots are published in every namespace of the cluster (istio-ca-root-cert).',
+        commands: ca,
+      }),
+      takeOver: truthSetting({
+        default: 'false',
+        purpose:
+          'Overwrites published bundles that hold roots of another CA, such as those of an istiod that was removed.',
+        commands: ca,
+      }),
+    },
+    leaderElection: {
+      namespace: textSetting({
+        default: undefined,
+        purpose: 'The namespace of the lease by which one replica is the leader; rootNamespace if not given.',
+        commands: ca,
+        check: (text) => NAMESPACE.test(text),
+        expected: 'a namespace of the characters a-z 0-9 -',
+      }),
+      leaseDuration: durationSetting({
+        default: '15s',
+        purpose: 'How long the other replicas leave a lease alone that is not renewed.',
+        commands: ca,
+        min: SHORTEST_LEASE,
+      }),
+      renewDeadline: durationSetting({
+        default: '10s',
+        purpose: 'How long after its last renewal a leader goes on as one.',
+        commands: ca,
+        min: SHORTEST_LEASE,
+      }),
+      retryPeriod: durationSetting({
+        default: '2s',
+        purpose: 'How often the lease is renewed, or tried for.',
+        commands: ca,
+        min: SHORTEST_RETRY,
+      }),
+    },
     serverNames: listSetting({
       default: '',
       purpose: "DNS names and addresses of the CA's own certificate, besides those that it finds by itself.",

@@ -650,6 +650,12 @@ export const ERRORS = {
       'put ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem (or tls.crt, tls.key and ca.crt) into it, from the backup, or name another with ca.rootsSecret',
     ...unready,
   },
+  ca_secret_lost: {
+    what: 'the Secret of the CA is gone, although its roots are published: a new CA would be one that nobody trusts',
+    remedy:
+      'restore the Secret from the backup; to start afresh with a new root, delete the ConfigMap istio-ca-root-cert in that namespace first',
+    ...unready,
+  },
   ca_key_mismatch: {
     what: 'the CA key does not belong to the CA certificate',
     remedy: 'put the key and the certificate of one and the same CA in place',

@@ -17,7 +17,7 @@ export interface PassedPolicy {
 
 /** Why a policy does not apply, or nothing. */
 export function reasonToPass(
-  policy: AuthorizationPolicy,
+  policy: Pick<AuthorizationPolicy, 'targets' | 'namespace' | 'selector'>,
   { workload, rootNamespace }: PolicyScope,
 ): PassedPolicy['reason'] | undefined {
   // A sidecar enforces none of them (policyattachment.go); a waypoint or gateway does.

@@ -26,7 +26,16 @@ const DEFAULT: EffectiveMtlsMode = Object.freeze({ mode: 'PERMISSIVE', level: 'd
  * policy alone counts, also where it says UNSET. A policy with a selector in the root namespace counts nowhere, not
  * even for workloads of the root namespace (pilot/pkg/model/authentication.go, ComposePeerAuthentication).
  */
-export function effectiveMtlsMode({ policies, workload, rootNamespace, port }: MtlsQuestion): EffectiveMtlsMode {
+export function effectiveMtlsMode({ port, ...question }: MtlsQuestion): EffectiveMtlsMode {
+  return mtlsModes(question)(port);
+}
+
+/** The same for all ports of one workload: the policies are looked through once. */
+export function mtlsModes({
+  policies,
+  workload,
+  rootNamespace,
+}: Omit<MtlsQuestion, 'port'>): (port: number) => EffectiveMtlsMode {
   const wide = policies.filter(({ selector }) => selector.size === 0);
   const mesh = oldest(wide.filter(({ namespace }) => namespace === rootNamespace));
   const ofNamespace =
@@ -42,17 +51,27 @@ export function effectiveMtlsMode({ policies, workload, rootNamespace, port }: M
         selects(selector, workload.labels),
     ),
   );
-  const levels = [
-    { level: 'port', policy: ofWorkload, mode: ofWorkload?.ports.get(port) },
+  const above = firstThatSays([
     { level: 'workload', policy: ofWorkload, mode: ofWorkload?.mode },
     { level: 'namespace', policy: ofNamespace, mode: ofNamespace?.mode },
     { level: 'mesh', policy: mesh, mode: mesh?.mode },
-  ] as const;
+  ]);
+  return (port) =>
+    firstThatSays([{ level: 'port', policy: ofWorkload, mode: ofWorkload?.ports.get(port) }]) ?? above ?? DEFAULT;
+}
+
+interface Level {
+  readonly level: EffectiveMtlsMode['level'];
+  readonly policy: PeerAuthentication | undefined;
+  readonly mode: MtlsMode | undefined;
+}
+
+function firstThatSays(levels: readonly Level[]): EffectiveMtlsMode | undefined {
   for (const { level, policy, mode } of levels) {
     if (policy === undefined || mode === undefined || mode === 'UNSET') continue;
     return Object.freeze({ mode, level, policy: { namespace: policy.namespace, name: policy.name } });
   }
-  return DEFAULT;
+  return undefined;
 }
 
 /** Which of several at one level counts: by creation; one of unknown age comes last, and the name decides between equals, so that the answer never wavers. */

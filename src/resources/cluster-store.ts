@@ -28,6 +28,8 @@ export interface ClusterStoreOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly validators?: readonly ResourceValidator[];
+  /** Of these kinds alone; all that are read if not given. */
+  readonly kinds?: readonly string[];
   /** Of what follows one kind, by its plural name. */
   readonly metrics?: (plural: string) => ReflectorMetrics;
   readonly limits?: Partial<ReflectorLimits>;
@@ -77,7 +79,9 @@ export class ClusterStore implements ResourceStore {
   constructor(options: ClusterStoreOptions) {
     this.#options = options;
     this.synced = new Promise((resolve) => (this.#resolveSynced = resolve));
-    this.#followed = clusterQueries(options.rootNamespace).map((query) => this.#follow(query));
+    this.#followed = clusterQueries(options.rootNamespace)
+      .filter(({ kind }) => options.kinds?.includes(kind.kind) ?? true)
+      .map((query) => this.#follow(query));
     for (const { reflector } of this.#followed) void reflector.synced.then(() => this.#settle());
   }
 

@@ -22,10 +22,10 @@ export interface EndpointSlice {
 }
 
 const SERVICE_NAME = 'kubernetes.io/service-name';
-const MANAGED_BY = 'endpointslice.kubernetes.io/managed-by';
+export const MANAGED_BY = 'endpointslice.kubernetes.io/managed-by';
 
 /** Whoever finds the pods of selectors for Kubernetes. We find the same pods ourselves. */
-const SELECTORS_CONTROLLER = 'endpointslice-controller.k8s.io';
+export const SELECTORS_CONTROLLER = 'endpointslice-controller.k8s.io';
 
 /** Kubernetes' own limits. */
 const MOST_ENDPOINTS = 1_000;

@@ -9,6 +9,8 @@ export interface ResourceSource {
   view(typeUrl: string): TypeView;
   /** Told of the names of each request, once: a client may mean more by asking than to be answered. */
   onSubscribed?(typeUrl: string, names: readonly string[]): void;
+  /** Told of each name (or alias, or the wildcard) from which on its changes matter, and from which on they do not. */
+  onAsked?(typeUrl: string, name: string, asked: boolean): void;
 }
 
 export interface XdsServerSessionOptions {
@@ -70,7 +72,11 @@ export class XdsServerSession {
     const { source } = this.#options;
     const { typeUrl } = request;
     if (this.#types.size >= MAX_TYPES) throw new SealwrightError('xds_request_invalid', { reason: 'too many types' });
-    this.#types.set(typeUrl, new XdsServerType(() => source.view(typeUrl), this.#limits, request));
+    const asked = {
+      view: () => source.view(typeUrl),
+      onAsked: (name: string, is: boolean) => source.onAsked?.(typeUrl, name, is),
+    };
+    this.#types.set(typeUrl, new XdsServerType(asked, this.#limits, request));
   }
 
   #answered(type: XdsServerType, answer: { typeUrl: string; nonce: string; refusal: string | undefined }): void {

@@ -12,6 +12,12 @@ export interface TypeView {
   names(): Iterable<string>;
 }
 
+/** Where a type comes from, and who wants to know what is asked for. */
+export interface TypeSource {
+  readonly view: () => TypeView;
+  readonly onAsked: (name: string, asked: boolean) => void;
+}
+
 export interface PushLimits {
   /** Names that one type may be subscribed to on one stream. */
   readonly maxNames: number;
@@ -56,6 +62,7 @@ const UNKNOWN = '\0unknown';
  */
 export class XdsServerType {
   readonly #source: () => TypeView;
+  readonly #onAsked: TypeSource['onAsked'];
   readonly #limits: PushLimits;
   #wildcard = false;
   readonly #names = new Set<string>();
@@ -79,15 +86,16 @@ export class XdsServerType {
   /** The first request of a type is always answered, so that a client knows when it has everything. */
   #owesAnswer = true;
 
-  constructor(source: () => TypeView, limits: PushLimits, first: DeltaRequest) {
-    this.#source = source;
+  constructor({ view, onAsked }: TypeSource, limits: PushLimits, first: DeltaRequest) {
+    this.#source = view;
+    this.#onAsked = onAsked;
     this.#limits = limits;
     for (const [name, version] of first.initialVersions) this.#held.set(name, version);
     if (first.subscribe.length === 0) {
       // The older way to say "everything" is to name nothing. ztunnel that resolves on demand says explicitly that it
       // does not mean that, and means the names that it still holds.
-      if (!first.unsubscribe.includes(WILDCARD)) this.#wildcard = true;
-      else for (const name of first.initialVersions.keys()) this.#names.add(name);
+      if (!first.unsubscribe.includes(WILDCARD)) this.#wantAll();
+      else for (const name of first.initialVersions.keys()) this.#want(name);
     }
     for (const name of first.subscribe) this.#addName(name);
     this.markAll();
@@ -113,8 +121,8 @@ export class XdsServerType {
   }
 
   #addName(name: string): void {
-    if (name === WILDCARD) this.#wildcard = true;
-    else this.#names.add(name);
+    if (name === WILDCARD) this.#wantAll();
+    else this.#want(name);
     const { maxNames } = this.#limits;
     if (this.#names.size > maxNames) throw new SealwrightError('xds_too_many_subscriptions', { maxNames });
   }
@@ -122,8 +130,20 @@ export class XdsServerType {
   #subscribeAll(): void {
     // Asked for again: the client dropped everything meanwhile.
     if (this.#wildcard) for (const name of this.#known()) this.#doubt(name);
-    this.#wildcard = true;
+    this.#wantAll();
     this.markAll();
+  }
+
+  #want(name: string): void {
+    if (this.#names.has(name)) return;
+    this.#names.add(name);
+    this.#onAsked(name, true);
+  }
+
+  #wantAll(): void {
+    if (this.#wildcard) return;
+    this.#wildcard = true;
+    this.#onAsked(WILDCARD, true);
   }
 
   /** The names that the client holds or is about to. */
@@ -135,10 +155,12 @@ export class XdsServerType {
     if (name === WILDCARD) {
       if (!this.#wildcard) return;
       this.#wildcard = false;
+      this.#onAsked(WILDCARD, false);
       for (const each of this.#known()) this.#forgetUnwanted(each);
       return;
     }
     if (!this.#names.delete(name)) return;
+    this.#onAsked(name, false);
     const resources = new Set([
       name,
       ...this.#source()

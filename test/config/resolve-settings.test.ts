@@ -158,6 +158,19 @@ describe('the settings of a process', () => {
     assert.ok(resolve({ flags: { ...trusted, 'kubernetes-enabled': 'true' } }).settings);
     const foreign = { 'ca-operator-viewers': 'spiffe://elsewhere/ns/ops/sa/alice' };
     assert.match(refusals({ flags: foreign })[0] ?? '', /another trust domain; name identities of cluster.local/);
+    const lease = (times: Record<string, string>): string =>
+      refusals({
+        flags: Object.fromEntries(Object.entries(times).map(([name, time]) => [`ca-leader-election-${name}`, time])),
+      })[0] ?? '';
+    assert.match(lease({ 'renew-deadline': '15s' }), /15s is not shorter than ca.leaderElection.leaseDuration, 15s/);
+    assert.match(
+      lease({ 'retry-period': '9s' }),
+      /9s leaves no second try within ca.leaderElection.renewDeadline, 10s/,
+    );
+    assert.match(
+      refusals({ flags: { 'ca-roots': 'x', 'ca-roots-secret': 'a/b' } })[0] ?? '',
+      /ca-roots-secret: ca.roots is set too/,
+    );
     const both = { 'ca-token-issuer-enabled': 'true', 'ca-auth-token-review-enabled': 'true' };
     assert.match(refusals({ flags: both })[0] ?? '', /answers for tokens too/);
     assert.ok(resolve({ flags: { ...both, 'ca-token-issuer-beside-kubernetes': 'true' } }).settings);

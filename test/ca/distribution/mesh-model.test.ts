@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
-import { modelOf, type PlacedWorkload } from '../../../ca/distribution/mesh-model.ts';
+import { modelOf } from '../../../ca/distribution/mesh-model.ts';
+import type { PlacedWorkload } from '../../../ca/distribution/placed-workload.ts';
 import { workloadResource, serviceResource } from '../../../ca/distribution/address-resource.ts';
 import { ADDRESS, AppProtocol, LoadBalancingMode, type Workload } from '../../../src/wire/message-type.ts';
 import { networking } from '../../resources/yaml-resource.ts';

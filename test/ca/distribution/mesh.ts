@@ -89,7 +89,13 @@ export function createHub(...texts: string[]): Hub {
 
 /** A hub whose keys come from somewhere. */
 export function createHubWith(
-  options: { readonly fetchKeySet?: KeySetFetcher; readonly clock?: FakeClock; readonly discoversPods?: boolean },
+  options: {
+    readonly fetchKeySet?: KeySetFetcher;
+    readonly clock?: FakeClock;
+    readonly discoversPods?: boolean;
+    /** Instead of the hub's own. */
+    readonly store?: ResourceStore;
+  },
   ...texts: string[]
 ): Hub {
   const store = new MemoryStore();
@@ -98,7 +104,7 @@ export function createHubWith(
   const metrics = createMetrics({ processMetrics: false });
   const clock = options.clock ?? new FakeClock();
   const distribution: Distribution = new Distribution({
-    store,
+    store: options.store ?? store,
     bundle: { trustDomain: TRUST_DOMAIN, roots: [Buffer.from('root')] },
     rootNamespace: 'sealwright-system',
     clusterId: 'Kubernetes',
@@ -107,6 +113,8 @@ export function createHubWith(
     random: () => 0.5,
     metrics: createDistributionMetrics(metrics, () => distribution.streams),
     clock,
+    // A test sees what came of a change as soon as it was made: time stands still in it.
+    rest: 0,
     logger,
   });
   return { distribution, store, logger, metrics };

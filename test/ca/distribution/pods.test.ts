@@ -1,6 +1,7 @@
 import { strict as assert } from 'node:assert';
 import { serviceResource, workloadResource } from '../../../ca/distribution/address-resource.ts';
-import { modelOf, type PlacedWorkload } from '../../../ca/distribution/mesh-model.ts';
+import { modelOf } from '../../../ca/distribution/mesh-model.ts';
+import type { PlacedWorkload } from '../../../ca/distribution/placed-workload.ts';
 import { readDocuments } from './mesh.ts';
 import { ADDRESS, HealthPolicy, NetworkMode, WorkloadStatus, WorkloadType } from '../../../src/wire/message-type.ts';
 import { makeSnapshot } from '../../../src/resources/resource-store.ts';
