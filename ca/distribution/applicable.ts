@@ -29,7 +29,6 @@ export interface Audience {
 type Scope = Pick<AuthorizationPolicy, 'targets' | 'namespace' | 'selector'>;
 
 const scopes = new WeakMap<Resource, Scope>();
-const authorizationPolicies = new WeakMap<Resource, AuthorizationPolicy>();
 const requestAuthentications = new WeakMap<Resource, RequestAuthentication>();
 const peerAuthentications = new WeakMap<Resource, PeerAuthentication>();
 
@@ -110,6 +109,10 @@ export const peerAuthenticationApplies: Applies = (resource, audience) => {
   if (policy.selector.size > 0 && policy.namespace === audience.rootNamespace) return false;
   return selects(policy.selector, audience.labels);
 };
+
+export function peerAuthenticationOf(resource: Resource): PeerAuthentication | undefined {
+  return remembered(peerAuthentications, resource, (each) => readPeerAuthentication(each).policy);
+}
 
 /**
  * The one Sidecar for a workload: the oldest of its namespace that selects it, else its namespace's default, else the

@@ -36,7 +36,6 @@ export class ScaleSubscriber {
       changed: (typeUrl, names) => this.#session.changed(typeUrl, names),
       unsettled: (typeUrl) => this.#session.unsettled(typeUrl),
       end: (error) => (this.ended ??= error),
-      unsettled: (typeUrl) => this.#session.unsettled(typeUrl),
     });
     for (const typeUrl of Object.values(CONTROL_TYPES)) {
       const names =
