@@ -385,7 +385,7 @@ export class InboundListener {
       idle: this.#tcpIdle,
       onClose: (result) => {
         this.#served.delete(served);
-        observer.onTcpClosed(facts, result);
+        observer.onTcpClosed(facts, result, port.upstream.destination);
       },
     });
     observer.onTcpOpened(facts, relay);

@@ -57,7 +57,8 @@ export interface InboundObserver {
   onRequest(record: RequestRecord, facts: ConnectionFacts): void;
   /** `transfer` says at any time how many bytes went each way. */
   onTcpOpened(facts: ConnectionFacts, transfer: Pick<TcpRelay, 'sent' | 'received'>): void;
-  onTcpClosed(facts: ConnectionFacts, result: TcpRelayResult): void;
+  /** @param destination where the application is, `address:port` */
+  onTcpClosed(facts: ConnectionFacts, result: TcpRelayResult, destination: string): void;
   /** A connection was refused before it was served. */
   onRefused(facts: ConnectionFacts, reason: string): void;
   /** A peer of the mesh has come in. The group of its key exchange is not to be seen from this side. */

@@ -258,6 +258,25 @@ describe('the sidecar', () => {
     });
   });
 
+  for (const protocol of ['http', 'tcp'] as const) {
+    it(`says where an application is that it does not reach, by ${protocol.toUpperCase()}`, async () => {
+      const nowhere = await RawServer.listen();
+      const endpoint = { kind: 'tcp', host: '127.0.0.1', port: nowhere.port } as const;
+      await nowhere.close();
+      const catalog = await startCatalog({}, { protocol, endpoint });
+      const front = await startFront(bookTo(catalog.inboundPort()), { outbound: [{ to: [KEY], protocol }] });
+      const client = await RawClient.connect(front.outboundPort());
+      client.send(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+      await eventually(() => catalog.log().length > 0);
+      const [entry] = catalog.log();
+      assert.deepEqual(
+        ['response_flags', 'upstream_host', 'upstream_transport_failure_reason'].map((field) => entry?.[field]),
+        ['UF', `127.0.0.1:${endpoint.port}`, 'ECONNREFUSED'],
+      );
+      client.close();
+    });
+  }
+
   describe('where it is not who was called', () => {
     it('sends nothing to a workload of the mesh that is another (invariant 8)', async () => {
       const other = await start({ config: catalogConfig(), identity: identities.other });
