@@ -28,7 +28,7 @@ import { HandshakeGate, shareOfHandshakes } from './inbound/handshake-gate.ts';
 import { Allowance } from './inbound/allowance.ts';
 import { InboundListener } from './inbound/inbound-listener.ts';
 import type { InboundPort, InboundServices } from './inbound/inbound-services.ts';
-import type { IdentitySource } from './inbound/identity-source.ts';
+import type { IdentitySource } from './agent/identity-source.ts';
 import { holdForProcess, type HoldPlace } from './listen/hold-place.ts';
 import type { Interception } from './intercept/interception.ts';
 import { keyOf, ListenerSet, type Listening, type Place } from './listen/listener-set.ts';

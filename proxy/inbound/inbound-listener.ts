@@ -11,12 +11,12 @@ import { TcpRelay } from '../tcp/relay.ts';
 import { DEFAULT_UPSTREAM_LIMITS } from '../upstream/upstream-limits.ts';
 import type { ConnectionAuthorizer, Verdict } from './connection-authorizer.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
-import { detectLaxly, detectTls, type Detected } from './detect-protocol.ts';
-import { findingOf } from './finding.ts';
+import { detectLaxly, detectTls, type Detected } from '../detect/detect-protocol.ts';
+import { findingOf } from '../detect/finding.ts';
 import { createInboundHttp } from './inbound-http.ts';
 import type { InboundPort, InboundServices } from './inbound-services.ts';
 import { ServerFirstProbe } from './server-first-probe.ts';
-import { Sniffer } from './sniffer.ts';
+import { Sniffer } from '../detect/sniffer.ts';
 import { createTlsTerminator, MESH_ALPN, type Terminated, type TlsTerminator } from './tls-terminator.ts';
 
 export interface InboundListenerOptions {

@@ -10,8 +10,8 @@ import type { Allowance } from './allowance.ts';
 import type { ConnectionAuthorizer } from './connection-authorizer.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
 import type { HandshakeGate } from './handshake-gate.ts';
-import type { Finding } from './finding.ts';
-import type { IdentitySource, VerifyPeer } from './identity-source.ts';
+import type { Finding } from '../detect/finding.ts';
+import type { IdentitySource, VerifyPeer } from '../agent/identity-source.ts';
 import type { NormalizePath } from './inbound-http.ts';
 
 /** PeerAuthentication's modes. */

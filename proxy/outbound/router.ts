@@ -2,7 +2,7 @@ import type { Clock } from '../../src/core/clock.ts';
 import { DEFAULT_DESTINATION_POLICY, type DestinationPolicy } from '../../src/resources/destination-policy.ts';
 import type { AddressBook, Destination, DestinationName, Service, Workload } from '../agent/destination.ts';
 import type { SidecarConfig, SidecarConfigSource } from '../agent/sidecar-config.ts';
-import type { IdentitySource, VerifyPeer } from '../inbound/identity-source.ts';
+import type { IdentitySource, VerifyPeer } from '../agent/identity-source.ts';
 import { reportedService, UNKNOWN_SERVICE } from '../report/edge.ts';
 import type { IstioMetrics } from '../report/istio-metrics.ts';
 import { metadataLines } from '../report/peer-metadata.ts';

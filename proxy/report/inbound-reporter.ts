@@ -7,7 +7,7 @@ import type { HeadEdits } from '../http1/head-writer.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { RequestRecord } from '../http1/request-record.ts';
 import type { ConnectionFacts } from '../inbound/connection-facts.ts';
-import type { Finding } from '../inbound/finding.ts';
+import type { Finding } from '../detect/finding.ts';
 import type { InboundObserver } from '../inbound/inbound-services.ts';
 import type { TcpRelayResult } from '../tcp/relay.ts';
 import type { Secured } from '../upstream/secured.ts';
