@@ -1,5 +1,5 @@
 import type { SidecarConfigSource } from './agent/sidecar-config.ts';
-import type { IdentityMaterial, IdentitySource } from './inbound/identity-source.ts';
+import type { IdentityMaterial, IdentitySource } from './agent/identity-source.ts';
 
 /** Key and certificate as they are held; `IdentityKeeper` of the workload room is one. */
 export interface CertificateSource {

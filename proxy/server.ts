@@ -60,6 +60,7 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
   const folder = proxy.state ?? join('workloads', workload.namespace, workload.name);
   const interception = await openInterception(proxy, { clock, logger });
   const { host: caHost = 'localhost', port: caPort } = proxy.caAddress;
+  const ownPlaces = knowOwnPlaces(proxy, isOnCluster(env));
   const agent = await SidecarAgent.open({
     workload,
     trustDomain: parseTrustDomain(trustDomain),
@@ -67,7 +68,7 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     clusterId,
     ca: { address: `${caHost}:${caPort}`, name: proxy.caName, rootFile: proxy.caRoot },
     tokenFile: proxy.tokenFile ?? join(folder, 'token'),
-    ownPlaces: knowOwnPlaces(proxy, isOnCluster(env)),
+    ownPlaces,
     folder,
     keyInMemory: proxy.keyInMemory,
     certificateLifetime: proxy.certificateTtl,
@@ -84,6 +85,7 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     settings: proxy,
     folder,
     onCluster: isOnCluster(env),
+    ownPlaces,
     agent,
     sidecar,
     decisions,

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { Settings } from '../src/config/settings-table.ts';
 import type { Clock, Timer } from '../src/core/clock.ts';
@@ -6,12 +7,13 @@ import type { Logger } from '../src/core/logger.ts';
 import { stopInOrder, type StoppingPart } from '../src/core/stop-in-order.ts';
 import type { Metrics } from '../src/observe/metrics.ts';
 import { serveStatus, type StatusRoutes } from '../src/observe/status-server.ts';
-import { statusAddress } from './agent/own-places.ts';
+import { statusAddress, type OwnPlaces } from './agent/own-places.ts';
 import type { SidecarAgent } from './agent/sidecar-agent.ts';
-import type { SidecarConfig } from './agent/sidecar-config.ts';
+import type { InboundListenerConfig, OutboundListenerConfig, SidecarConfig } from './agent/sidecar-config.ts';
 import { watchExposure } from './inbound/exposure-watch.ts';
 import { lockPort } from './listen/port-lock.ts';
 import type { DataPlane, DecisionSource } from './status/data-plane.ts';
+import { hostPort } from './report/request-entry.ts';
 import { serveExplainSocket } from './status/explain-socket.ts';
 import { reasonsNotReady } from './status/readiness.ts';
 import { readyRoutes, statusRoutes, type StatusParts } from './status/status-routes.ts';
@@ -22,6 +24,8 @@ export interface ProxyProcess {
   /** Drains what others sent, leaves the application's own calls alone meanwhile, then ends. */
   stop(): Promise<void>;
 }
+
+type Listener = Pick<InboundListenerConfig | OutboundListenerConfig, 'address' | 'port' | 'bound'>;
 
 /** How long one part is waited for at the end, in milliseconds: nothing that it still does is worth more. */
 const STOP_PATIENCE = 1_000;
@@ -34,6 +38,7 @@ export interface SidecarProcessParts {
   /** The workload's own. */
   readonly folder: string;
   readonly onCluster: boolean;
+  readonly ownPlaces: OwnPlaces;
   readonly decisions: DecisionSource | undefined;
   readonly agent: Pick<SidecarAgent, 'current' | 'onChange' | 'status' | 'close'> & {
     readonly identity: { current(): object | undefined; onChange(listener: () => void): () => void };
@@ -122,10 +127,19 @@ export class SidecarProcess implements ProxyProcess {
     await this.#firstIdentity();
     if (this.#stopping !== undefined) return;
     logger.info('the sidecar serves', {
-      inbound: config.inbound.map(({ address, port }) => `${address}:${port}`),
-      outbound: config.outbound.map(({ address, port }) => `${address}:${port}`),
+      inbound: this.#placesOf(config.inbound, 'proxy.inbound', config),
+      outbound: this.#placesOf(config.outbound, 'proxy.outbound', config),
       status: this.#statusPort,
     });
+  }
+
+  /** Where it listens, by the configuration and by the setting of what it listens to beside that. */
+  #placesOf(listeners: readonly Listener[], setting: string, { workload, localAddress }: SidecarConfig): string[] {
+    const { ownPlaces } = this.#parts;
+    const asked = listeners.filter(({ bound }) => !ownPlaces.onlyBound || bound === true);
+    const own = ownPlaces.at(workload, localAddress).filter((place) => place.setting === setting);
+    // A Unix socket has no port.
+    return [...asked, ...own].map(({ address, port }) => (isIP(address) === 0 ? address : hostPort(address, port)));
   }
 
   async #serveExplanations(): Promise<void> {

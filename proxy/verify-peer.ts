@@ -1,7 +1,7 @@
 import { reasonOf, SealwrightError } from '../src/core/errors.ts';
 import { verifySvid } from '../src/pki/verify-svid.ts';
 import type { SidecarConfig, SidecarConfigSource } from './agent/sidecar-config.ts';
-import type { PeerVerdict, VerifyPeer } from './inbound/identity-source.ts';
+import type { PeerVerdict, VerifyPeer } from './agent/identity-source.ts';
 import { VerifiedChains, type VerifiedChain } from './verified-chains.ts';
 
 export interface PeerVerifier {

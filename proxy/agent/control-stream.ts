@@ -30,6 +30,9 @@ export interface ControlStreamOptions {
 /** Ten thousand sidecars that lost one CA are back within half a minute, and not all at once. */
 const RETRY = { initial: 500, max: 15_000 } as const;
 
+/** Milliseconds after which it is said again that the CA refuses for the same reason as before. */
+const REMINDER = 600_000;
+
 /** Why a stream was given up. */
 const SILENT = 'silent';
 const RESTART = 'restart';
@@ -46,6 +49,8 @@ export class ControlStream {
   readonly #backoff: Backoff;
   #connected = false;
   #problem: string | undefined;
+  /** The refusal that was said last, and when, in elapsed milliseconds. */
+  #said: { readonly reason: string; readonly at: number } | undefined;
   #closed = false;
   #current = new AbortController();
   #wake: (() => void) | undefined;
@@ -74,6 +79,7 @@ export class ControlStream {
     if (this.#connected) return;
     this.#connected = true;
     this.#problem = undefined;
+    this.#said = undefined;
     this.#backoff.reset();
     this.#options.logger.info('the control stream is open', { address: this.#options.ca.address });
     this.#options.onConnected();
@@ -97,7 +103,6 @@ export class ControlStream {
   }
 
   async #run(): Promise<void> {
-    const { logger } = this.#options;
     while (!this.#closed) {
       this.#current = new AbortController();
       let failure: unknown;
@@ -112,10 +117,29 @@ export class ControlStream {
       if (this.#closed || reason === RESTART) continue;
       this.#problem = reason === SILENT ? 'the CA took the stream and said nothing' : describe(failure);
       const delay = this.#backoff.next();
-      const code = failure instanceof SealwrightError ? failure.code : undefined;
-      const message = wasConnected ? 'the control stream broke' : 'the control stream could not be opened';
-      logger.warn(message, { code, reason: this.#problem, nextTryInMs: delay });
+      this.#say(wasConnected, { failure, reason: this.#problem, delay });
       await this.#wait(delay);
+    }
+  }
+
+  /** Once of what the CA refuses, and why: it goes on refusing until somebody mends it, and says the same each time. */
+  #say(
+    wasConnected: boolean,
+    { failure, reason, delay }: { readonly failure: unknown; readonly reason: string; readonly delay: number },
+  ): void {
+    const { logger, clock, ca } = this.#options;
+    const code = failure instanceof SealwrightError ? failure.code : undefined;
+    const fields = { code, reason, nextTryInMs: delay };
+    if (wasConnected) {
+      logger.warn('the control stream broke', fields);
+    } else if (code !== 'ca_refused') {
+      logger.warn('the control stream could not be opened', fields);
+    } else if (this.#said?.reason === reason && clock.elapsed() - this.#said.at < REMINDER) {
+      logger.debug('the control stream is refused as before', fields);
+    } else {
+      this.#said = { reason, at: clock.elapsed() };
+      // The CA says what is wrong with the token, and cannot say where it lies.
+      logger.warn('the control stream could not be opened', { ...fields, tokenFile: ca.tokenFile });
     }
   }
 

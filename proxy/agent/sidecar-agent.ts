@@ -1,27 +1,29 @@
 import type { Random } from '../../src/core/backoff.ts';
-import type { Clock, Timer } from '../../src/core/clock.ts';
-import { reasonOf, SealwrightError } from '../../src/core/errors.ts';
+import type { Clock } from '../../src/core/clock.ts';
+import { reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { TrustDomain } from '../../src/identity/trust-domain.ts';
-import { CONTROL_TYPES, ROOT_SECRET, WORKLOAD_KIND } from '../../src/wire/control-types.ts';
+import { CONTROL_TYPES, WORKLOAD_KIND } from '../../src/wire/control-types.ts';
 import { XdsClientSession } from '../../src/wire/xds-client-session.ts';
-import { WILDCARD } from '../../src/wire/xds-message.ts';
 import type { HeldVersion, XdsUpdate } from '../../src/wire/xds-owner.ts';
 import { CaRoots } from '../../src/workload/ca-roots.ts';
 import { makePrivateFolder, removeIdentity } from '../../src/workload/identity-file.ts';
 import { IdentityKeeper } from '../../src/workload/identity-keeper.ts';
 import { OnDemandBook } from './address-book.ts';
 import { ControlStream } from './control-stream.ts';
+import { SUBSCRIBED_TYPES, SUBSCRIPTIONS } from './control-subscriptions.ts';
 import type { AddressBook } from './destination.ts';
 import { AskedKeySets } from './asked-key-sets.ts';
 import { HeldAddresses } from './held-addresses.ts';
-import { loadLastGood, saveLastGood, type LastGood } from './last-good.ts';
+import type { LastGood } from './last-good.ts';
+import { LastGoodSaver } from './last-good-saver.ts';
 import type { OwnPlaces } from './own-places.ts';
-import { PushedState } from './pushed-state.ts';
+import { PushedState, type PushedStateOptions } from './pushed-state.ts';
 import type { Replica, Replicated } from './replica.ts';
 import { SharedInterest } from './shared-interest.ts';
 import type { ReadPush, WholePush } from './read-push.ts';
+import { takeLastGood } from './take-last-good.ts';
 import type { AgentStatus, SidecarConfig, SidecarConfigSource } from './sidecar-config.ts';
 
 /** In a cluster both may have the same name. */
@@ -64,23 +66,6 @@ export interface SidecarAgentOptions {
   readonly mostDestinations?: number;
 }
 
-/** Changes that come together are written together, in milliseconds. */
-const SAVE_DELAY = 500;
-
-/** All that is asked for but addresses, and by which names. */
-const SUBSCRIPTIONS: readonly (readonly [typeUrl: string, name: string])[] = [
-  [CONTROL_TYPES.authorizationPolicy, WILDCARD],
-  [CONTROL_TYPES.peerAuthentication, WILDCARD],
-  [CONTROL_TYPES.requestAuthentication, WILDCARD],
-  [CONTROL_TYPES.keySet, WILDCARD],
-  [CONTROL_TYPES.sidecar, WILDCARD],
-  [CONTROL_TYPES.destinationRule, WILDCARD],
-  [CONTROL_TYPES.configMap, WILDCARD],
-  [CONTROL_TYPES.secret, ROOT_SECRET],
-];
-
-const TYPES: readonly string[] = [CONTROL_TYPES.address, ...SUBSCRIPTIONS.map(([typeUrl]) => typeUrl)];
-
 /**
  * The agent of one sidecar: its identity, its configuration and its address book, each from the CA while it can be
  * reached and from the last good state while it cannot.
@@ -92,6 +77,8 @@ export class SidecarAgent implements SidecarConfigSource {
   readonly #identity: IdentityKeeper;
   readonly #session = new XdsClientSession();
   readonly #state: PushedState;
+  readonly #stateOptions: Pick<PushedStateOptions, 'uid' | 'names' | 'ownPlaces' | 'logger'>;
+  readonly #saver: LastGoodSaver;
   readonly #book: OnDemandBook;
   readonly #keySets: AskedKeySets;
   readonly #stream: ControlStream;
@@ -100,8 +87,6 @@ export class SidecarAgent implements SidecarConfigSource {
   /** What was taken in last, until it is in force there too. */
   #replicating: Promise<void> | undefined;
   #presented: SpiffeId | undefined;
-  #saveTimer: Timer | undefined;
-  #saving: Promise<void> = Promise.resolve();
   #keepingRoots: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -114,21 +99,20 @@ export class SidecarAgent implements SidecarConfigSource {
     const group = workload.kind === 'Pod' ? '' : 'networking.istio.io';
     this.#uid = `${clusterId}/${group}/${workload.kind}/${workload.namespace}/${workload.name}`;
     const held = new HeldAddresses();
+    this.#saver = new LastGoodSaver({ folder: options.folder, current: () => this.#lastGood(), clock, logger });
+    this.#stateOptions = { uid: this.#uid, names: options, ownPlaces: options.ownPlaces, logger };
     this.#state = new PushedState({
-      uid: this.#uid,
-      names: options,
+      ...this.#stateOptions,
       held,
-      ownPlaces: options.ownPlaces,
       onAddresses: (names) => {
         this.#interest.answered(names);
         this.#book.answered(names);
       },
       onRoots: (pem) => this.#pushRoots(pem),
       onTaken: (typeUrl, push) => {
-        this.#saveSoon();
+        this.#saver.saveSoon();
         this.#replicating = this.#replica?.taken(typeUrl, updateOf(push));
       },
-      logger,
     });
     this.#interest = new SharedInterest({
       subscribe: (names) => this.#session.subscribe(CONTROL_TYPES.address, names),
@@ -199,7 +183,7 @@ export class SidecarAgent implements SidecarConfigSource {
       ...(options.retry === undefined ? {} : { retry: options.retry }),
     });
     const agent = new SidecarAgent(options, { roots, identity });
-    agent.#begin(await agent.#load());
+    agent.#begin(await takeLastGood(folder, agent.#state, agent.#stateOptions));
     return agent;
   }
 
@@ -233,7 +217,7 @@ export class SidecarAgent implements SidecarConfigSource {
     this.#replica = replica;
     return {
       snapshot: () =>
-        TYPES.filter((typeUrl) => this.#state.has(typeUrl)).map((typeUrl) => {
+        SUBSCRIBED_TYPES.filter((typeUrl) => this.#state.has(typeUrl)).map((typeUrl) => {
           const systemVersion = this.#session.status(typeUrl).systemVersion;
           return [typeUrl, { changed: [...this.#state.raw(typeUrl)], removed: [], systemVersion }];
         }),
@@ -245,7 +229,7 @@ export class SidecarAgent implements SidecarConfigSource {
 
   get status(): AgentStatus {
     const current = this.#identity.current();
-    const types = TYPES.map((typeUrl) => ({ typeUrl, ...this.#session.status(typeUrl) }));
+    const types = SUBSCRIBED_TYPES.map((typeUrl) => ({ typeUrl, ...this.#session.status(typeUrl) }));
     const source = types.every(({ synced }) => synced) ? 'stream' : 'disk';
     return Object.freeze({
       connected: this.#stream.connected,
@@ -269,15 +253,11 @@ export class SidecarAgent implements SidecarConfigSource {
     await this.#stream.close();
     await this.#identity.close();
     this.#state.stop();
-    if (this.#saveTimer !== undefined) {
-      this.#saveTimer.cancel();
-      this.#save();
-    }
-    await Promise.all([this.#saving, this.#keepingRoots]);
+    await Promise.all([this.#saver.close(), this.#keepingRoots]);
   }
 
   #begin(lastGood: LastGood | undefined): void {
-    for (const typeUrl of TYPES) {
+    for (const typeUrl of SUBSCRIBED_TYPES) {
       const resources = lastGood?.types.get(typeUrl) ?? [];
       const held = resources.map(({ name, version, aliases }): [string, HeldVersion] => [name, { version, aliases }]);
       const owner = this.#state.owner(typeUrl);
@@ -304,72 +284,17 @@ export class SidecarAgent implements SidecarConfigSource {
     this.#stream.start();
   }
 
-  /** The last good state, once it was found to be good again. In part it is of no use. */
-  async #load(): Promise<LastGood | undefined> {
-    const { folder, trustDomain, rootNamespace, logger } = this.#options;
-    const wanted = { uid: this.#uid, trustDomain, rootNamespace };
-    const kept = await loadLastGood(folder, wanted, logger);
-    if (kept === undefined) return undefined;
-    const trial = new PushedState({
-      uid: this.#uid,
-      names: this.#options,
-      ownPlaces: this.#options.ownPlaces,
-      held: new HeldAddresses(),
-      onAddresses: () => undefined,
-      onRoots: () => undefined,
-      onTaken: () => undefined,
-      logger,
-    });
-    try {
-      const reads = new Map<string, ReadPush<unknown>>();
-      for (const typeUrl of TYPES) {
-        const update = { changed: kept.types.get(typeUrl) ?? [], removed: [], systemVersion: 'disk' };
-        reads.set(typeUrl, await trial.owner(typeUrl).read(update));
-      }
-      const into = (state: PushedState): void => {
-        for (const [typeUrl, read] of reads) {
-          // Policies come into force behind it. Where they cannot, that was said.
-          state
-            .owner(typeUrl)
-            .take([read])
-            ?.catch(() => undefined);
-        }
-      };
-      into(trial);
-      if (!trial.complete) throw new SealwrightError('sidecar_config_unusable', { reason: 'a part of it is missing' });
-      into(this.#state);
-    } catch (error) {
-      logger.warn('the configuration of the last run cannot be used', { folder, reason: reasonOf(error) });
-      return undefined;
-    } finally {
-      trial.stop();
-    }
-    logger.info('the configuration of the last run is in force until the CA is reached', { folder });
-    return kept;
-  }
-
-  #saveSoon(): void {
-    if (this.#saveTimer !== undefined || this.#closed) return;
-    this.#saveTimer = this.#options.clock.after(SAVE_DELAY, () => this.#save());
-  }
-
-  #save(): void {
-    this.#saveTimer = undefined;
-    // Half of a configuration is none to start from.
-    if (!this.#state.complete) return;
-    const { folder, trustDomain, rootNamespace, logger } = this.#options;
-    const lastGood: LastGood = {
+  /** What a start without the CA needs; half of a configuration is none to start from. */
+  #lastGood(): LastGood | undefined {
+    if (!this.#state.complete) return undefined;
+    const { trustDomain, rootNamespace } = this.#options;
+    return {
       uid: this.#uid,
       trustDomain,
       rootNamespace,
-      types: new Map(TYPES.map((typeUrl) => [typeUrl, [...this.#state.raw(typeUrl)]])),
+      types: new Map(SUBSCRIBED_TYPES.map((typeUrl) => [typeUrl, [...this.#state.raw(typeUrl)]])),
       hosts: [...new Set([...this.#book.hosts, ...(this.#replica?.hosts ?? [])])],
     };
-    this.#saving = this.#saving
-      .then(() => saveLastGood(folder, lastGood))
-      .catch((error: unknown) => {
-        logger.error('the configuration could not be saved for a restart', { reason: reasonOf(error) });
-      });
   }
 
   #pushRoots(pem: string): void {

@@ -37,8 +37,6 @@ export interface Answer {
   /** Response flags and details for the record, such as `rbac_access_denied_matched_policy[ns[x]-policy[y]-rule[0]]`. */
   readonly flags: string;
   readonly detail: string;
-  /** Further lines of this one answer, each ended by CRLF. */
-  readonly add?: Buffer | undefined;
   /** Whether the connection is closed behind the answer. */
   readonly close: boolean;
 }

@@ -133,8 +133,11 @@ export class Exchange implements UpstreamUser, UpstreamWaiter, BodySink {
 
   onUpstreamFailure(failure: UpstreamFailure, reason: string): void {
     this.#record.upstreamFailure = reason;
-    this.#record.attempts += failure === 'UF' ? 1 : 0;
     const pool = this.#pool;
+    if (failure === 'UF') {
+      this.#record.attempts += 1;
+      this.#record.upstream = pool?.destination ?? '';
+    }
     if (pool !== undefined && this.#attempts.unreached(pool, failure, reason, this.#again)) return;
     const { answer, detail } = failureAnswer(failure, reason);
     this.#fail(answer, failure, detail);

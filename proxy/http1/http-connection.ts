@@ -16,6 +16,7 @@ import type { HttpEngine } from './http-engine.ts';
 import { PHASE } from './phase.ts';
 import type { Problem } from './problems.ts';
 import { createRequestRecord, resetRequestRecord, type RequestRecord } from './request-record.ts';
+import { requestIdLine } from './request-ids.ts';
 import { RequestReader } from './request-reader.ts';
 import { checkRequest } from './request-rules.ts';
 import type { ResponseReader } from './response-reader.ts';
@@ -338,14 +339,16 @@ export class HttpConnection implements ExchangeClient, Expiring, UndecidedOwner 
     this.#answer(answerFor(problem), { flags: 'DPE', detail: problem.detail, close: true });
   }
 
-  #answer(answer: PreparedAnswer, { flags, detail, close, add }: Omit<Answer, 'kind' | 'answer'>): void {
+  #answer(answer: PreparedAnswer, { flags, detail, close }: Omit<Answer, 'kind' | 'answer'>): void {
     // A body that came with its head is read to its end; for a longer one the connection is not worth keeping.
     const { bytes, from } = this.input;
     if (!close && !this.#body.done && bytes !== undefined) {
       this.input.takeTo(this.#body.consume(bytes, from, bytes.length, DISCARD));
     }
     const last = close || this.closing || !this.#body.done;
-    const method = this.#record.request?.method ?? '';
+    const { request } = this.#record;
+    const method = request?.method ?? '';
+    const add = request && requestIdLine(request);
     this.socket.write(renderAnswer(answer, { method, close: last, date: this.#engine.date(), add }));
     this.#record.status = answer.status;
     this.#complete(flags, detail);

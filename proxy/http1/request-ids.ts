@@ -70,6 +70,14 @@ function allowedCharacters(): Uint8Array {
   return table;
 }
 
+/**
+ * By which name an exchange stands in our log, for whoever is answered by us; undefined where it has none, or one that
+ * must not be written anywhere.
+ */
+export function requestIdLine({ requestId }: Pick<RequestHead, 'requestId'>): Buffer | undefined {
+  return isRequestId(requestId) ? Buffer.from(`x-request-id: ${requestId}\r\n`, 'latin1') : undefined;
+}
+
 /** Whether somebody may be asked about this id: the same characters and length as of those that are kept. */
 export function isRequestId(text: string): boolean {
   return text.length <= LONGEST && /^[A-Za-z0-9._:=/+-]+$/.test(text);

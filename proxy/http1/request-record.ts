@@ -14,7 +14,7 @@ export interface RequestRecord {
   detail: string;
   /** Why the upstream could not be reached or broke off; empty when it did not. */
   upstreamFailure: string;
-  /** `address:port` of the upstream, empty when none was reached. */
+  /** `address:port` of the upstream that was called, reached or not; empty when none was. */
   upstream: string;
   /** Connections tried for it. */
   attempts: number;

@@ -49,14 +49,12 @@ export function createInboundHttp(options: InboundHttpOptions): HttpHandler {
   let ownId: Buffer | undefined;
 
   const conclude = (
-    head: RequestHead,
     verdict: Verdict,
     { path, response }: { path: string | undefined; response: HeadEdits | undefined },
   ): Forward | Answer => {
     if (!verdict.allowed) {
       const { answer = ANSWERS.denied, flags = '-', detail } = verdict;
-      // All that the caller learns: by which name the reason stands in our log.
-      return { kind: 'answer', answer, flags, detail, add: requestIdLine(head), close: false };
+      return { kind: 'answer', answer, flags, detail, close: false };
     }
     const { edits, responseEdits, timeout, path: instead } = verdict;
     if (
@@ -89,21 +87,17 @@ export function createInboundHttp(options: InboundHttpOptions): HttpHandler {
       // must not choose the name that it will be looked up by.
       if (!authenticated || !requestIds.isNamed(head)) requestIds.give(head, (ownId ??= requestIds.line()));
       const path = normalizePath(head.path);
-      if (path === undefined) return { ...PATH_REFUSED, add: requestIdLine(head) };
+      if (path === undefined) return PATH_REFUSED;
       const rewritten = path === head.path ? undefined : path;
       const verdict = authorizer.decide(head, path, client);
       if (verdict instanceof Promise) {
-        const decision = verdict.then((decided) => conclude(head, decided, { path: rewritten, response }));
+        const decision = verdict.then((decided) => conclude(decided, { path: rewritten, response }));
         return { kind: 'pending', decision };
       }
-      return conclude(head, verdict, { path: rewritten, response });
+      return conclude(verdict, { path: rewritten, response });
     },
     onComplete: (record) => onComplete(record, facts),
   };
-}
-
-function requestIdLine(head: RequestHead): Buffer {
-  return Buffer.from(`x-request-id: ${head.requestId}\r\n`, 'latin1');
 }
 
 function bothEdits(own: HeadEdits | undefined, asked: HeadEdits | undefined): HeadEdits | undefined {

@@ -1,54 +1,32 @@
 import { createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from 'node:net';
 import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf } from '../../src/core/errors.ts';
-import { HttpConnection } from '../http1/http-connection.ts';
-import type { HttpEngine } from '../http1/http-engine.ts';
-import type { DeadlineQueue } from '../tcp/deadlines.ts';
-import { GrowingReader } from '../tcp/growing-reader.ts';
+import { detectLaxly, detectTls, type Detected } from '../detect/detect-protocol.ts';
+import { findingOf } from '../detect/finding.ts';
+import { Sniffer } from '../detect/sniffer.ts';
 import { breakSocket } from '../tcp/break-socket.ts';
-import type { IdleLimit } from '../tcp/idle-limit.ts';
-import { TcpRelay } from '../tcp/relay.ts';
-import { DEFAULT_UPSTREAM_LIMITS } from '../upstream/upstream-limits.ts';
-import type { ConnectionAuthorizer, Verdict } from './connection-authorizer.ts';
-import type { ConnectionFacts } from './connection-facts.ts';
-import { detectLaxly, detectTls, type Detected } from './detect-protocol.ts';
-import { findingOf } from './finding.ts';
-import { createInboundHttp } from './inbound-http.ts';
+import type { HttpEngine } from '../http1/http-engine.ts';
+import { plaintextFacts, type ConnectionFacts } from './connection-facts.ts';
+import {
+  InboundConnections,
+  NO_PLAINTEXT,
+  type Accepted,
+  type InboundConnectionsOptions,
+} from './inbound-connections.ts';
 import type { InboundPort, InboundServices } from './inbound-services.ts';
 import { ServerFirstProbe } from './server-first-probe.ts';
-import { Sniffer } from './sniffer.ts';
 import { createTlsTerminator, MESH_ALPN, type Terminated, type TlsTerminator } from './tls-terminator.ts';
 
-export interface InboundListenerOptions {
-  readonly clock: Clock;
-  readonly engine: HttpEngine;
-  readonly services: InboundServices;
+export interface InboundListenerOptions extends InboundConnectionsOptions {
   /** Milliseconds after which a silent client is taken to wait for the server. Clients of HTTP and TLS speak at once. */
   readonly silence?: number;
   /** Milliseconds for the first bytes to make sense. */
   readonly patience?: number;
-  /** Milliseconds in which the application has to take an opaque connection; Istio's 10 s where nothing is said. */
-  readonly connectTimeout?: number;
-  /** For how long nothing may pass over an opaque connection; for ever where nothing is said. */
-  readonly tcpIdle?: IdleLimit | undefined;
 }
 
 const NOTHING_SERVED = 'nothing is served at this destination any more';
-const NO_PLAINTEXT = 'plaintext is not accepted any more';
-const UNDECIDED: Verdict = Object.freeze({ allowed: false, detail: 'decision_timeout' });
 const DEFAULT_SILENCE = 50;
 const DEFAULT_PATIENCE = 10_000;
-
-/** A connection being served, for re-checks and drain. */
-interface Served {
-  readonly raw: Socket;
-  readonly facts: ConnectionFacts;
-  readonly authorizer: ConnectionAuthorizer;
-  readonly http?: HttpConnection;
-  readonly relay?: TcpRelay;
-  /** Whether it is HTTP/2 that passes as TCP. */
-  readonly unread?: boolean | undefined;
-}
 
 /**
  * Accepts inbound connections and finds out what each is: mesh mTLS, plaintext, foreign TLS; HTTP or opaque TCP. What
@@ -60,24 +38,21 @@ export class InboundListener {
   readonly #services: InboundServices;
   readonly #silence: number;
   readonly #patience: number;
-  readonly #connectDeadlines: DeadlineQueue;
-  readonly #tcpIdle: IdleLimit | undefined;
+  readonly #connections: InboundConnections;
   readonly #tls: TlsTerminator;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   /** Those of them that TLS reads and writes. */
   readonly #encrypted = new WeakSet<Socket>();
-  readonly #served = new Set<Served>();
-  #draining = false;
 
-  constructor({ clock, engine, services, silence, patience, connectTimeout, tcpIdle }: InboundListenerOptions) {
+  constructor(options: InboundListenerOptions) {
+    const { clock, engine, services, silence, patience } = options;
     this.#clock = clock;
     this.#engine = engine;
     this.#services = services;
     this.#silence = silence ?? DEFAULT_SILENCE;
     this.#patience = patience ?? DEFAULT_PATIENCE;
-    this.#connectDeadlines = engine.deadlines.queue(connectTimeout ?? DEFAULT_UPSTREAM_LIMITS.connectTimeout);
-    this.#tcpIdle = tcpIdle;
+    this.#connections = new InboundConnections(options);
     this.#tls = createTlsTerminator({
       clock,
       identity: services.identity,
@@ -121,38 +96,17 @@ export class InboundListener {
     return this.#sockets.size;
   }
 
-  /**
-   * Judges what is open anew, after a change of policies, modes or revocations: closes plaintext where it is not
-   * accepted any more, peers that are not, and opaque connections that are now denied. Requests are judged one by one
-   * anyway.
-   */
+  /** Judges what is open anew, after a change of policies, modes or revocations. */
   recheck(): void {
-    for (const served of this.#served) {
-      if (this.#portNow(served) === undefined) {
-        this.#abort(served, NO_PLAINTEXT);
-        continue;
-      }
-      const refusal = served.facts.peer === undefined ? undefined : this.#services.peerRefused?.(served.facts);
-      if (refusal !== undefined) {
-        this.#abort(served, refusal);
-        continue;
-      }
-      const opaque = served.relay !== undefined || served.http?.tunnelling === true;
-      if (!opaque) continue;
-      const verdict = served.authorizer.decideConnection();
-      const unread = served.unread === true ? this.#services.unreadRefused?.() : undefined;
-      if (!verdict.allowed) this.#abort(served, verdict.detail);
-      else if (unread !== undefined) this.#abort(served, unread);
-    }
+    this.#connections.recheck();
   }
 
   /** Accepts no more; open HTTP connections end behind the request under way. Resolves when all have closed. */
   async drain(): Promise<void> {
-    this.#draining = true;
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
-    for (const served of this.#served) served.http?.drain();
+    this.#connections.drain();
     await closed;
     // Handshakes under way needed it till now; nobody makes a context of each new certificate for what is over.
     this.#tls.close();
@@ -176,7 +130,7 @@ export class InboundListener {
     socket.on('error', () => {});
     const connections = this.#services.connections;
     if (connections?.take() === false) {
-      this.#refuse(socket, plaintextFacts(socket, undefined), 'too many connections');
+      this.#connections.refuse(socket, plaintextFacts(socket, undefined), 'too many connections');
       return;
     }
     this.#sockets.add(socket);
@@ -186,7 +140,7 @@ export class InboundListener {
     });
     const port = this.#services.route(socket);
     if (port === undefined) {
-      this.#refuse(socket, plaintextFacts(socket, undefined), 'nothing is served at this destination');
+      this.#connections.refuse(socket, plaintextFacts(socket, undefined), 'nothing is served at this destination');
       return;
     }
     if (port.mode === 'STRICT') this.#terminate(socket, port, '');
@@ -204,7 +158,7 @@ export class InboundListener {
           this.#onTerminated(socket, now, terminated, serverName);
           return;
         }
-        this.#refuse(terminated.socket, plaintextFacts(socket, port), NOTHING_SERVED);
+        this.#connections.refuse(terminated.socket, plaintextFacts(socket, port), NOTHING_SERVED);
       },
       (reason) => {
         this.#services.observer.onRefused(plaintextFacts(socket, port), reason);
@@ -227,19 +181,13 @@ export class InboundListener {
       serverName: sni,
       alpn: socket.alpnProtocol === false || socket.alpnProtocol === null ? '' : socket.alpnProtocol,
     });
-    if (facts.alpn === 'h2') this.#serveHttp2({ raw, socket, port, facts });
-    else if (facts.alpn.startsWith('http/1.')) this.#serveHttp1({ raw, socket, port, facts });
-    else if (port.protocol === 'tcp') this.#serveTcp({ raw, socket, port, facts }, undefined);
+    if (facts.alpn === 'h2') this.#connections.serveHttp2({ raw, socket, port, facts });
+    else if (facts.alpn.startsWith('http/1.')) this.#connections.serveHttp1({ raw, socket, port, facts });
+    else if (port.protocol === 'tcp') this.#connections.serveTcp({ raw, socket, port, facts }, undefined);
     else {
       socket.pause();
       this.#sniff(socket, port, facts, true, raw);
     }
-  }
-
-  /** What is served at this moment, which a client that took its time may not have been accepted for (invariant 4). */
-  #portNow({ raw, facts }: Pick<Accepted, 'raw' | 'facts'>): InboundPort | undefined {
-    const port = this.#services.route(raw);
-    return port?.mode === 'STRICT' && facts.peer === undefined ? undefined : port;
   }
 
   #sniff(socket: Socket, port: InboundPort, facts: ConnectionFacts, secured: boolean, raw: Socket = socket): void {
@@ -263,30 +211,30 @@ export class InboundListener {
           this.#onForeignOrMeshTls({ ...connection, port: this.#services.route(raw) ?? port }, detected);
           return;
         }
-        const now = this.#portNow(connection);
+        const now = this.#connections.portNow(connection);
         if (now !== undefined) {
-          this.#serve({ ...connection, port: now }, detected, upstream);
+          this.#connections.serve({ ...connection, port: now }, detected, upstream);
           return;
         }
         upstream?.destroy();
-        this.#refuse(socket, facts, NO_PLAINTEXT);
+        this.#connections.refuse(socket, facts, NO_PLAINTEXT);
       },
       onSilent: () => {
         // The client may be slow, so nothing is decided yet: whoever speaks first decides.
-        if (this.#portNow(connection) === undefined) return;
+        if (this.#connections.portNow(connection) === undefined) return;
         const authorizer = this.#services.authorizer(facts);
-        this.#admit(authorizer, socket, ({ allowed }) => {
-          if (!allowed || !silent || this.#portNow(connection) === undefined) return;
+        this.#connections.admit(authorizer, socket, ({ allowed }) => {
+          if (!allowed || !silent || this.#connections.portNow(connection) === undefined) return;
           this.#services.observer.onServerFirst?.(facts);
           probe = new ServerFirstProbe(port.connect(), (upstream) => {
             sniffer.stop();
             this.#services.observer.onFound?.('server_first');
-            if (this.#portNow(connection) !== undefined) {
-              this.#serveTcp({ ...connection, authorizer }, upstream);
+            if (this.#connections.portNow(connection) !== undefined) {
+              this.#connections.serveTcp({ ...connection, authorizer }, upstream);
               return;
             }
             upstream.destroy();
-            this.#refuse(socket, facts, NO_PLAINTEXT);
+            this.#connections.refuse(socket, facts, NO_PLAINTEXT);
           });
         });
       },
@@ -305,144 +253,10 @@ export class InboundListener {
     // The application may do TLS of its own: what does not ask for the mesh is not ours to open.
     if (port.mode === 'STRICT' || (port.mode === 'PERMISSIVE' && mesh))
       this.#terminate(socket, port, detected.hello.serverName);
-    else this.#serveTcp({ ...connection, facts: { ...connection.facts, serverName: detected.hello.serverName } });
+    else
+      this.#connections.serveTcp({
+        ...connection,
+        facts: { ...connection.facts, serverName: detected.hello.serverName },
+      });
   }
-
-  #serve(connection: Accepted, { protocol }: Detected, upstream: Socket | undefined): void {
-    const declared = connection.port.protocol;
-    if (declared === 'tcp' || (declared === 'auto' && (protocol === 'tcp' || protocol === 'tls'))) {
-      this.#serveTcp(connection, upstream);
-      return;
-    }
-    upstream?.destroy();
-    if (protocol === 'http2') this.#serveHttp2(connection);
-    // On a port declared as HTTP what is none is answered as bad HTTP: unread bytes must not slip by the rules.
-    else this.#serveHttp1(connection);
-  }
-
-  #serveHttp1({ raw, socket, port, facts }: Accepted): void {
-    const authorizer = this.#services.authorizer(facts);
-    const { normalizePath, requestIds, observer } = this.#services;
-    const handler = createInboundHttp({
-      facts,
-      authorizer,
-      upstream: port.upstream,
-      normalizePath,
-      requestIds,
-      onHead: observer.onHead?.bind(observer),
-      onComplete: (record) => observer.onRequest(record, facts),
-    });
-    const http = new HttpConnection({
-      socket,
-      engine: this.#engine,
-      handler,
-      onClose: () => this.#served.delete(served),
-      draining: this.#draining,
-    });
-    const served: Served = { raw, facts, authorizer, http };
-    this.#served.add(served);
-  }
-
-  /**
-   * HTTP/2 that is not read is TCP: rules about requests never allow it, and those that deny some deny it all. Fields in
-   * it are the peer's word, so it passes only where the port was declared for it: there the application has never had
-   * our `x-forwarded-client-cert`, and cannot take a peer's for it (invariant 6).
-   */
-  #serveHttp2(connection: Accepted): void {
-    const { serveHttp2 } = this.#services;
-    const { socket, facts, port } = connection;
-    if (serveHttp2 !== undefined) serveHttp2(socket, facts, port);
-    else if (port.protocol !== 'http2') this.#refuse(socket, facts, 'HTTP/2 at a port that is not declared as HTTP/2');
-    else this.#serveTcp({ ...connection, unread: true });
-  }
-
-  #serveTcp(connection: Accepted, opened?: Socket): void {
-    const { socket, facts } = connection;
-    const authorizer = connection.authorizer ?? this.#services.authorizer(facts);
-    this.#admit(authorizer, socket, (verdict) => {
-      // A provider may have taken its time: what is accepted can have changed meanwhile (invariant 4).
-      let refusal = connection.unread === true ? this.#services.unreadRefused?.() : undefined;
-      if (this.#portNow(connection) === undefined) refusal = NO_PLAINTEXT;
-      else if (socket.destroyed) refusal = 'the client has gone';
-      if (verdict.allowed && refusal === undefined) {
-        this.#relay(connection, authorizer, opened);
-      } else {
-        opened?.destroy();
-        this.#refuse(socket, facts, verdict.allowed ? (refusal ?? '') : verdict.detail);
-      }
-    });
-  }
-
-  #relay({ raw, socket, port, facts, unread }: Accepted, authorizer: ConnectionAuthorizer, opened?: Socket): void {
-    const { observer } = this.#services;
-    // What was opened to hear whether it speaks first is read as it was begun.
-    const reader = opened === undefined ? new GrowingReader() : undefined;
-    const relay = new TcpRelay({
-      downstream: socket,
-      upstream: opened ?? port.connect(reader?.onread),
-      reader,
-      connect: this.#connectDeadlines,
-      idle: this.#tcpIdle,
-      onClose: (result) => {
-        this.#served.delete(served);
-        observer.onTcpClosed(facts, result);
-      },
-    });
-    observer.onTcpOpened(facts, relay);
-    const served: Served = { raw, facts, authorizer, relay, unread };
-    this.#served.add(served);
-  }
-
-  /** Judges a connection as TCP, at once where nobody has to be asked. */
-  #admit(authorizer: ConnectionAuthorizer, socket: Socket, done: (verdict: Verdict) => void): void {
-    const verdict = authorizer.admitConnection({ onGone: (listener) => socket.once('close', listener) });
-    if (!(verdict instanceof Promise)) {
-      done(verdict);
-      return;
-    }
-    const late = Promise.withResolvers<Verdict>();
-    const timer = this.#clock.after(this.#engine.limits.decisionTimeout, () => late.resolve(UNDECIDED));
-    const wait = async (): Promise<void> => {
-      const decided = await Promise.race([verdict, late.promise]);
-      timer.cancel();
-      done(decided);
-    };
-    void wait();
-  }
-
-  #refuse(socket: Socket, facts: ConnectionFacts, reason: string): void {
-    breakSocket(socket);
-    this.#services.observer.onRefused(facts, reason);
-  }
-
-  #abort(served: Served, reason: string): void {
-    served.http?.abort('-', reason);
-    served.relay?.abort(reason);
-  }
-}
-
-/** A connection whose nature is known. */
-interface Accepted {
-  /** As accepted; the same as `socket` in plaintext. */
-  readonly raw: Socket;
-  readonly socket: Socket;
-  readonly port: InboundPort;
-  readonly facts: ConnectionFacts;
-  readonly unread?: boolean;
-  /** Where it was asked for the connection before. */
-  readonly authorizer?: ConnectionAuthorizer;
-}
-
-function plaintextFacts(socket: Socket, port: InboundPort | undefined): ConnectionFacts {
-  return Object.freeze({
-    peer: undefined,
-    peerCertificate: undefined,
-    self: undefined,
-    serverName: '',
-    alpn: '',
-    remoteAddress: socket.remoteAddress ?? '',
-    remotePort: socket.remotePort ?? 0,
-    destinationAddress: port?.address ?? socket.localAddress ?? '',
-    destinationPort: port?.port ?? socket.localPort ?? 0,
-  });
 }

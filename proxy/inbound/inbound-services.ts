@@ -10,8 +10,8 @@ import type { Allowance } from './allowance.ts';
 import type { ConnectionAuthorizer } from './connection-authorizer.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
 import type { HandshakeGate } from './handshake-gate.ts';
-import type { Finding } from './finding.ts';
-import type { IdentitySource, VerifyPeer } from './identity-source.ts';
+import type { Finding } from '../detect/finding.ts';
+import type { IdentitySource, VerifyPeer } from '../agent/identity-source.ts';
 import type { NormalizePath } from './inbound-http.ts';
 
 /** PeerAuthentication's modes. */
@@ -57,7 +57,8 @@ export interface InboundObserver {
   onRequest(record: RequestRecord, facts: ConnectionFacts): void;
   /** `transfer` says at any time how many bytes went each way. */
   onTcpOpened(facts: ConnectionFacts, transfer: Pick<TcpRelay, 'sent' | 'received'>): void;
-  onTcpClosed(facts: ConnectionFacts, result: TcpRelayResult): void;
+  /** @param destination where the application is, `address:port` */
+  onTcpClosed(facts: ConnectionFacts, result: TcpRelayResult, destination: string): void;
   /** A connection was refused before it was served. */
   onRefused(facts: ConnectionFacts, reason: string): void;
   /** A peer of the mesh has come in. The group of its key exchange is not to be seen from this side. */

@@ -9,7 +9,7 @@ import { presentedChain } from '../../src/pki/presented-chain.ts';
 import { chainReader, sentChain } from '../../src/wire/peer-chain.ts';
 import { failureWords, openSslWords } from '../tcp/failure-words.ts';
 import { HandshakeGate, type Handshake } from './handshake-gate.ts';
-import type { IdentityMaterial, IdentitySource, VerifyPeer } from './identity-source.ts';
+import type { IdentityMaterial, IdentitySource, VerifyPeer } from '../agent/identity-source.ts';
 import { SessionChains } from './session-chains.ts';
 
 /** By these names Istio's sidecars say that they speak mesh mTLS; ours say the same. */

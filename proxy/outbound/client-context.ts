@@ -1,7 +1,7 @@
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { MESH_CIPHERS } from '../../src/pki/mesh-ciphers.ts';
 import { presentedChain } from '../../src/pki/presented-chain.ts';
-import type { IdentitySource } from '../inbound/identity-source.ts';
+import type { IdentitySource } from '../agent/identity-source.ts';
 
 /**
  * The TLS context of outgoing connections: one for each certificate and bundle, never one per connection. Undefined

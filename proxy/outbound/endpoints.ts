@@ -3,7 +3,7 @@ import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { Service, Workload } from '../agent/destination.ts';
 import type { Forward } from '../http1/decision.ts';
 import type { HeadEdits } from '../http1/head-writer.ts';
-import type { VerifyPeer } from '../inbound/identity-source.ts';
+import type { VerifyPeer } from '../agent/identity-source.ts';
 import { reportedService, UNKNOWN_SERVICE, type Edge, type ReportedService } from '../report/edge.ts';
 import type { IstioMetrics } from '../report/istio-metrics.ts';
 import { METADATA_FIELDS } from '../report/peer-metadata.ts';

@@ -1,5 +1,5 @@
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
-import type { VerifyPeer } from '../inbound/identity-source.ts';
+import type { VerifyPeer } from '../agent/identity-source.ts';
 
 export interface ExpectedPeer {
   /** The identity of the workload's service account. */

@@ -8,7 +8,7 @@ import type { Endpoint } from './endpoint.ts';
 import type { EndpointCluster, EndpointFactory } from './endpoints.ts';
 import { LookupCache, type Lookup } from './lookup-cache.ts';
 import { policyFor } from './policy-for.ts';
-import { REFUSED, type Route, type Target } from './route.ts';
+import { REFUSED, refusedAt, type Route, type Target } from './route.ts';
 import { cached, type RouteCache } from './route-cache.ts';
 
 /** By what was asked for, and by the addresses of it, which are another array once they are asked for again. */
@@ -73,12 +73,16 @@ export class NamedRoutes {
     const port = asked.ports[0] ?? 0;
     const policy = policyFor(parts.config, service, port);
     // Nobody knows who answers there, so nobody can be proven to.
-    if (policy.tls.mode !== 'AUTO' && policy.tls.mode !== 'DISABLE') return REFUSED.unproven;
+    const name = `outbound|${port}||${service.hostname}`;
+    const reported = reportedService(service.namespace, service.hostname);
+    if (policy.tls.mode !== 'AUTO' && policy.tls.mode !== 'DISABLE') {
+      return refusedAt(REFUSED.unproven, { cluster: name, service: reported });
+    }
     const target = asked.otherwise === undefined ? asked : { ...asked.otherwise, ports: [port] };
     return this.#route(parts, destination, target, {
-      name: `outbound|${port}||${service.hostname}`,
+      name,
       key: `${service.key}|${port}|${target.name.host}`,
-      service: reportedService(service.namespace, service.hostname),
+      service: reported,
       policy,
     });
   }
@@ -99,7 +103,7 @@ export class NamedRoutes {
       return routeTo(inMesh, target);
     }
     if (inMesh !== undefined) return REFUSED.notVisible;
-    if (addresses.length === 0) return REFUSED.noAddress;
+    if (addresses.length === 0) return refusedAt(REFUSED.noAddress, { cluster: of.name, service: of.service });
     if (addresses.some((address) => isOwn(address, port))) return REFUSED.loop;
     let routes = parts.named.get(destination);
     if (routes === undefined) parts.named.set(destination, (routes = new WeakMap()));

@@ -2,13 +2,11 @@ import type { Answer, Decision, Forward, HttpHandler } from '../http1/decision.t
 import type { RequestHead } from '../http1/request-head.ts';
 import type { RequestIds } from '../http1/request-ids.ts';
 import type { RequestRecord } from '../http1/request-record.ts';
-import type { ReportedService } from '../report/edge.ts';
 import type { Caller, OutboundReporter } from '../report/outbound-reporter.ts';
-import { UNKNOWN_SERVICE } from '../report/edge.ts';
 import type { Cluster } from './cluster.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { OutboundPort } from './outbound-port.ts';
-import { REFUSED, type Route, type Target } from './route.ts';
+import { REFUSED, unhealthy, type Refused, type Route, type Target } from './route.ts';
 import type { Router } from './router.ts';
 
 export interface OutboundHttpOptions {
@@ -32,7 +30,7 @@ class OutboundHttp implements HttpHandler {
   /** Of the request under way. */
   #cluster: Cluster | undefined;
   #endpoint: Endpoint | undefined;
-  #refusedService: ReportedService = UNKNOWN_SERVICE;
+  #refused: Refused | undefined;
   #ownId: Buffer | undefined;
 
   constructor(options: OutboundHttpOptions) {
@@ -40,9 +38,6 @@ class OutboundHttp implements HttpHandler {
   }
 
   onRequest(head: RequestHead): Decision {
-    this.#cluster = undefined;
-    this.#endpoint = undefined;
-    this.#refusedService = UNKNOWN_SERVICE;
     // The application's own name for it goes on as it is.
     if (head.requestIdField === -1) this.#name(head);
     const target = this.#targetOf(head.authority);
@@ -56,8 +51,11 @@ class OutboundHttp implements HttpHandler {
     const { reporter, caller } = this.#options;
     const cluster = this.#cluster;
     const endpoint = cluster?.at(record.upstream) ?? this.#endpoint;
+    const refused = this.#refused;
+    // What comes next may be refused before anybody is asked where it goes.
+    this.#cluster = this.#endpoint = this.#refused = undefined;
     if (cluster === undefined || endpoint === undefined) {
-      reporter.refused(record, caller, this.#refusedService);
+      reporter.refused(record, caller, refused);
       return;
     }
     const { destination, edge, httpMetrics, tcpMetrics } = endpoint;
@@ -71,8 +69,9 @@ class OutboundHttp implements HttpHandler {
       this.#endpoint = endpoint;
       return endpoint.forward;
     }
-    const { answer, flags, detail, service } = route.kind === 'refused' ? route : REFUSED.unhealthy;
-    this.#refusedService = service;
+    const refused = route.kind === 'refused' ? route : unhealthy(route.cluster);
+    this.#refused = refused;
+    const { answer, flags, detail } = refused;
     return { kind: 'answer', answer, flags, detail, close: false };
   }
 

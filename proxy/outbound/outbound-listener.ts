@@ -4,9 +4,9 @@ import { reasonOf } from '../../src/core/errors.ts';
 import { HttpConnection } from '../http1/http-connection.ts';
 import type { HttpEngine } from '../http1/http-engine.ts';
 import type { RequestIds } from '../http1/request-ids.ts';
-import { detectProtocol, type Detected } from '../inbound/detect-protocol.ts';
-import { findingOf, type Finding } from '../inbound/finding.ts';
-import { Sniffer } from '../inbound/sniffer.ts';
+import { detectProtocol, type Detected } from '../detect/detect-protocol.ts';
+import { findingOf, type Finding } from '../detect/finding.ts';
+import { Sniffer } from '../detect/sniffer.ts';
 import type { Called, Caller, OutboundReporter } from '../report/outbound-reporter.ts';
 import { hostPort } from '../report/request-entry.ts';
 import { GrowingReader } from '../tcp/growing-reader.ts';
@@ -19,7 +19,7 @@ import type { Endpoint } from './endpoint.ts';
 import { limitRelay } from './relay-limits.ts';
 import { createOutboundHttp } from './outbound-http.ts';
 import type { Lead, OutboundPort } from './outbound-port.ts';
-import { REFUSED, type Refused, type Target } from './route.ts';
+import { REFUSED, unhealthy, type Refused, type Target } from './route.ts';
 import type { Router } from './router.ts';
 
 export interface OutboundListenerOptions {
@@ -174,7 +174,7 @@ export class OutboundListener {
   #connect(socket: Socket, caller: Caller, cluster: Cluster, tried: readonly Endpoint[]): void {
     const endpoint = tried.length === 0 ? cluster.pick() : cluster.next(tried);
     if (endpoint === undefined) {
-      this.#refuse(socket, caller, REFUSED.unhealthy);
+      this.#refuse(socket, caller, unhealthy(cluster));
       return;
     }
     const called = calledAt(cluster, endpoint);
@@ -216,13 +216,14 @@ export class OutboundListener {
     socket.once('close', onGone);
   }
 
-  #refuse(socket: Socket, caller: Caller, { flags, detail, service }: Refused): void {
+  #refuse(socket: Socket, caller: Caller, refused: Refused): void {
     this.#options.reporter.tcpRefused(caller, {
       // Envoy's cluster for what nothing may reach is one without endpoints.
-      flags: flags === '-' ? 'UH' : flags,
-      reason: detail,
+      flags: refused.flags === '-' ? 'UH' : refused.flags,
+      reason: refused.reason || refused.detail,
       called: undefined,
-      service,
+      service: refused.service,
+      cluster: refused.cluster,
     });
     breakSocket(socket);
   }

@@ -1,4 +1,4 @@
-import { REFUSED, type Route } from './route.ts';
+import type { Route } from './route.ts';
 
 /** Routes by what they were made of and by port. */
 export type RouteCache<K extends object> = WeakMap<K, Map<number, Route>>;
@@ -12,7 +12,6 @@ export function cached<K extends object>(cache: RouteCache<K>, key: K, port: num
   const known = routes.get(port);
   if (known !== undefined && !(known.kind === 'cluster' && known.cluster.forgotten)) return known;
   const route = make();
-  // A certificate that is missing comes without the configuration changing.
-  if (route !== REFUSED.noCertificate) routes.set(port, route);
+  if (route.kind === 'cluster' || !route.passing) routes.set(port, route);
   return route;
 }

@@ -33,8 +33,14 @@ export interface Refused {
   /** Envoy's response flags and details. */
   readonly flags: string;
   readonly detail: string;
+  /** The same in words, where it is the upstream's affair: Envoy's log has a field for those. */
+  readonly reason: string;
   /** What the metrics say was called. */
   readonly service: ReportedService;
+  /** Envoy's name of it; empty where nothing is known. */
+  readonly cluster: string;
+  /** Whether it may be over before the configuration or the destination changes. */
+  readonly passing: boolean;
 }
 
 interface Refusal {
@@ -42,11 +48,22 @@ interface Refusal {
   readonly flags: string;
   readonly detail: string;
   readonly body: string;
+  /** The body's words where nothing is said. */
+  readonly reason?: string;
   readonly service?: ReportedService;
+  readonly cluster?: string;
+  readonly passing?: boolean;
 }
 
-export function refuse({ status, flags, detail, body, service = UNKNOWN_SERVICE }: Refusal): Refused {
-  return Object.freeze({ kind: 'refused', answer: prepareAnswer({ status, body }), flags, detail, service });
+export function refuse({ status, flags, detail, body, ...more }: Refusal): Refused {
+  const { reason = status === 503 ? body : '', service = UNKNOWN_SERVICE, cluster = '', passing = false } = more;
+  const answer = prepareAnswer({ status, body });
+  return Object.freeze({ kind: 'refused', answer, flags, detail, reason, service, cluster, passing });
+}
+
+/** The same, of a destination that is known. */
+export function refusedAt(refused: Refused, known: Partial<Pick<Refused, 'cluster' | 'service' | 'reason'>>): Refused {
+  return Object.freeze({ ...refused, ...known });
 }
 
 /** Envoy's cluster for what nothing may reach, by which Istio's dashboards know it. */
@@ -64,6 +81,8 @@ export const REFUSED = {
     flags: 'UF',
     detail: 'no_certificate',
     body: 'the sidecar has no certificate yet',
+    // One comes without the configuration changing.
+    passing: true,
   }),
   notVisible: refuse({
     status: 404,
@@ -71,6 +90,7 @@ export const REFUSED = {
     detail: 'route_not_found',
     body: 'no route: the Sidecar resource does not let this listener reach the host',
     service: BLACK_HOLE,
+    cluster: BLACK_HOLE.name,
   }),
   noPort: refuse({
     status: 404,
@@ -84,6 +104,7 @@ export const REFUSED = {
     detail: 'direct_response',
     body: 'the host is not in the mesh, and outboundTrafficPolicy is REGISTRY_ONLY',
     service: BLACK_HOLE,
+    cluster: BLACK_HOLE.name,
   }),
   noHost: refuse({
     status: 404,
@@ -109,5 +130,18 @@ export const REFUSED = {
     detail: 'dns_resolution_failure',
     body: 'the host is not in the mesh, and its name has no address',
   }),
-  unhealthy: refuse({ status: 503, flags: 'UH', detail: 'no_healthy_upstream', body: 'no healthy upstream' }),
+  unhealthy: refuse({
+    status: 503,
+    flags: 'UH',
+    detail: 'no_healthy_upstream',
+    body: 'no healthy upstream',
+    reason: 'there is no endpoint that may be called',
+  }),
 } as const;
+
+/** Where none of the endpoints of a destination may be called at the moment. */
+export function unhealthy({ name, members }: Cluster): Refused {
+  const reason = `${members.length === 1 ? 'its endpoint is' : `all ${members.length} endpoints are`} left out of service`;
+  const service = members[0]?.edge.service ?? UNKNOWN_SERVICE;
+  return refusedAt(REFUSED.unhealthy, { cluster: name, service, reason });
+}

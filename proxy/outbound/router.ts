@@ -2,7 +2,8 @@ import type { Clock } from '../../src/core/clock.ts';
 import { DEFAULT_DESTINATION_POLICY, type DestinationPolicy } from '../../src/resources/destination-policy.ts';
 import type { AddressBook, Destination, DestinationName, Service, Workload } from '../agent/destination.ts';
 import type { SidecarConfig, SidecarConfigSource } from '../agent/sidecar-config.ts';
-import type { IdentitySource, VerifyPeer } from '../inbound/identity-source.ts';
+import type { IdentitySource, VerifyPeer } from '../agent/identity-source.ts';
+import { reportedService, UNKNOWN_SERVICE } from '../report/edge.ts';
 import type { IstioMetrics } from '../report/istio-metrics.ts';
 import { metadataLines } from '../report/peer-metadata.ts';
 import type { Secured } from '../upstream/secured.ts';
@@ -15,7 +16,7 @@ import type { Lookup } from './lookup-cache.ts';
 import { NamedRoutes, type NamedRouteCache } from './named-routes.ts';
 import { policyFor } from './policy-for.ts';
 import { cached, type RouteCache } from './route-cache.ts';
-import { REFUSED, refuse, type Refused, type Route, type Target } from './route.ts';
+import { REFUSED, refuse, refusedAt, type Refused, type Route, type Target } from './route.ts';
 import { wayTo } from './way.ts';
 
 export interface RouterOptions {
@@ -202,7 +203,9 @@ export class Router {
         return [factory.mtls(parts)];
       });
     });
-    return cluster.members.length > 0 ? routeTo(cluster) : (refusal ?? REFUSED.unhealthy);
+    if (cluster.members.length > 0) return routeTo(cluster);
+    const called = service === undefined ? UNKNOWN_SERVICE : reportedService(service.namespace, service.hostname);
+    return refusedAt(refusal ?? REFUSED.unhealthy, { cluster: cluster.name, service: called });
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Metrics } from '../../src/observe/metrics.ts';
-import type { Finding } from '../inbound/finding.ts';
+import type { Finding } from '../detect/finding.ts';
 
 /** Counts what listening to the first bytes of a connection came to. */
 export type CountFinding = (direction: 'inbound' | 'outbound', finding: Finding) => void;

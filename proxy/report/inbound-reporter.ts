@@ -7,7 +7,7 @@ import type { HeadEdits } from '../http1/head-writer.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { RequestRecord } from '../http1/request-record.ts';
 import type { ConnectionFacts } from '../inbound/connection-facts.ts';
-import type { Finding } from '../inbound/finding.ts';
+import type { Finding } from '../detect/finding.ts';
 import type { InboundObserver } from '../inbound/inbound-services.ts';
 import type { TcpRelayResult } from '../tcp/relay.ts';
 import type { Secured } from '../upstream/secured.ts';
@@ -129,7 +129,7 @@ export class InboundReporter implements InboundObserver {
     this.#reportedOf(facts).closed = this.#options.tally.opened(this.#options.istio.tcp(edge), transfer);
   }
 
-  onTcpClosed(facts: ConnectionFacts, result: TcpRelayResult): void {
+  onTcpClosed(facts: ConnectionFacts, result: TcpRelayResult, destination: string): void {
     const { since, closed } = this.#reportedOf(facts);
     closed?.(result, result.flags);
     const { accessLog, clock } = this.#options;
@@ -142,6 +142,7 @@ export class InboundReporter implements InboundObserver {
           duration: clock.now() - since,
           bytesReceived: result.received,
           bytesSent: result.sent,
+          upstreamHost: destination,
           ...tcpEnd(result),
           ...this.#refusalOf(facts),
         },
@@ -162,9 +163,14 @@ export class InboundReporter implements InboundObserver {
       tcp.closed('DENY');
     }
     if (!accessLog.wants({ failed: true })) return;
-    // As Envoy flags what a provider refused (`UAEX`).
-    const responseFlags = reason.startsWith('ext_authz_') ? 'UAEX' : '-';
-    const entry = { ...EMPTY_ENTRY, startTime: clock.now(), responseFlags, connectionTerminationDetails: reason };
+    const entry = {
+      ...EMPTY_ENTRY,
+      startTime: clock.now(),
+      // As Envoy flags what a provider refused.
+      responseFlags: reason.startsWith('ext_authz_') ? 'UAEX' : (FLAGS[kind] ?? '-'),
+      responseCodeDetails: FLAGS[kind] === NO_CHAIN ? 'filter_chain_not_found' : '',
+      connectionTerminationDetails: reason,
+    };
     accessLog.write(withConnection({ ...entry, ...this.#refusalOf(facts) }, facts));
   }
 
@@ -249,6 +255,17 @@ function withConnection(entry: AccessEntry, facts: ConnectionFacts): AccessEntry
     destinationPrincipal: facts.self ?? '',
   };
 }
+
+/** Envoy has no chain of filters for plaintext at a port that is STRICT, nor for a destination that is not there. */
+const NO_CHAIN = 'NR';
+
+/** Envoy's response flags, by the kind of refusal. */
+const FLAGS: Readonly<Record<string, string>> = {
+  plaintext: NO_CHAIN,
+  no_listener: NO_CHAIN,
+  protocol: 'DPE',
+  client_gone: 'DC',
+};
 
 /** What `proxy/authorize` refuses connections with: a verdict, a provider's answer, or that it could not be judged. */
 const OF_POLICY =

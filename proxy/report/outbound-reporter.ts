@@ -4,7 +4,7 @@ import type { RequestRecord } from '../http1/request-record.ts';
 import type { TcpRelayResult } from '../tcp/relay.ts';
 import { EMPTY_ENTRY, type AccessEntry } from './access-entry.ts';
 import type { AccessLog } from './access-log.ts';
-import type { Edge, ReportedService } from './edge.ts';
+import { UNKNOWN_SERVICE, type Edge, type ReportedService } from './edge.ts';
 import type { HttpEdgeMetrics, IstioMetrics, TcpEdgeMetrics } from './istio-metrics.ts';
 import { UNKNOWN } from './labels.ts';
 import { reportedWorkload, UNKNOWN_WORKLOAD } from './reported-workload.ts';
@@ -28,6 +28,15 @@ export interface Called {
   readonly edge: Edge;
   readonly httpMetrics: HttpEdgeMetrics;
   readonly tcpMetrics: TcpEdgeMetrics;
+}
+
+/** A destination that was not called. */
+export interface NotCalled {
+  readonly service: ReportedService;
+  /** Envoy's name of it; empty where nothing is known. */
+  readonly cluster: string;
+  /** Why, where that is the upstream's affair. */
+  readonly reason: string;
 }
 
 export interface OutboundReporterOptions {
@@ -57,8 +66,13 @@ export class OutboundReporter {
     }
   }
 
-  /** A request that nobody was called for; the host of its metrics is what was asked for, unless `service` says. */
-  refused(record: RequestRecord, caller: Caller, service: ReportedService): void {
+  /**
+   * A request that nobody was called for; the host of its metrics is what was asked for, unless `service` says.
+   *
+   * @param refused what is known of the destination; undefined where nobody was asked for it
+   */
+  refused(record: RequestRecord, caller: Caller, refused: NotCalled | undefined): void {
+    const { service = UNKNOWN_SERVICE, cluster = '', reason = '' } = refused ?? {};
     const { istio, accessLog, clock } = this.#options;
     const authority = (record.request?.authority ?? '').toLowerCase().slice(0, MAX_HOST);
     const host = service.host === UNKNOWN && authority !== '' ? authority : service.host;
@@ -66,7 +80,8 @@ export class OutboundReporter {
     istio.http(this.#unknownEdge({ ...service, host, name })).count(sampleOf(record));
     if (accessLog.wants({ failed: true })) {
       const entry = requestEntry(record, clock.now());
-      accessLog.write(withPlaces({ ...entry, upstreamCluster: service.name }, caller, undefined));
+      const upstream = { upstreamCluster: cluster, upstreamTransportFailureReason: reason };
+      accessLog.write(withPlaces({ ...entry, ...upstream }, caller, undefined));
     }
   }
 
@@ -99,11 +114,13 @@ export class OutboundReporter {
       reason,
       called,
       service,
+      cluster = '',
     }: {
       readonly flags: string;
       readonly reason: string;
       readonly called: Called | undefined;
       readonly service: ReportedService;
+      readonly cluster?: string;
     },
   ): void {
     const { istio, accessLog, clock } = this.#options;
@@ -116,7 +133,7 @@ export class OutboundReporter {
       startTime: clock.now(),
       responseFlags: flags,
       upstreamTransportFailureReason: reason,
-      upstreamCluster: service.name === UNKNOWN ? '' : service.name,
+      upstreamCluster: cluster,
     };
     accessLog.write(withPlaces(entry, caller, called));
   }

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import {
   checkShape,
   fields,
@@ -103,7 +104,11 @@ function checkHosts({ hosts, addresses = [], resolution = 'NONE', endpoints }: W
     const path = `spec.hosts[${index}]`;
     if (host === '*')
       findings.error(path, 'host_wildcard', 'a host cannot be * alone', 'name the domain: *.example.com');
-    else if (!isWildcardName(host))
+    else if (isIP(host) !== 0) {
+      // As Istio has it, whose last label may be no number; whoever calls the address is led by `addresses`.
+      const remedy = 'write any name here, such as db.example.com, and the address under addresses or endpoints';
+      findings.error(path, 'host_address', 'an IP address is no host', remedy);
+    } else if (!isWildcardName(host))
       findings.error(path, 'host_invalid', 'not a DNS name', 'write one such as db.example.com');
     else if (dynamic && !host.startsWith('*')) {
       findings.error(path, 'host_not_wildcard', 'DYNAMIC_DNS needs wildcard hosts', 'write one such as *.example.com');

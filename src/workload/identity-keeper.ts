@@ -110,9 +110,14 @@ export class IdentityKeeper {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Something gives hope, such as the control stream being back: a waiting retry is made now. */
+  /**
+   * Something gives hope, such as the control stream being back: a waiting retry is made now, and one where the token has
+   * become another account's.
+   */
   retryNow(): void {
-    if (this.#problem !== undefined && this.#renewal === undefined) this.#renewNow();
+    if (this.#renewal !== undefined) return;
+    if (this.#problem !== undefined) this.#renewNow();
+    else if (this.#current !== undefined) void this.#follow(this.#current);
   }
 
   /** Ends a try that is under way. What is on disk stays for the next run. */
@@ -212,6 +217,10 @@ export class IdentityKeeper {
     this.#timer?.cancel();
     this.#renewalAt = time;
     this.#timer = this.#options.clock.at(time, this.#renewNow);
+  }
+
+  async #follow(held: HeldIdentity): Promise<void> {
+    if ((await this.#belongsToAnother(held)) && this.#current === held) this.#renewNow();
   }
 
   async #belongsToAnother(held: HeldIdentity): Promise<boolean> {

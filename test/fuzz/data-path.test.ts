@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert';
-import { detectLaxly, detectProtocol, detectTls } from '../../proxy/inbound/detect-protocol.ts';
+import { detectLaxly, detectProtocol, detectTls } from '../../proxy/detect/detect-protocol.ts';
 import { clientHellos } from './client-hellos.ts';
 import { REQUEST_CASES } from '../proxy/http1/corpus/request-cases.ts';
 import { RESPONSE_CASES } from '../proxy/http1/corpus/response-cases.ts';

@@ -39,17 +39,18 @@ describe('the README', () => {
       `sealwright() { "${process.execPath}" "$SEALWRIGHT/bin/sealwright.js" "$@"; }`,
       ...commands,
       // Before the trap, which would hide what the README leaves running.
-      'for place in 127.0.1.1/15021 127.0.1.2/15021 127.0.0.1/8080 "${SEALWRIGHT_CA_LISTEN/://}"; do',
+      'for place in 127.0.1.1/15021 127.0.1.2/15021 127.0.0.1/8080 127.0.0.1/9000 "${SEALWRIGHT_CA_LISTEN/://}"; do',
       '  for try in {1..80}; do (: <>"/dev/tcp/$place") 2>/dev/null || { echo stopped; break; }; sleep 0.25; done',
       'done',
     ].join('\n');
     const folder = temporaryFolder(this);
     // The usual places may be taken on the machine that tests; nothing else is changed.
-    const application = await freePort();
+    const [application, shout] = [await freePort(), await freePort()];
     const placed = script
       .replaceAll('localhost:15012', `localhost:${port}`)
       .replaceAll('127.0.1.', `${NET}.`)
-      .replaceAll('8080', String(application));
+      .replaceAll('8080', String(application))
+      .replaceAll('9000', String(shout));
     const child = spawn('bash', ['-c', placed], {
       cwd: folder,
       detached: true,
@@ -67,7 +68,7 @@ describe('the README', () => {
     child.stderr.on('data', (data: Buffer) => (output += data.toString()));
     const [code] = (await once(child, 'close')) as [number];
     assert.equal(code, 0, output);
-    assert.equal(output.match(/^stopped$/gm)?.length, 4, output);
+    assert.equal(output.match(/^stopped$/gm)?.length, 5, output);
     assert.match(output, /^identity +spiffe:\/\/cluster\.local\/ns\/shop\/sa\/catalog$/m);
     assert.match(output, /^chain\.pem: OK$/m);
     assert.match(output, /^the ledger is good: /m);
@@ -81,6 +82,8 @@ describe('the README', () => {
     assert.equal(output.match(/ 403$/gm)?.length, 2, output);
     assert.equal(output.match(/^DENIED: rule 0 of DENY policy shop\/deny-secret matched$/gm)?.length, 2, output);
     assert.match(output, /^rbac_access_denied_matched_policy\[ns\[shop\]-policy\[deny-secret\]-rule\[0\]\]$/m);
+    assert.match(output, /^HELLO FROM THE FRONTEND$/m);
+    assert.match(output, /^ready: 503$/m);
     assert.match(output, /^istio_requests_total\{.*connection_security_policy="mutual_tls".*\} [12]$/m);
   });
 

@@ -110,6 +110,23 @@ describe('a sidecar in bad surroundings', function () {
     });
   }
 
+  it('says once that its token is for another workload, and is its own as soon as the token is', async () => {
+    const file = join(mesh.folder, 'token');
+    writeFileSync(file, await mesh.ca.token('shop', 'front'));
+    const proxy = again('shop/catalog', ['--token-file', file, '--log-level', 'debug']);
+    const { reason, tokenFile } = await proxy.logged('the control stream could not be opened');
+    assert.match(String(reason), /not the workload that it subscribes for/);
+    assert.equal(tokenFile, file);
+    const said = (message: string): number => proxy.log.filter((line) => line['message'] === message).length;
+    await eventually(() => said('the control stream is refused as before') >= 2);
+    assert.equal(said('the control stream could not be opened'), 1);
+    assert.equal(said('identity obtained'), 1);
+    writeFileSync(file, await mesh.ca.token('shop', 'catalog'));
+    await proxy.logged('the sidecar serves');
+    const { identity } = await proxy.logged('identity renewed');
+    assert.equal(identity, 'spiffe://cluster.local/ns/shop/sa/catalog');
+  });
+
   it('serves on where nobody reads its access log, and says how many lines were lost (memory is bounded)', async () => {
     await mesh.sidecar('shop/catalog');
     const front = await mesh.sidecar('shop/front', ['--access-log', 'all']);

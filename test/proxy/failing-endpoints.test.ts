@@ -189,7 +189,10 @@ describe('calls to endpoints that fail', () => {
     assert.equal((await call(world)).status, 500);
     const none = await call(world);
     assert.deepEqual([none.status, none.body], [503, 'no healthy upstream']);
-    assert.equal(world.front.log().at(-1)?.['response_flags'], 'UH');
+    const entry = world.front.log().at(-1);
+    assert.equal(entry?.['response_flags'], 'UH');
+    assert.match(String(entry?.['upstream_cluster']), /^outbound\|/);
+    assert.match(String(entry?.['upstream_transport_failure_reason']), /left out of service$/);
     assert.ok((await world.stats())['upstream_cx_none_healthy']);
     await world.rule({ outlierDetection: { ...outlierDetection, minHealthPercent: 50 } });
     assert.equal((await call(world)).status, 500, 'too few are healthy, so all are called');

@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { SidecarProcess, type SidecarProcessParts } from '../../proxy/sidecar-process.ts';
+import { knowOwnPlaces } from '../../proxy/agent/own-places.ts';
 import type { SidecarConfig } from '../../proxy/agent/sidecar-config.ts';
 import { SealwrightError } from '../../src/core/errors.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
@@ -11,6 +12,8 @@ import { loopbackNet } from '../fakes/loopback-net.ts';
 import { httpCall } from './http-call.ts';
 import { sidecarConfig, TestConfig, workload } from './sidecar-world.ts';
 
+const at = (port: number) => ({ host: undefined, port });
+const PLACES = { inbound: at(15_006), outbound: at(15_001), status: at(15_020), ready: at(15_021) };
 const PORTS = { status: 15_020, ready: 15_021 };
 
 describe('a sidecar as a process', () => {
@@ -38,6 +41,7 @@ describe('a sidecar as a process', () => {
       },
       folder: temporaryFolder(this),
       onCluster: false,
+      ownPlaces: knowOwnPlaces({ ...PLACES, interceptionMode: 'NONE' }, false),
       decisions: undefined,
       agent: {
         current: () => config.current(),
@@ -100,6 +104,31 @@ describe('a sidecar as a process', () => {
     await running.ended;
     await gone();
     assert.deepEqual([alive, small, sidecar.closed], [false, false, 1]);
+  });
+
+  it('says where it serves, the HTTP proxy port included, or where connections are brought to', async () => {
+    const said = async (interceptionMode: 'NONE' | 'REDIRECT'): Promise<unknown[]> => {
+      const ownPlaces = knowOwnPlaces({ ...PLACES, interceptionMode }, false);
+      config = new TestConfig(undefined);
+      logger.lines.length = 0;
+      running = new SidecarProcess({ ...parts, ownPlaces });
+      const inbound = [{ port: 8080 }, { port: 8081, bound: true }];
+      const outbound = [{ port: 9100 }, { address: 'unix:///run/out', bound: true }];
+      const own = workload({ name: 'catalog', address });
+      config.set(sidecarConfig({ workload: own, rootsPem: '', inbound, outbound }));
+      await eventually(() => logger.text.includes('the sidecar serves'));
+      await running.stop();
+      const { fields } = logger.lines.find(({ message }) => message === 'the sidecar serves') ?? {};
+      return [fields?.['inbound'], fields?.['outbound']];
+    };
+    assert.deepEqual(await said('NONE'), [
+      [`${address}:8080`, `${address}:8081`],
+      [`${address}:9100`, 'unix:///run/out', `${address}:15001`],
+    ]);
+    assert.deepEqual(await said('REDIRECT'), [
+      [`${address}:8081`, '0.0.0.0:15006', '[::]:15006'],
+      ['unix:///run/out', '127.0.0.1:15001', '[::1]:15001'],
+    ]);
   });
 
   it('leaves nothing open that would keep it alive where it is stopped in the midst of its start', async () => {

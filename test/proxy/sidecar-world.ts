@@ -24,7 +24,7 @@ import type {
   SidecarConfig,
   SidecarConfigSource,
 } from '../../proxy/agent/sidecar-config.ts';
-import type { IdentityMaterial, IdentitySource } from '../../proxy/inbound/identity-source.ts';
+import type { IdentityMaterial, IdentitySource } from '../../proxy/agent/identity-source.ts';
 
 const TRUST_DOMAIN = parseTrustDomain('cluster.local');
 

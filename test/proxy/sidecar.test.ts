@@ -258,6 +258,25 @@ describe('the sidecar', () => {
     });
   });
 
+  for (const protocol of ['http', 'tcp'] as const) {
+    it(`says where an application is that it does not reach, by ${protocol.toUpperCase()}`, async () => {
+      const nowhere = await RawServer.listen();
+      const endpoint = { kind: 'tcp', host: '127.0.0.1', port: nowhere.port } as const;
+      await nowhere.close();
+      const catalog = await startCatalog({}, { protocol, endpoint });
+      const front = await startFront(bookTo(catalog.inboundPort()), { outbound: [{ to: [KEY], protocol }] });
+      const client = await RawClient.connect(front.outboundPort());
+      client.send(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+      await eventually(() => catalog.log().length > 0);
+      const [entry] = catalog.log();
+      assert.deepEqual(
+        ['response_flags', 'upstream_host', 'upstream_transport_failure_reason'].map((field) => entry?.[field]),
+        ['UF', `127.0.0.1:${endpoint.port}`, 'ECONNREFUSED'],
+      );
+      client.close();
+    });
+  }
+
   describe('where it is not who was called', () => {
     it('sends nothing to a workload of the mesh that is another (invariant 8)', async () => {
       const other = await start({ config: catalogConfig(), identity: identities.other });
@@ -353,6 +372,48 @@ describe('the sidecar', () => {
       assert.equal(await status(HOST), 200);
       assert.equal(await status('orders.shop.svc.cluster.local'), 503);
       assert.equal(front.log().at(-1)?.['response_flags'], 'UH');
+    });
+
+    it('says which destination it did not call, and why, in log and metrics', async () => {
+      const why = async (fields: WorkloadFields): Promise<unknown[]> => {
+        const book = new TestBook();
+        const catalog = service(HOST, [80]);
+        book.addService(catalog, workload({ ...fields, services: { [catalog.key]: { 80: 80 } } }));
+        const front = await startFront(book);
+        const answer = await call(front.outboundPort());
+        assert.equal(answer.status, 503);
+        const entry = front.log().at(-1);
+        const [series] = await front.series('istio_requests_total');
+        assert.equal(entry?.['upstream_cluster'], `outbound|80||${HOST}`);
+        assert.equal(series?.labels['destination_service'], HOST);
+        assert.equal(answer.headers['x-request-id'], entry['request_id']);
+        assert.match(String(entry['request_id']), /^[0-9a-f-]{36}$/);
+        return [entry['response_flags'], entry['upstream_transport_failure_reason']];
+      };
+      assert.deepEqual(await why({ name: 'catalog', sidecar: false, mode: 'STRICT' }), [
+        'UH',
+        'the workload demands mTLS and has no sidecar to speak it',
+      ]);
+      assert.deepEqual(await why({ name: 'catalog', healthy: false }), [
+        'UH',
+        'there is no endpoint that may be called',
+      ]);
+    });
+
+    it('does not take what it cannot read for a call to where the last one went', async () => {
+      const catalog = await startCatalog();
+      const front = await startFront(bookTo(catalog.inboundPort()));
+      const client = await RawClient.connect(front.outboundPort());
+      client.send(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+      await client.received.untilText('200');
+      client.send('GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n');
+      await client.received.untilText('400 Bad Request');
+      await eventually(() => front.log().length === 2);
+      assert.deepEqual(
+        front.log().map((entry) => entry['upstream_cluster']),
+        [`outbound|80||${HOST}`, null],
+      );
+      client.close();
     });
 
     it('reaches nothing that the Sidecar resource leaves out', async () => {

@@ -3,7 +3,7 @@ import type { Clock } from '../../src/core/clock.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
 import { DecisionLog } from '../../proxy/decisions/decision-log.ts';
 import type { SidecarConfig } from '../../proxy/agent/sidecar-config.ts';
-import type { IdentityMaterial } from '../../proxy/inbound/identity-source.ts';
+import type { IdentityMaterial } from '../../proxy/agent/identity-source.ts';
 import type { Interception } from '../../proxy/intercept/interception.ts';
 import type { Lookup } from '../../proxy/outbound/lookup-cache.ts';
 import { AccessLog } from '../../proxy/report/access-log.ts';

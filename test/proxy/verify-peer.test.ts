@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import type { SidecarConfig } from '../../proxy/agent/sidecar-config.ts';
-import type { PeerVerdict } from '../../proxy/inbound/identity-source.ts';
+import type { PeerVerdict } from '../../proxy/agent/identity-source.ts';
 import { createPeerVerifier, type PeerVerifier } from '../../proxy/verify-peer.ts';
 import { decodePem } from '../../src/pki/pem.ts';
 import { TestMesh } from '../fakes/mesh-certificates.ts';

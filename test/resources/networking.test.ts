@@ -62,6 +62,12 @@ describe('a ServiceEntry', () => {
       ],
       '{hosts: [a.example], ports: [{name: a_b, number: 1}]}': ['error port_name_invalid spec.ports[0].name'],
       '{hosts: [a.example], ports: [{number: 1}]}': ['error field_required spec.ports[0].name'],
+      '{hosts: [10.0.0.7, "fd00::7"], resolution: STATIC}': [
+        'error host_address spec.hosts[0]',
+        'error host_address spec.hosts[1]',
+      ],
+      // Istio: the last label cannot be all-numeric.
+      '{hosts: [db.7]}': ['error host_invalid spec.hosts[0]'],
       '{hosts: ["*.example"], resolution: DNS}': ['error host_invalid spec.hosts[0]'],
       '{hosts: [a.example], resolution: STATIC, endpoints: [{address: b.example}]}': [
         'error address_invalid spec.endpoints[0].address',

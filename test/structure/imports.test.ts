@@ -63,13 +63,14 @@ const FOLDER_RANKS: Readonly<Record<string, number>> = {
   'proxy/upstream': 1,
   'proxy/intercept': 2,
   'proxy/http1': 2,
-  'proxy/inbound': 3,
+  'proxy/detect': 3,
   'proxy/decisions': 3,
+  'proxy/inbound': 4,
   'proxy/status': 4,
-  'proxy/report': 4,
-  'proxy/outbound': 5,
-  'proxy/authorize': 6,
-  'proxy/workers': 7,
+  'proxy/report': 5,
+  'proxy/outbound': 6,
+  'proxy/authorize': 7,
+  'proxy/workers': 8,
 };
 
 /** Why a file of one program may not import another of it, or undefined. */

@@ -27,15 +27,17 @@ export function installRules(
 }
 
 /**
- * Takes away everything that `installRules` could have put there, whatever its options were.
+ * Takes away everything that `installRules` could have put there, whatever its options were. Answers whether anything was.
  *
  * @throws SealwrightError as above
  */
-export function removeRules(run: RunProgram, families: readonly IpFamily[]): void {
-  const removed = Object.values(PROGRAMS).map((program) => program.remove(run, families));
-  if (!removed.includes(true)) throw failureOf('iptables', { code: undefined, stdout: '', stderr: '' });
-  for (const family of families) removeMarkedRoutes(run, family);
-  if (families.includes('IPv6')) removeAddress(run);
+export function removeRules(run: RunProgram, families: readonly IpFamily[]): boolean {
+  const rules = Object.values(PROGRAMS).map((program) => program.remove(run, families));
+  if (rules.every((removed) => removed === undefined))
+    throw failureOf('iptables', { code: undefined, stdout: '', stderr: '' });
+  const routes = families.map((family) => removeMarkedRoutes(run, family));
+  const address = families.includes('IPv6') && removeAddress(run);
+  return rules.includes('removed') || routes.includes(true) || address;
 }
 
 /** What installing would do, as a person could type it. */

@@ -16,12 +16,15 @@ export const iptables: RuleProgram = {
   },
 
   remove(run, families) {
+    let removed = false;
     for (const family of families) {
-      if (run(`${FAMILIES[family].prefix}-save`, ['--version']).code === undefined) return false;
+      if (run(`${FAMILIES[family].prefix}-save`, ['--version']).code === undefined) return undefined;
       const script = restoreScript(save(run, family), []);
-      if (script !== '') restore(run, family, script);
+      if (script === '') continue;
+      restore(run, family, script);
+      removed = true;
     }
-    return true;
+    return removed ? 'removed' : 'nothing';
   },
 
   describe(options, families) {

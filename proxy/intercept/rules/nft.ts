@@ -13,11 +13,12 @@ export const nft: RuleProgram = {
 
   remove(run) {
     const listed = run('nft', ['list', 'table', ...NFT_TABLE.split(' ')]);
-    if (listed.code === undefined) return false;
+    if (listed.code === undefined) return undefined;
     if (listed.code !== 0 && isNotPermitted(listed)) throw failureOf('nft', listed);
     // There is no such table, or no nftables in this kernel.
-    if (listed.code === 0) must(run, 'nft', ['-f', '-'], REMOVED);
-    return true;
+    if (listed.code !== 0) return 'nothing';
+    must(run, 'nft', ['-f', '-'], REMOVED);
+    return 'removed';
   },
 
   describe(options, families) {

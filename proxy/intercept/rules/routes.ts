@@ -29,19 +29,34 @@ export function setRoutes(run: RunProgram, options: Pick<CaptureOptions, 'mode'>
   for (const words of routeCommands(options, family)) unless(run, words, PRESENT);
 }
 
-/** @throws SealwrightError as `must` */
-export function removeMarkedRoutes(run: RunProgram, family: IpFamily): void {
+/**
+ * Answers whether there were any.
+ *
+ * @throws SealwrightError as `must`
+ */
+export function removeMarkedRoutes(run: RunProgram, family: IpFamily): boolean {
   const { flag } = FAMILIES[family];
-  unless(run, [flag, 'rule', 'del', ...MARKED], ABSENT);
-  unless(run, [flag, 'route', 'del', 'local', 'default', 'dev', 'lo', 'table', `${TPROXY_TABLE}`], ABSENT);
+  const rule = unless(run, [flag, 'rule', 'del', ...MARKED], ABSENT);
+  const route = unless(
+    run,
+    [flag, 'route', 'del', 'local', 'default', 'dev', 'lo', 'table', `${TPROXY_TABLE}`],
+    ABSENT,
+  );
+  return rule || route;
 }
 
-/** @throws SealwrightError as `must` */
-export function removeAddress(run: RunProgram): void {
-  unless(run, ['-6', 'addr', 'del', FAMILIES.IPv6.passthrough, 'dev', 'lo'], ABSENT);
+/**
+ * Answers whether it was there.
+ *
+ * @throws SealwrightError as `must`
+ */
+export function removeAddress(run: RunProgram): boolean {
+  return unless(run, ['-6', 'addr', 'del', FAMILIES.IPv6.passthrough, 'dev', 'lo'], ABSENT);
 }
 
-function unless(run: RunProgram, words: readonly string[], done: RegExp): void {
+/** Answers whether it had to be done. */
+function unless(run: RunProgram, words: readonly string[], done: RegExp): boolean {
   const result = run('ip', words);
   if (result.code !== 0 && !done.test(result.stderr)) throw failureOf('ip', result);
+  return result.code === 0;
 }

@@ -52,8 +52,13 @@ export function configure(command: Command, context: CommandContext): void {
   remove.action(async (given: Record<string, unknown>) => {
     const { removeRules } = await import('../../../proxy/intercept/rules/install-rules.ts');
     const families = familiesOf(given);
-    removeRules(runProgram, families);
-    context.stdout(`no connections are brought to the sidecar any more (${families.join(' and ')})\n`);
+    const removed = removeRules(runProgram, families);
+    const both = families.join(' and ');
+    context.stdout(
+      removed
+        ? `no connections are brought to the sidecar any more (${both})\n`
+        : `there were no rules to remove (${both})\n`,
+    );
   });
 }
 

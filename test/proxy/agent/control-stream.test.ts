@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { join } from 'node:path';
 import { SidecarAgent, type SidecarAgentOptions } from '../../../proxy/agent/sidecar-agent.ts';
+import type { Clock } from '../../../src/core/clock.ts';
 import { SealwrightError } from '../../../src/core/errors.ts';
 import { parseTrustDomain } from '../../../src/identity/trust-domain.ts';
 import { CONTROL_TYPES } from '../../../src/wire/control-types.ts';
@@ -176,6 +177,25 @@ describe('the control stream of a sidecar, with a server that checks nothing', (
     refuseAll = false;
     await ready(agent);
     for (const token of ['a.b.c', 'd.e.f']) assert.ok(!logger.text.includes(token));
+  });
+
+  it('says once why it is refused, with the file of its token, and again only after a long time', async () => {
+    refuseAll = true;
+    let passed = 0;
+    const clock: Clock = {
+      now: () => realClock.now(),
+      elapsed: () => realClock.elapsed() + passed,
+      after: (delay, call) => realClock.after(delay, call),
+      at: (time, call) => realClock.at(time, call),
+    };
+    await open({ clock });
+    const said = (): number =>
+      logger.lines.filter(({ message }) => message === 'the control stream could not be opened').length;
+    await eventually(() => nodes.length >= 6);
+    assert.equal(said(), 1);
+    assert.ok(logger.text.includes(join(folder, 'token')));
+    passed = 600_000;
+    await eventually(() => said() === 2);
   });
 
   it('is not tried without a pause', async () => {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import type { SidecarConfig } from '../../../proxy/agent/sidecar-config.ts';
-import type { IdentityMaterial } from '../../../proxy/inbound/identity-source.ts';
+import type { IdentityMaterial } from '../../../proxy/agent/identity-source.ts';
 import { createTlsTerminator, type Terminated, type TlsTerminator } from '../../../proxy/inbound/tls-terminator.ts';
 import { createPeerVerifier } from '../../../proxy/verify-peer.ts';
 import { RecordingLogger } from '../../fakes/logger.ts';

@@ -59,9 +59,11 @@ describe('sealwright intercept', function () {
     const { code, stderr } = await mesh.intercept(machine, 'install', ...flags);
     assert.deepEqual([code, stderr], [0, '']);
   };
-  const remove = async (machine: Machine): Promise<void> => {
-    const { code, stderr } = await mesh.intercept(machine, 'remove');
+  /** What it said of it. */
+  const remove = async (machine: Machine): Promise<string> => {
+    const { code, stderr, stdout } = await mesh.intercept(machine, 'remove');
     assert.deepEqual([code, stderr], [0, '']);
+    return stdout;
   };
   const exitOf = async (machine: Machine, url: string): Promise<number | null> => (await mesh.call(machine, url)).exit;
 
@@ -85,9 +87,9 @@ describe('sealwright intercept', function () {
             assert.match((await bash(outside, list)).stdout, /-A OUTPUT -p tcp -j ISTIO_OUTPUT|jump ISTIO_OUTPUT/);
           await install(outside, '--mode', mode, '--program', program);
           assert.equal(await everything(outside), once);
-          await remove(outside);
+          assert.match(await remove(outside), /no connections are brought to the sidecar any more/);
           assert.equal(await everything(outside), before);
-          await remove(outside);
+          assert.match(await remove(outside), /there were no rules to remove/);
           assert.equal(await everything(outside), before);
         } finally {
           await bash(

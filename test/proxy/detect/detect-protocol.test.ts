@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
 import fc from 'fast-check';
-import { readClientHello } from '../../../proxy/inbound/client-hello.ts';
-import { detectLaxly, detectProtocol, detectTls } from '../../../proxy/inbound/detect-protocol.ts';
+import { readClientHello } from '../../../proxy/detect/client-hello.ts';
+import { detectLaxly, detectProtocol, detectTls } from '../../../proxy/detect/detect-protocol.ts';
 
 /** The first bytes that Node's TLS client says. */
 async function clientHello(options: { servername?: string; ALPNProtocols?: string[] }): Promise<Buffer> {
