@@ -20,20 +20,25 @@ export function createReadiness(parts: {
   readonly health: Pick<Health, 'set'>;
   /** The services that the health service knows, besides the server as a whole. */
   readonly services: readonly string[];
+  /** What is still to be read of a cluster before the mesh can be handed out, as a sentence without its full stop. */
+  readonly waitingFor?: () => string | undefined;
+  /** The services among them that issue whatever of the cluster is not read yet. */
+  readonly issuing?: readonly string[];
   readonly clock: Pick<Clock, 'now' | 'after'>;
 }): Readiness {
-  const { ledger, notAfter, health, services, clock } = parts;
+  const { ledger, notAfter, health, services, waitingFor, issuing = [], clock } = parts;
   let closed = false;
   let timer: Timer;
-  const reason = (): string | undefined => {
+  const issuingReason = (): string | undefined => {
     if (closed) return 'the CA is stopping';
     // A CA that can issue nothing must not get callers.
     if (clock.now() >= notAfter()) return 'the CA certificate has expired';
     return ledger.failure?.facts.what;
   };
+  const reason = (): string | undefined => issuingReason() ?? waitingFor?.();
   const tell = (): void => {
-    const ready = reason() === undefined;
-    for (const name of ['', ...services]) health.set(name, ready);
+    const [issues, ready] = [issuingReason() === undefined, reason() === undefined];
+    for (const name of ['', ...services]) health.set(name, issuing.includes(name) ? issues : ready);
   };
   const look = (): void => {
     tell();

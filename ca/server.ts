@@ -20,6 +20,7 @@ import { createReflection } from '../src/wire/reflection.ts';
 import { socketAnswers } from '../src/wire/socket-answers.ts';
 import { listenTls } from '../src/wire/tls-listener.ts';
 import { authenticateInOrder } from './authenticators/authenticate-in-order.ts';
+import { createNodeAuthorizer } from './authenticators/node-authorizer.ts';
 import { createSvidAuthenticator } from './authenticators/svid-authenticator.ts';
 import { openTokenAuthenticators } from './authenticators/open-token-authenticators.ts';
 import { openTokenIssuer } from './authenticators/open-token-issuer.ts';
@@ -28,7 +29,6 @@ import { createAddressGuard } from '../src/token/address-guard.ts';
 import { discoveryGrpcService } from './distribution/discovery-grpc-service.ts';
 import { createDistributionMetrics } from './distribution/distribution-metrics.ts';
 import { Distribution } from './distribution/distribution.ts';
-import { openResources } from './distribution/open-resources.ts';
 import { certificateGrpcService } from './issuance/certificate-grpc-service.ts';
 import { createIssuanceMetrics, exposeExpiry } from './issuance/issuance-metrics.ts';
 import { Issuance } from './issuance/issuance.ts';
@@ -43,6 +43,8 @@ import { createOperatorApp, serveOperatorSocket } from './operator/operator-serv
 import { tokenOperations } from './operator/token-operations.ts';
 import { ledgerRefusal } from './ledger-refusal.ts';
 import { namesOfSettings } from './names-of-settings.ts';
+import { openCluster } from './open-cluster.ts';
+import { openStore } from './open-store.ts';
 import { createReadiness } from './readiness.ts';
 import { recordRoots } from './record-roots.ts';
 import { RunningParts } from './running-parts.ts';
@@ -109,10 +111,8 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     started(lockState(folder), (lock) => lock.release());
     // Where the file system has no locks that reach the other CA: before the ledger's epoch is taken, which fences it.
     if (await socketAnswers(join(folder, 'operator.sock'))) throw new SealwrightError('state_in_use', { folder });
-    const resources = started(
-      await openResources({ folder: settings.resources, rootNamespace: settings.rootNamespace, clock, logger }),
-      (part) => part.close(),
-    );
+    const cluster = await openCluster(settings, { env: surroundings.env, clock, started });
+    const resources = await openStore(settings, { cluster, metrics, clock, random: Math.random, logger, started });
     const material = await openRoots({
       folder,
       ...(settings.ca.roots === undefined ? {} : { pluggedIn: settings.ca.roots }),
@@ -186,6 +186,14 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
 
     const service = certificateGrpcService({
       authenticate,
+      authorizeNode: createNodeAuthorizer({
+        trustDomain,
+        clusterId: settings.clusterId,
+        trustedNodeAccounts: settings.ca.auth.trustedNodeAccounts,
+        pods: undefined,
+        clock,
+      }),
+      newCallId: () => randomBytes(8).toString('hex'),
       issuance,
       metrics: createIssuanceMetrics(metrics),
       onRefused: (refusal) => ledgerRefusal(refusal, { proven, refusals }),
@@ -193,7 +201,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     });
     const distribution: Distribution = started(
       new Distribution({
-        store: resources,
+        store: resources.store,
         bundle: { trustDomain, roots: material.roots },
         rootNamespace: settings.rootNamespace,
         clusterId: settings.clusterId,
@@ -210,7 +218,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       }),
       (part) => part.close(),
     );
-    const discovery = discoveryGrpcService({ authenticate, distribution, logger });
+    const discovery = discoveryGrpcService({ authenticate, distribution: resources.guard(distribution), logger });
     const served = [service.description.typeName, discovery.description.typeName];
     const health = createHealth(served);
     const services = [service, discovery, health.service];
@@ -288,7 +296,15 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       (part) => part.close(),
     );
     const readiness = started(
-      createReadiness({ ledger, notAfter: () => material.notAfter, health, services: served, clock }),
+      createReadiness({
+        ledger,
+        notAfter: () => material.notAfter,
+        health,
+        services: served,
+        waitingFor: resources.waitingFor,
+        issuing: [service.description.typeName],
+        clock,
+      }),
       (part) => part.close(),
     );
     const status = started(

@@ -52,9 +52,27 @@ export const SETTINGS = {
   }),
   resources: pathSetting({
     default: 'resources',
-    purpose: 'The folder of Kubernetes-style YAML documents that is watched; off a cluster only.',
+    purpose: 'The folder of Kubernetes-style YAML documents that is watched; only where kubernetes.enabled is not set.',
     commands: ca,
   }),
+  kubernetes: {
+    enabled: truthSetting({
+      default: 'false',
+      clusterDefault: 'true',
+      purpose: 'Whether resources come from the Kubernetes API server instead of the folder.',
+      commands: ca,
+    }),
+    kubeconfig: pathSetting({
+      default: undefined,
+      purpose: 'The kubeconfig of that API server; in a pod, its own account is used without one.',
+      commands: ca,
+    }),
+    context: textSetting({
+      default: undefined,
+      purpose: 'The context of the kubeconfig, where it is not the current one.',
+      commands: ca,
+    }),
+  },
   ca: {
     listen: hostPortSetting({
       default: '127.0.0.1:15012',
@@ -174,6 +192,15 @@ export const SETTINGS = {
           commands: ca,
         }),
       },
+      trustedNodeAccounts: listSetting({
+        default: '',
+        purpose:
+          'Service accounts of node agents (namespace/name), such as istio-system/ztunnel, that may ask for certificates of the pods on their node.',
+        commands: ca,
+        alsoVariables: ['CA_TRUSTED_NODE_ACCOUNTS'],
+        check: (text) => NAMESPACED_NAME.test(text),
+        expected: 'a list of namespace/name of service accounts, such as istio-system/ztunnel',
+      }),
       tokenMaxAge: durationSetting({
         default: '168h',
         purpose: 'A caller that renews by its certificate must show a token at least this often.',

@@ -9,6 +9,19 @@ export type KubernetesConfig =
   | { readonly kubeconfig: string; readonly context?: string }
   | { readonly server: string; readonly caFile: string; readonly tokenFile: string };
 
+/**
+ * The configuration that settings stand for: a kubeconfig, or the pod's own account where none is named.
+ *
+ * @throws SealwrightError `kubernetes_config_invalid` where none is named and this is no pod
+ */
+export function configOfSettings(
+  { kubeconfig, context }: { readonly kubeconfig: string | undefined; readonly context: string | undefined },
+  environment: Readonly<Record<string, string | undefined>>,
+): KubernetesConfig {
+  if (kubeconfig === undefined) return inClusterConfig(environment);
+  return { kubeconfig, ...(context === undefined ? {} : { context }) };
+}
+
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 /**
@@ -46,5 +59,6 @@ export async function openApiAccess(config: KubernetesConfig): Promise<ApiAccess
       const [ca, token] = await Promise.all([readFile(caFile), readFile(tokenFile, 'utf8')]);
       return { headers: { authorization: `Bearer ${token.trim()}` }, tls: { ca } };
     },
+    renew: () => {},
   };
 }

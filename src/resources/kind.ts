@@ -11,6 +11,15 @@ export interface ResourceKind {
   readonly short: readonly string[];
   /** The field that holds what the resource says. */
   readonly content: 'spec' | 'data';
+  /** What a cluster tells of itself and nobody writes: in a folder it means nothing. */
+  readonly clusterOnly?: true;
+  /** Whether it belongs to no namespace. */
+  readonly clusterScoped?: true;
+  /**
+   * What is kept of an object that an API server sent, as its `spec`: the few fields that are needed, since a cluster has
+   * tens of thousands of objects, and newer servers know fields that we do not. Never throws, whatever it is given.
+   */
+  readonly reduce?: (body: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>;
 }
 
 const security = ['security.istio.io/v1', 'security.istio.io/v1beta1'] as const;
@@ -38,10 +47,15 @@ function row(
   return Object.freeze({ kind, plural, short, apiVersions, apiVersion: apiVersions[0], content: 'spec' as const });
 }
 
+/** Those that a person writes. */
+export const WRITTEN_KINDS: readonly ResourceKind[] = Object.freeze(
+  RESOURCE_KINDS.filter(({ clusterOnly }) => clusterOnly !== true),
+);
+
 /** The kind that a person names, as kubectl takes it: `AuthorizationPolicy`, `authorizationpolicies`, `ap`. */
 export function findKind(word: string): ResourceKind | undefined {
   const [name = ''] = word.toLowerCase().split('.', 1);
-  return RESOURCE_KINDS.find(({ kind, plural, short }) => {
+  return WRITTEN_KINDS.find(({ kind, plural, short }) => {
     return kind.toLowerCase() === name || plural === name || short.includes(name);
   });
 }
@@ -50,7 +64,7 @@ export function findKind(word: string): ResourceKind | undefined {
 export function nearestKind(word: string): string | undefined {
   return nearestWord(
     word,
-    RESOURCE_KINDS.map(({ kind }) => kind),
+    WRITTEN_KINDS.map(({ kind }) => kind),
   );
 }
 

@@ -1,0 +1,100 @@
+import { jsonDocument } from '../config/json-document.ts';
+import type { Issue } from '../core/issue.ts';
+import type { KubernetesObject } from '../kubernetes/kubernetes-object.ts';
+import { judgeResource } from './judge-resource.ts';
+import type { ResourceKind } from './kind.ts';
+import { makeResource, type Resource, type ResourceOrigin } from './resource.ts';
+import type { ResourceValidator } from './resource-store.ts';
+import { standInFor } from './stand-in.ts';
+import { checkDocument } from './validate-resource.ts';
+
+/** What one object of an API server comes to. */
+export interface ClusterResource {
+  /** What is in force; undefined where it says nothing that can be. */
+  readonly resource: Resource | undefined;
+  /** How that came about: from what it says now or said before, or in the place of what cannot be read. */
+  readonly source: 'object' | 'last-good' | 'stand-in' | 'nothing';
+  readonly issues: readonly Issue[];
+}
+
+export interface ClusterReading {
+  readonly kind: ResourceKind;
+  readonly validators: readonly ResourceValidator[];
+  /** What was made of the same object before. */
+  readonly before: ClusterResource | undefined;
+}
+
+/** What kubectl keeps for itself: the whole object once more, which means nothing here. */
+const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
+
+const NOWHERE: ResourceOrigin = Object.freeze({ file: undefined, locate: () => undefined });
+
+/**
+ * Reads one object. Never throws. Where it is wrong, what it said before stays in force; where it never said anything
+ * that could be read, something that refuses in its scope takes its place (see `standInFor`): an API server takes
+ * objects that a folder would not, and nobody is there to be told that the CA does not start.
+ */
+export function readClusterResource(object: KubernetesObject, reading: ClusterReading): ClusterResource {
+  const { resource, issues } =
+    reading.kind.reduce === undefined ? readWhole(object, reading) : readReduced(object, reading);
+  if (resource !== undefined && !issues.some(({ severity }) => severity === 'error')) {
+    return Object.freeze({ resource, source: 'object', issues });
+  }
+  const { before } = reading;
+  if (before?.source === 'object' || before?.source === 'last-good') {
+    return Object.freeze({ resource: before.resource, source: 'last-good', issues });
+  }
+  const standIn = standInFor(reading.kind, object);
+  return Object.freeze({ resource: standIn, source: standIn === undefined ? 'nothing' : 'stand-in', issues });
+}
+
+interface Read {
+  readonly resource: Resource | undefined;
+  readonly issues: readonly Issue[];
+}
+
+/** What a person wrote: judged as a document of a folder is. */
+function readWhole(object: KubernetesObject, { kind, validators }: ClusterReading): Read {
+  const name = `${kind.kind} ${object.metadata.namespace}/${object.metadata.name}`;
+  const place = (issue: Issue): Issue => Object.freeze({ ...issue, object: name });
+  try {
+    const document = jsonDocument(withoutLastApplied(object));
+    const { resource, issues } = checkDocument(document, {
+      validators,
+      createdAt: () => object.metadata.creationTimestamp,
+    });
+    return { resource, issues: Object.freeze(issues.map(place)) };
+  } catch (error) {
+    return { resource: undefined, issues: [place(failure(error))] };
+  }
+}
+
+/** What a cluster says of itself: the API server checked it, and only what is needed of it is kept. */
+function readReduced(object: KubernetesObject, { kind, validators }: ClusterReading): Read {
+  const { name, namespace, labels, creationTimestamp, uid } = object.metadata;
+  try {
+    const spec = kind.reduce?.(object.body) ?? {};
+    const about = { name, namespace, labels: { ...labels }, annotations: {}, creationTimestamp, uid };
+    const resource = makeResource({ kind, ...about, spec, origin: NOWHERE });
+    const issues = kind.clusterOnly === true ? [] : judgeResource(resource, validators);
+    const place = `${kind.kind} ${namespace}/${name}`;
+    return { resource, issues: Object.freeze(issues.map((issue) => Object.freeze({ ...issue, object: place }))) };
+  } catch (error) {
+    return { resource: undefined, issues: [failure(error)] };
+  }
+}
+
+function failure(error: unknown): Issue {
+  const message = `the object cannot be read: ${error instanceof Error ? error.name : 'unknown'}`;
+  return { severity: 'error', code: 'resource_check_failed', message, remedy: 'report this as a bug', path: '' };
+}
+
+function withoutLastApplied({ body, apiVersion, kind }: KubernetesObject): unknown {
+  const { managedFields: _, ...metadata } = (body['metadata'] ?? {}) as Record<string, unknown>;
+  const { annotations } = metadata;
+  if (typeof annotations !== 'object' || annotations === null || !(LAST_APPLIED in annotations)) {
+    return { ...body, apiVersion, kind, metadata };
+  }
+  const { [LAST_APPLIED]: __, ...rest } = annotations;
+  return { ...body, apiVersion, kind, metadata: { ...metadata, annotations: rest } };
+}
