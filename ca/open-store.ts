@@ -64,6 +64,7 @@ export async function openStore(settings: Settings, parts: StoreParts): Promise<
   const waitingFor = (): string | undefined => store.waitingFor;
   const guard = (distribution: Subscribing): Subscribing => ({
     countRefusal: () => distribution.countRefusal(),
+    caughtUp: () => distribution.caughtUp(),
     subscribe: (...asked) => {
       // What exactly is missing is for operators: the log, the metrics and /ready have it.
       if (waitingFor() !== undefined) throw new SealwrightError('resources_not_read');

@@ -5,7 +5,6 @@ import { readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import type { Settings } from '../src/config/settings-table.ts';
 import { createClock, type Clock } from '../src/core/clock.ts';
-import { SealwrightError } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
 import { parseTrustDomain } from '../src/identity/trust-domain.ts';
 import { createLogger } from '../src/observe/logger.ts';
@@ -18,6 +17,7 @@ import type { Interception } from './intercept/interception.ts';
 import { canSharePorts } from './listen/can-share-ports.ts';
 import { createMeshIdentity } from './mesh-identity.ts';
 import { openInterception } from './open-interception.ts';
+import { ownWorkload } from './own-workload.ts';
 import { AccessLog, DROPPED } from './report/access-log.ts';
 import { SidecarProcess, type ProxyProcess } from './sidecar-process.ts';
 import { Sidecar } from './sidecar.ts';
@@ -53,10 +53,10 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     clearTimeout: (handle) => clearTimeout(handle),
   });
   const { level, format } = settings.log;
-  const bound = { component: 'proxy', workload: proxy.workload };
+  const workload = ownWorkload(proxy);
+  const bound = { component: 'proxy', workload: `${workload.namespace}/${workload.name}` };
   const logger = createLogger({ level, format, clock, write: surroundings.log, bound });
   const metrics = createMetrics({ processMetrics: true });
-  const workload = workloadOf(settings);
   const folder = proxy.state ?? join('workloads', workload.namespace, workload.name);
   const interception = await openInterception(proxy, { clock, logger });
   const { host: caHost = 'localhost', port: caPort } = proxy.caAddress;
@@ -178,7 +178,7 @@ async function inThreads(count: number, parts: DataPlaneParts): Promise<MadeData
       }),
     setup: {
       uid: agent.uid,
-      namespace: workloadOf(settings).namespace,
+      namespace: ownWorkload(proxy).namespace,
       trustDomain,
       rootNamespace,
       limits: { maxConnections, headTimeout, clientTimeout, tcpIdleTimeout },
@@ -196,13 +196,6 @@ async function inThreads(count: number, parts: DataPlaneParts): Promise<MadeData
     logger,
   });
   return { sidecar: threads, decisions: proxy.decisionLog === 0 ? undefined : threads };
-}
-
-/** @throws SealwrightError `workload_unset` */
-function workloadOf({ proxy }: Settings): { namespace: string; name: string } {
-  const [namespace, name] = proxy.workload?.split('/', 2) ?? [];
-  if (namespace === undefined || name === undefined) throw new SealwrightError('workload_unset');
-  return { namespace, name };
 }
 
 function isOnCluster(env: ProxySurroundings['env']): boolean {

@@ -1,7 +1,17 @@
 import { isIPv6, SocketAddress } from 'node:net';
 import { parseIpAddress } from '../../src/policy/ip-address.ts';
+import type { PodOwner } from '../../src/resources/pod-owner.ts';
 import { FACTS_EXTENSION } from '../../src/wire/control-types.ts';
-import { ADDRESS, FACTS, LoadBalancingMode, MutualTls, WorkloadType } from '../../src/wire/message-type.ts';
+import {
+  ADDRESS,
+  FACTS,
+  HealthPolicy,
+  LoadBalancingMode,
+  MutualTls,
+  NetworkMode,
+  WorkloadStatus,
+  WorkloadType,
+} from '../../src/wire/message-type.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
 import type { PlacedWorkload, PortMode } from './placed-workload.ts';
 import type { MeshService } from './service.ts';
@@ -11,6 +21,13 @@ const MODES: Readonly<Record<PortMode, MutualTls>> = {
   DISABLE: MutualTls.DISABLE,
   PERMISSIVE: MutualTls.PERMISSIVE,
   STRICT: MutualTls.STRICT,
+};
+
+const TYPES: Readonly<Record<PodOwner['kind'], WorkloadType>> = {
+  Deployment: WorkloadType.DEPLOYMENT,
+  Job: WorkloadType.JOB,
+  CronJob: WorkloadType.CRONJOB,
+  Pod: WorkloadType.POD,
 };
 
 /** A workload as `istio.workload.Address`, found by its uid, its addresses, and every name of the services it is behind. */
@@ -46,10 +63,13 @@ export function workloadResource(
         network: workload.network,
         trustDomain,
         serviceAccount: workload.serviceAccount,
-        canonicalName: canonicalName(labels) ?? workload.name,
+        canonicalName: canonicalName(labels) ?? workload.owner.name,
         canonicalRevision: canonicalRevision(labels) ?? 'latest',
-        workloadType: WorkloadType.POD,
-        workloadName: workload.name,
+        workloadType: TYPES[workload.owner.kind],
+        workloadName: workload.owner.name,
+        node: workload.node,
+        status: workload.healthy ? WorkloadStatus.HEALTHY : WorkloadStatus.UNHEALTHY,
+        networkMode: workload.hostNetwork ? NetworkMode.HOST_NETWORK : NetworkMode.STANDARD,
         clusterId,
         services: sorted(
           Object.fromEntries(
@@ -72,7 +92,10 @@ export function workloadResource(
 
 /** The names beside its uid under which a workload is found. */
 export function workloadAliases({ workload, memberships }: PlacedWorkload): string[] {
-  const own = workload.addresses.map((address) => addressAlias(workload.network, address));
+  // Which of those who share a machine's address is meant by it, nobody can say; and an EndpointSlice may name anybody's.
+  // They are found by their services alone.
+  const found = workload.hostNetwork || workload.kind === 'EndpointSlice' ? [] : workload.addresses;
+  const own = found.map((address) => addressAlias(workload.network, address));
   const names = memberships.flatMap(({ service }) => [service.key, ...service.aliases]);
   return [...new Set([...own, ...names])];
 }
@@ -99,7 +122,7 @@ export function serviceResource(service: MeshService): XdsResource {
         })),
         subjectAltNames: [...service.subjectAltNames],
         canonical: service.canonical,
-        ...(service.passthrough ? { loadBalancing: { mode: LoadBalancingMode.PASSTHROUGH } } : {}),
+        ...loadBalancingOf(service),
         extensions: [{ name: FACTS_EXTENSION, config: facts }],
       },
     },
@@ -111,6 +134,16 @@ export function serviceResource(service: MeshService): XdsResource {
 export function serviceAliases({ aliases, addresses }: MeshService): string[] {
   const own = addresses.filter((address) => !address.includes('/')).map((address) => addressAlias('', address));
   return [...aliases, ...own];
+}
+
+function loadBalancingOf({ passthrough, publishNotReady }: MeshService) {
+  if (!passthrough && !publishNotReady) return {};
+  return {
+    loadBalancing: {
+      ...(passthrough ? { mode: LoadBalancingMode.PASSTHROUGH } : {}),
+      ...(publishNotReady ? { healthPolicy: HealthPolicy.ALLOW_ALL } : {}),
+    },
+  };
 }
 
 /** The name under which ztunnel asks for an address: IPv6 in its shortest form (RFC 5952). */

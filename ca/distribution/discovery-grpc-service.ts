@@ -1,9 +1,9 @@
 import { ERRORS, SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
-import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { BoundService } from '../../src/wire/grpc-service.ts';
 import type { ServerCall } from '../../src/wire/server-call.ts';
 import { createDiscovery } from '../../src/wire/xds-service.ts';
+import type { Caller } from '../authenticators/authenticator.ts';
 import type { Authentication } from '../authenticators/authenticate-in-order.ts';
 import { Credentials, readBearer } from '../authenticators/credentials.ts';
 import type { Distribution } from './distribution.ts';
@@ -22,10 +22,10 @@ export function discoveryGrpcService(options: DiscoveryServiceOptions): BoundSer
     subscribe: async (node, call) => {
       const from = call.peer.remoteAddress;
       try {
-        const identity = await authenticated(call, options);
+        const caller = await authenticated(call, options);
         // A workload that was started a moment ago is known by then, and what it is to see with it.
         await distribution.caughtUp();
-        return distribution.subscribe(readSubscriberName(node), identity);
+        return distribution.subscribe(readSubscriberName(node), caller);
       } catch (error) {
         if (error instanceof SealwrightError) {
           distribution.countRefusal();
@@ -38,7 +38,7 @@ export function discoveryGrpcService(options: DiscoveryServiceOptions): BoundSer
 }
 
 /** Callers who proved nothing learn nothing but that; the log has the reason. */
-async function authenticated(call: ServerCall, { authenticate, logger }: DiscoveryServiceOptions): Promise<SpiffeId> {
+async function authenticated(call: ServerCall, { authenticate, logger }: DiscoveryServiceOptions): Promise<Caller> {
   const { peer } = call;
   const outcome = await authenticate(
     new Credentials({
@@ -47,7 +47,7 @@ async function authenticated(call: ServerCall, { authenticate, logger }: Discove
       remoteAddress: peer.remoteAddress,
     }),
   );
-  if (outcome.kind === 'granted') return outcome.caller.identity;
+  if (outcome.kind === 'granted') return outcome.caller;
   const { by, code, reason } = outcome;
   logger.info('a subscriber proved no identity', { by, code, reason, from: peer.remoteAddress });
   if (outcome.kind === 'unavailable') throw new SealwrightError('authentication_unavailable', { by });

@@ -3,7 +3,6 @@ import type { Random } from '../../src/core/backoff.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import { SealwrightError, reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
-import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { TrustBundle } from '../../src/identity/trust-bundle.ts';
 import { atOnce, type Slices } from '../../src/policy/slices.ts';
 import type { ResourceStore } from '../../src/resources/resource-store.ts';
@@ -12,6 +11,7 @@ import type { XdsResource } from '../../src/wire/xds-message.ts';
 import type { Subscriber } from '../../src/wire/xds-service.ts';
 import type { KeySetFetcher } from '../key-sets/fetch-key-set.ts';
 import { KeySets } from '../key-sets/key-sets.ts';
+import { admit } from './admit-subscriber.ts';
 import { fairKeyPlacesOf } from './applicable.ts';
 import { reachOf } from './change-reach.ts';
 import type { DistributionMetrics } from './distribution-metrics.ts';
@@ -21,7 +21,7 @@ import type { MeshView } from './mesh-view.ts';
 import { SnapshotChanges } from './snapshot-changes.ts';
 import { SubscriberIndex } from './subscriber-index.ts';
 import { SubscriberSource } from './subscriber-source.ts';
-import { admit, type AdmittedWorkload, type SubscriberName } from './subscriber.ts';
+import type { AdmittedWorkload, ProvenSubscriber, SubscriberName } from './subscriber.ts';
 import { anythingOf, tell, tellAlso, type Subscription, type Told } from './subscription.ts';
 import { trustBundleResource } from './trust-bundle-resource.ts';
 
@@ -30,6 +30,8 @@ export interface DistributionOptions {
   readonly bundle: TrustBundle;
   readonly rootNamespace: string;
   readonly clusterId: string;
+  /** Whether the store has the pods of a cluster. */
+  readonly discoversPods?: boolean;
   /** Reads the keys that policies name. */
   readonly fetchKeySet: KeySetFetcher;
   readonly random: Random;
@@ -124,17 +126,17 @@ export class Distribution {
   /**
    * Lets a proven identity subscribe for a workload.
    *
-   * @throws SealwrightError `subscriber_refused`, `subscriber_too_many`
+   * @throws SealwrightError `subscriber_refused`, `subscriber_early`, `subscriber_too_many`
    */
-  subscribe(name: SubscriberName, identity: SpiffeId): Subscriber {
+  subscribe(name: SubscriberName, proven: ProvenSubscriber): Subscriber {
     const { metrics, logger } = this.#options;
-    const workload = this.#admit(name, identity);
-    const key = `${name.namespace}/${name.name}`;
-    const about = { workload: key, identity: identity.toString() };
+    const workload = this.#admit(name, proven);
+    const key = `${workload.kind} ${name.namespace}/${name.name}`;
+    const about = { workload: key, identity: proven.identity.toString() };
     const open = this.#streams.get(key) ?? 0;
     if (open >= MOST_STREAMS) throw new SealwrightError('subscriber_too_many', { workload: key, open });
     this.#streams.set(key, open + 1);
-    const subscription = this.#subscriptionOf(name, identity, workload);
+    const subscription = this.#subscriptionOf(name, proven, workload);
     return {
       source: subscription.source,
       onAccepted: (typeUrl) => metrics.pushed(typeUrl).add(),
@@ -170,7 +172,7 @@ export class Distribution {
     for (const resolve of [...this.#waiting.splice(0), ...this.#waitingForThis.splice(0)]) resolve();
   }
 
-  #subscriptionOf(name: SubscriberName, identity: SpiffeId, workload: AdmittedWorkload): Subscription {
+  #subscriptionOf(name: SubscriberName, proven: ProvenSubscriber, workload: AdmittedWorkload): Subscription {
     const source = new SubscriberSource({
       shared: () => ({
         view: this.#mesh.view,
@@ -184,12 +186,13 @@ export class Distribution {
         if (this.#changing) this.#late.add(subscription);
       },
     });
-    const subscription: Subscription = { name, identity, source, workload, stream: undefined };
+    const subscription: Subscription = { name, proven, source, workload, stream: undefined };
     return subscription;
   }
 
-  #admit(name: SubscriberName, identity: SpiffeId): AdmittedWorkload {
-    return admit(name, { snapshot: this.#mesh.view.snapshot, identity });
+  #admit(name: SubscriberName, proven: ProvenSubscriber, before?: AdmittedWorkload): AdmittedWorkload {
+    const { discoversPods = false } = this.#options;
+    return admit(name, { snapshot: this.#mesh.view.snapshot, proven, discoversPods, before });
   }
 
   #keepKeySets(): void {
@@ -262,13 +265,13 @@ export class Distribution {
   }
 
   /** Whether the workload is still its own, and described as it was. */
-  #judge(subscription: Subscription, before: MeshView): void {
-    const { name, identity } = subscription;
+  #judge(subscription: Subscription, view: MeshView): void {
+    const { name, proven, workload: before } = subscription;
     try {
-      const workload = this.#admit(name, identity);
-      if (isDeepStrictEqual(workload, subscription.workload)) return;
+      const workload = this.#admit(name, proven, before);
+      if (isDeepStrictEqual(workload, before)) return;
       // With other labels anything may apply that did not, and the other way round.
-      this.#note(subscription, anythingOf(TYPES), before);
+      this.#note(subscription, anythingOf(TYPES), view);
       this.#subscribers.relabel(subscription, workload);
     } catch (error) {
       this.#end(subscription, error);

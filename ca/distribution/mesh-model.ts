@@ -1,13 +1,16 @@
 import type { PeerAuthentication } from '../../src/policy/peer-authentication.ts';
 import { atOnce, type Slices } from '../../src/policy/slices.ts';
 import type { ResourceSnapshot } from '../../src/resources/resource-store.ts';
+import { endpointSliceOf } from '../../src/resources/endpoint-slice.ts';
 import { resourceKey, type Resource } from '../../src/resources/resource.ts';
 import { peerAuthenticationOf } from './applicable.ts';
+import { ClusterFacts, serviceOf } from './cluster-facts.ts';
 import { LabelIndex } from './label-index.ts';
 import { inServiceOrder, ownedServices, type OwnedService } from './owned-service.ts';
 import { isSamePlacement, placeWorkload, type PlacedWorkload } from './placed-workload.ts';
 import { SelectorIndex } from './selector-index.ts';
 import type { MeshService } from './service.ts';
+import { sliceWorkloads } from './slice-workloads.ts';
 import type { ChangedResource } from './snapshot-changes.ts';
 import { endpointWorkloads, workloadOf, type MeshWorkload } from './workload.ts';
 
@@ -55,9 +58,11 @@ export class MeshModel {
   readonly #selectiveServices = new SelectorIndex<OwnedService>();
   readonly #selectivePolicies = new SelectorIndex<PeerAuthentication>();
   readonly #workloads = new LabelIndex<KnownWorkload>();
+  readonly #facts: ClusterFacts;
 
   constructor(options: ModelOptions) {
     this.#options = options;
+    this.#facts = new ClusterFacts(options.clusterId);
   }
 
   get services(): MeshService[] {
@@ -70,7 +75,8 @@ export class MeshModel {
   }
 
   /** Takes in what changed, a piece at a time. To be run to its end: until then the model is between two moments. */
-  *change(changes: readonly ChangedResource[]): Slices<ModelChange> {
+  *change(written: readonly ChangedResource[]): Slices<ModelChange> {
+    const changes = yield* this.#facts.take(written);
     const services: Told<OwnedService>[] = [];
     const before = new Map<Source, readonly PlacedWorkload[]>();
     const again = new Set<Source>();
@@ -158,21 +164,36 @@ export class MeshModel {
   }
 
   #learn(key: string, resource: Resource): Source | undefined {
-    const { clusterId } = this.#options;
     const source: Source = { known: [], placed: [] };
-    if (resource.kind === 'ServiceEntry') {
-      const services = (this.#services.get(key) ?? []).map(({ service }) => service);
-      for (const workload of endpointWorkloads(resource, clusterId)) {
-        source.known.push({ workload, services: ofHost(workload, services), source });
-      }
-    } else {
-      const workload = workloadOf(resource, clusterId);
-      if (workload !== undefined) source.known.push({ workload, services: undefined, source });
-    }
+    for (const { workload, services } of this.#toldBy(key, resource)) source.known.push({ workload, services, source });
     if (source.known.length === 0) return undefined;
     this.#sources.set(key, source);
     for (const each of source.known) this.#workloads.set(each, each.workload);
     return source;
+  }
+
+  /** The workloads that a resource tells of. */
+  *#toldBy(key: string, resource: Resource): Generator<Omit<KnownWorkload, 'source'>> {
+    const { clusterId } = this.#options;
+    const { kind, namespace } = resource;
+    if (kind === 'ServiceEntry') {
+      const own = this.#servicesOf(key);
+      for (const workload of endpointWorkloads(resource, clusterId))
+        yield { workload, services: ofHost(workload, own) };
+    } else if (kind === 'EndpointSlice') {
+      const services = this.#servicesOf(
+        resourceKey(serviceOf({ namespace, service: endpointSliceOf(resource).service })),
+      );
+      const workloadAt = (address: string): MeshWorkload | undefined => this.#facts.workloadAt(address, namespace);
+      for (const workload of sliceWorkloads(resource, { clusterId, workloadAt })) yield { workload, services };
+    } else {
+      const workload = kind === 'Pod' ? this.#facts.podWorkload(resource) : workloadOf(resource, clusterId);
+      if (workload !== undefined) yield { workload, services: undefined };
+    }
+  }
+
+  #servicesOf(key: string): readonly MeshService[] {
+    return (this.#services.get(key) ?? []).map(({ service }) => service);
   }
 
   #place({ workload, services }: KnownWorkload): PlacedWorkload {
@@ -190,7 +211,7 @@ export class MeshModel {
 }
 
 /** Kinds that tell of workloads. */
-const WORKLOAD_KINDS: ReadonlySet<string> = new Set(['WorkloadEntry', 'ServiceEntry']);
+const WORKLOAD_KINDS: ReadonlySet<string> = new Set(['WorkloadEntry', 'ServiceEntry', 'Pod', 'EndpointSlice']);
 
 /** A workload that stands for one host of a ServiceEntry is behind that host alone. */
 function ofHost({ hostname }: MeshWorkload, services: readonly MeshService[]): readonly MeshService[] {

@@ -1,6 +1,7 @@
 import type { MtlsMode, PeerAuthentication } from '../../src/policy/peer-authentication.ts';
 import { mtlsModes } from '../../src/policy/effective-mtls-mode.ts';
 import { protocolOfName, type PortProtocol } from './protocol.ts';
+import { isStranger } from './slice-workloads.ts';
 import { targetPortOf, type MeshService, type MeshServicePort } from './service.ts';
 import type { MeshWorkload } from './workload.ts';
 
@@ -50,14 +51,17 @@ export function placeWorkload(
     return { service, ports };
   });
   // What stands outside of the mesh and has no sidecar is bound by no policy of it (Istio, ServiceEntry `MESH_EXTERNAL`).
-  const outside = !workload.sidecar && services.length > 0 && services.every(({ external }) => external);
+  const outside =
+    isStranger(workload) || (!workload.sidecar && services.length > 0 && services.every(({ external }) => external));
   const effective = mtlsModes({ ...policies, workload });
   const modeOf = (port: number): PortMode => (outside ? 'DISABLE' : effective(port).mode);
   // No listener has port 0, and none can be named in a policy: what remains is the level above ports.
   const mode = modeOf(0);
   const known = new Map<number, Omit<ListeningPort, 'mode' | 'number'>>();
+  // What containers call their ports says nothing of what is spoken there, in Kubernetes.
+  const protocolOfOwn = (name: string): PortProtocol => protocolOfName(workload.kind === 'Pod' ? '' : name);
   for (const [name, number] of Object.entries(workload.ports))
-    known.set(number, { name, protocol: protocolOfName(name), exposed: true });
+    known.set(number, { name, protocol: protocolOfOwn(name), exposed: true });
   // A service says more about what is spoken than the workload's own name for the port.
   for (const { ports } of memberships) {
     for (const { service, target } of ports) {

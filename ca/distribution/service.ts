@@ -34,6 +34,8 @@ export interface MeshService {
   readonly external: boolean;
   /** Whether it is a Kubernetes Service. */
   readonly canonical: boolean;
+  /** Whether its workloads are called also while they are not ready. */
+  readonly publishNotReady: boolean;
 }
 
 /** The services of one ServiceEntry (one a host) or Service. */
@@ -68,6 +70,7 @@ function serviceEntryServices(resource: Resource): MeshService[] {
       passthrough,
       external: entry.location === 'MESH_EXTERNAL',
       canonical: false,
+      publishNotReady: false,
     });
   });
 }
@@ -83,7 +86,7 @@ function kubernetesService(resource: Resource): MeshService[] {
   const hostname = `${name}.${namespace}.svc.cluster.local`;
   const shorter = [`${name}.${namespace}.svc`, `${name}.${namespace}`];
   const ports = service.ports
-    .filter(({ protocol }) => protocol !== 'udp')
+    .filter(({ transport, protocol }) => transport === 'TCP' && protocol !== 'udp')
     .map(({ port, name: portName, protocol, targetPort }): MeshServicePort => {
       return { number: port, name: portName, protocol: protocolOf(protocol), target: targetPort };
     });
@@ -97,7 +100,7 @@ function kubernetesService(resource: Resource): MeshService[] {
       namespace,
       name,
       hostname,
-      addresses: service.clusterIP === '' ? [] : [service.clusterIP],
+      addresses: service.clusterIPs,
       ports,
       subjectAltNames: [],
       exportTo: ['*'],
@@ -105,6 +108,7 @@ function kubernetesService(resource: Resource): MeshService[] {
       passthrough: false,
       external: false,
       canonical: true,
+      publishNotReady: service.publishNotReady,
     }),
   ];
 }
@@ -112,9 +116,12 @@ function kubernetesService(resource: Resource): MeshService[] {
 /**
  * The port of a workload behind a port of a service: the workload's own port of that name, else the service's target
  * (Istio, kube/controller findServiceTargetPort). Nothing where the target is a name that the workload does not have.
+ * The names that a pod gives its ports count only where the service targets one, and those in an EndpointSlice are the
+ * service's own, as Kubernetes has it.
  */
-export function targetPortOf({ ports }: MeshWorkload, port: MeshServicePort): number | undefined {
+export function targetPortOf({ kind, ports }: MeshWorkload, port: MeshServicePort): number | undefined {
   const own = (name: string): number | undefined => (Object.hasOwn(ports, name) ? ports[name] : undefined);
+  if (kind === 'EndpointSlice') return own(port.name);
   if (typeof port.target === 'string') return own(port.target);
-  return own(port.name) ?? port.target;
+  return kind === 'Pod' ? port.target : (own(port.name) ?? port.target);
 }

@@ -60,7 +60,7 @@ export class SubscriberIndex {
     take(this.#byAddress, name, subscription);
   }
 
-  ofWorkload(name: SubscriberName): ReadonlySet<Subscription> {
+  ofWorkload(name: Pick<SubscriberName, 'namespace' | 'name'>): ReadonlySet<Subscription> {
     return this.#byWorkload.get(keyOf(name)) ?? NONE;
   }
 
@@ -76,7 +76,7 @@ export class SubscriberIndex {
   }
 }
 
-function keyOf({ namespace, name }: SubscriberName): string {
+function keyOf({ namespace, name }: Pick<SubscriberName, 'namespace' | 'name'>): string {
   return `${namespace}/${name}`;
 }
 

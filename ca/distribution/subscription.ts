@@ -1,7 +1,6 @@
-import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { DiscoveryStream } from '../../src/wire/xds-service.ts';
 import type { SubscriberSource } from './subscriber-source.ts';
-import type { AdmittedWorkload, SubscriberName } from './subscriber.ts';
+import type { AdmittedWorkload, ProvenSubscriber, SubscriberName } from './subscriber.ts';
 
 /** What a subscriber is to be told of: by type the names of what may have changed, or nothing for anything. */
 export type Told = Map<string, Set<string> | undefined>;
@@ -9,7 +8,7 @@ export type Told = Map<string, Set<string> | undefined>;
 /** One stream of one sidecar. */
 export interface Subscription {
   readonly name: SubscriberName;
-  readonly identity: SpiffeId;
+  readonly proven: ProvenSubscriber;
   readonly source: SubscriberSource;
   workload: AdmittedWorkload;
   /** Set while the stream serves. */

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import type { PodOwner } from '../../src/resources/pod-owner.ts';
 import { parseServiceEntry } from '../../src/resources/service-entry.ts';
 import type { Resource } from '../../src/resources/resource.ts';
 import { parseWorkloadEntry, type WorkloadEntry } from '../../src/resources/workload-entry.ts';
@@ -6,7 +7,9 @@ import { workloadLabels } from '../../src/resources/workload-labels.ts';
 
 /** One workload of the mesh as the store describes it. */
 export interface MeshWorkload {
-  /** Unique over the mesh, as Istio makes it: `<cluster>/networking.istio.io/WorkloadEntry/<namespace>/<name>`. */
+  /** What tells of it. */
+  readonly kind: 'Pod' | 'WorkloadEntry' | 'ServiceEntry' | 'EndpointSlice';
+  /** Unique over the mesh, as Istio makes it: `<cluster>/<group>/<kind>/<namespace>/<name>`. */
   readonly uid: string;
   readonly namespace: string;
   readonly name: string;
@@ -25,18 +28,34 @@ export interface MeshWorkload {
   readonly serviceAccount: string;
   /** Whether a sidecar terminates its connections. */
   readonly sidecar: boolean;
+  /** Whether it is to be called. */
+  readonly healthy: boolean;
+  /** Whether its addresses are those of the machine that it runs on, which others have as well. */
+  readonly hostNetwork: boolean;
+  /** The machine that it runs on, where that has a name. */
+  readonly node: string;
+  /** What runs it: for metrics alone. */
+  readonly owner: PodOwner;
 }
 
 /** Istio's label by which a workload says whether a sidecar is in front of it. */
-const TLS_MODE = 'security.istio.io/tlsMode';
+export const TLS_MODE = 'security.istio.io/tlsMode';
 
 /** The workload of a WorkloadEntry; nothing where it cannot be read, which no store lets through. */
 export function workloadOf(resource: Resource, clusterId: string): MeshWorkload | undefined {
   const entry = parseWorkloadEntry(resource).value;
   if (entry === undefined) return undefined;
   const { namespace, name } = resource;
-  const uid = `${clusterId}/networking.istio.io/WorkloadEntry/${namespace}/${name}`;
-  return describe(entry, { uid, namespace, name, labels: workloadLabels(resource, entry) });
+  const uid = workloadUid('WorkloadEntry', { clusterId, namespace, name });
+  return describe(entry, { kind: 'WorkloadEntry', uid, namespace, name, labels: workloadLabels(resource, entry) });
+}
+
+export function workloadUid(
+  kind: 'Pod' | 'WorkloadEntry',
+  { clusterId, namespace, name }: { readonly clusterId: string; readonly namespace: string; readonly name: string },
+): string {
+  // The core group has no name.
+  return `${clusterId}/${kind === 'Pod' ? '' : 'networking.istio.io'}/${kind}/${namespace}/${name}`;
 }
 
 /**
@@ -54,7 +73,7 @@ export function endpointWorkloads(resource: Resource, clusterId: string): MeshWo
     const place = endpoint.address === '' ? String(index) : endpoint.address;
     const twin = endpoints.findIndex((other) => other.address === endpoint.address) !== index;
     const uid = `${prefix}/${place}${twin ? `/${index}` : ''}`;
-    return describe(endpoint, { uid, namespace, name, labels: endpoint.labels });
+    return describe(endpoint, { kind: 'ServiceEntry', uid, namespace, name, labels: endpoint.labels });
   });
 }
 
@@ -70,7 +89,7 @@ const NO_ENTRY: WorkloadEntry = {
 
 function describe(
   entry: WorkloadEntry,
-  named: Pick<MeshWorkload, 'uid' | 'namespace' | 'name' | 'labels'>,
+  named: Pick<MeshWorkload, 'kind' | 'uid' | 'namespace' | 'name' | 'labels'>,
 ): MeshWorkload {
   const { address, network, locality, weight, ports, serviceAccount } = entry;
   const numeric = isIP(address) !== 0;
@@ -85,6 +104,10 @@ function describe(
     ports,
     serviceAccount,
     sidecar: hasSidecar(named.labels, serviceAccount),
+    healthy: true,
+    hostNetwork: false,
+    node: '',
+    owner: { kind: 'Pod' as const, name: named.name },
   });
 }
 

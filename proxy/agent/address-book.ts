@@ -2,7 +2,16 @@ import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import { isAddress, normalizeHost, subscriptionsFor, wildcardsFor } from './destination-name.ts';
-import { type Found, chosen, nearestFirst, notTaken, OUTSIDE, ownedBy, unknown } from './choose-destination.ts';
+import {
+  type Found,
+  chosen,
+  nearestFirst,
+  notTaken,
+  OUTSIDE,
+  ownedBy,
+  podsFirst,
+  unknown,
+} from './choose-destination.ts';
 import type { AddressBook, Destination, DestinationName, Service, Workload } from './destination.ts';
 import type { HeldAddresses } from './held-addresses.ts';
 
@@ -243,7 +252,8 @@ export class OnDemandBook implements AddressBook {
     // An entry for an address knows its services' names too, and behind these are others.
     const ofHost = address ? names.filter((name) => name.endsWith(`/${entry.host}`)) : names;
     const named = distinct(names.flatMap((name) => held.services(name)));
-    const services = address ? notTaken(named, this.#workloads(ofHost), own().namespace) : named;
+    const workloads = podsFirst(this.#workloads(ofHost));
+    const services = address ? notTaken(named, workloads, own().namespace) : named;
     if (services.length > 0) {
       // A service that was found by its address came without the workloads behind it: they have its name.
       if (address) {
@@ -254,7 +264,6 @@ export class OnDemandBook implements AddressBook {
         this.#sameOr(entry, service, held.workloads(service.key)),
       );
     }
-    const workloads = this.#workloads(ofHost);
     const [workload] = workloads;
     if (workload === undefined) return this.#lookUpWildcards(entry);
     if (!address) return [unknown('there are workloads of this service, and the service is not known')];

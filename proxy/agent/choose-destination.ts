@@ -60,6 +60,15 @@ export function notTaken(services: readonly Service[], there: readonly Workload[
   );
 }
 
+/**
+ * Of the workloads that claim an address the pods, where there are any: their addresses are the cluster's word, those of
+ * the others are what somebody of some namespace wrote.
+ */
+export function podsFirst(there: readonly Workload[]): readonly Workload[] {
+  const pods = there.filter(({ uid, clusterId, namespace, name }) => uid === `${clusterId}//Pod/${namespace}/${name}`);
+  return pods.length > 0 ? pods : there;
+}
+
 export function unknown(reason: string): Destination {
   return Object.freeze({ kind: 'unknown', reason });
 }

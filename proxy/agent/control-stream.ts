@@ -4,6 +4,7 @@ import { reasonOf, SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import { openChannel } from '../../src/wire/grpc-client.ts';
 import { runDiscoveryStream } from '../../src/wire/xds-client.ts';
+import type { NodeClaims } from '../../src/wire/xds-codec.ts';
 import type { XdsClientSession } from '../../src/wire/xds-client-session.ts';
 import { credentialsFor, type CaAccess } from '../../src/workload/ca-credentials.ts';
 import type { HeldIdentity } from '../../src/workload/held-identity.ts';
@@ -13,7 +14,8 @@ export interface ControlStreamOptions {
   readonly session: XdsClientSession;
   /** What is held now, to authenticate by. */
   readonly identity: () => HeldIdentity | undefined;
-  readonly nodeId: () => string;
+  /** What the sidecar says of itself. */
+  readonly node: () => NodeClaims;
   /** Called when a stream has proved that it works. */
   readonly onConnected: () => void;
   readonly clock: Clock;
@@ -118,7 +120,7 @@ export class ControlStream {
   }
 
   async #stream(signal: AbortSignal): Promise<void> {
-    const { ca, session, identity, nodeId, clock, patience = PATIENCE } = this.#options;
+    const { ca, session, identity, node, clock, patience = PATIENCE } = this.#options;
     const { tls, headers } = await credentialsFor(ca, identity(), clock.now());
     if (signal.aborted) return;
     const channel = openChannel({ address: ca.address, tls, clock });
@@ -127,7 +129,7 @@ export class ControlStream {
       if (!this.#connected) this.#current.abort(SILENT);
     });
     try {
-      await runDiscoveryStream({ channel, session, node: { id: nodeId() }, settings: { headers, signal } });
+      await runDiscoveryStream({ channel, session, node: node(), settings: { headers, signal } });
     } finally {
       silence.cancel();
       channel.close();

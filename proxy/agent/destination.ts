@@ -62,6 +62,8 @@ export interface Service {
   readonly ports: readonly ServicePort[];
   /** Whether a call goes where its caller says, and no workload is chosen for it. */
   readonly passthrough: boolean;
+  /** Whether its workloads are called also while they are not healthy. */
+  readonly callsUnhealthy: boolean;
   /** Whether it is a Kubernetes Service, whose name is its namespace's own and nobody else's. */
   readonly canonical: boolean;
   /** What a workload of it may also prove to be (ServiceEntry `subjectAltNames`), as written. */

@@ -33,7 +33,7 @@ export function listenersOf(
   pushed: PushedSidecar | undefined,
   { mtlsMode, own }: { readonly mtlsMode: (port: number) => MtlsMode; readonly own?: OwnPlaces | undefined },
 ): Listeners {
-  const address = workload.addresses[0] ?? refuse('its WorkloadEntry has no IP address');
+  const address = workload.addresses[0] ?? refuse('the workload has no IP address');
   const localAddress = workload.addresses.find(isLoopback) ?? '127.0.0.1';
   const ingress = pushed?.sidecar.ingress ?? [];
   const inbound =

@@ -8,6 +8,7 @@ import {
   ApplicationProtocol,
   AppProtocol,
   FACTS,
+  HealthPolicy,
   LoadBalancingMode,
   MutualTls,
   WorkloadStatus,
@@ -106,6 +107,7 @@ function serviceOf(wire: WireService): Service {
       }),
     ),
     passthrough: wire.loadBalancing?.mode === LoadBalancingMode.PASSTHROUGH,
+    callsUnhealthy: wire.loadBalancing?.healthPolicy === HealthPolicy.ALLOW_ALL,
     canonical: wire.canonical,
     subjectAltNames: Object.freeze([...wire.subjectAltNames]),
   });

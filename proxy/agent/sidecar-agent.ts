@@ -4,7 +4,7 @@ import { reasonOf, SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { TrustDomain } from '../../src/identity/trust-domain.ts';
-import { CONTROL_TYPES, ROOT_SECRET } from '../../src/wire/control-types.ts';
+import { CONTROL_TYPES, ROOT_SECRET, WORKLOAD_KIND } from '../../src/wire/control-types.ts';
 import { XdsClientSession } from '../../src/wire/xds-client-session.ts';
 import { WILDCARD } from '../../src/wire/xds-message.ts';
 import type { HeldVersion, XdsUpdate } from '../../src/wire/xds-owner.ts';
@@ -24,9 +24,16 @@ import { SharedInterest } from './shared-interest.ts';
 import type { ReadPush, WholePush } from './read-push.ts';
 import type { AgentStatus, SidecarConfig, SidecarConfigSource } from './sidecar-config.ts';
 
+/** In a cluster both may have the same name. */
+export interface OwnWorkload {
+  readonly kind: 'Pod' | 'WorkloadEntry';
+  readonly namespace: string;
+  readonly name: string;
+}
+
 export interface SidecarAgentOptions {
-  /** The WorkloadEntry that this sidecar is for. */
-  readonly workload: { readonly namespace: string; readonly name: string };
+  /** The Pod or WorkloadEntry that this sidecar is for. */
+  readonly workload: OwnWorkload;
   readonly trustDomain: TrustDomain;
   readonly rootNamespace: string;
   readonly clusterId: string;
@@ -103,8 +110,9 @@ export class SidecarAgent implements SidecarConfigSource {
     this.#options = options;
     this.#roots = parts.roots;
     this.#identity = parts.identity;
-    // As Istio names it; the control stream knows the workload by it.
-    this.#uid = `${clusterId}/networking.istio.io/WorkloadEntry/${workload.namespace}/${workload.name}`;
+    // As Istio names it; the control stream knows the workload by it. The core group has no name.
+    const group = workload.kind === 'Pod' ? '' : 'networking.istio.io';
+    this.#uid = `${clusterId}/${group}/${workload.kind}/${workload.namespace}/${workload.name}`;
     const held = new HeldAddresses();
     this.#state = new PushedState({
       uid: this.#uid,
@@ -155,7 +163,7 @@ export class SidecarAgent implements SidecarConfigSource {
         this.#presented = current?.identity;
         return current;
       },
-      nodeId: () => this.#nodeId(),
+      node: () => ({ id: this.#nodeId(), metadata: { [WORKLOAD_KIND]: workload.kind } }),
       // The CA is there again: a renewal that failed need not wait for its turn.
       onConnected: () => this.#identity.retryNow(),
       clock,

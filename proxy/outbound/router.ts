@@ -147,7 +147,8 @@ export class Router {
   ): Route {
     const { service, workloads, port, name } = parts;
     const reached = workloads.flatMap((workload) => {
-      const own = workload.healthy ? workload.services.get(service.key)?.get(port) : undefined;
+      const called = workload.healthy || service.callsUnhealthy;
+      const own = called ? workload.services.get(service.key)?.get(port) : undefined;
       return own === undefined ? [] : [{ workload, port: own }];
     });
     const policy = policyFor(config, service, port);

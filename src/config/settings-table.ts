@@ -220,10 +220,26 @@ export const SETTINGS = {
   proxy: {
     workload: textSetting({
       default: undefined,
-      purpose: 'The WorkloadEntry (namespace/name) that this sidecar is for; in a pod, the pod itself.',
+      purpose: 'The WorkloadEntry (namespace/name) that this sidecar is for; without it, the pod that it runs in.',
       commands: proxy,
       check: (text) => NAMESPACED_NAME.test(text),
       expected: 'namespace/name of a WorkloadEntry, such as shop/catalog',
+    }),
+    podName: textSetting({
+      default: undefined,
+      purpose: 'The pod that this sidecar runs in, as the downward API tells its name.',
+      commands: proxy,
+      check: (text) => NAMESPACED_NAME.test(`x/${text}`),
+      expected: 'the name of a pod',
+      alsoVariables: ['POD_NAME'],
+    }),
+    podNamespace: textSetting({
+      default: undefined,
+      purpose: 'The namespace of that pod.',
+      commands: proxy,
+      check: (text) => NAMESPACE.test(text),
+      expected: 'the name of a namespace',
+      alsoVariables: ['POD_NAMESPACE'],
     }),
     state: pathSetting({
       default: undefined,

@@ -857,9 +857,17 @@ export const ERRORS = {
   },
   subscriber_refused: {
     what: 'the caller is not the workload that it subscribes for',
-    remedy: 'apply a WorkloadEntry of this name whose serviceAccount is that of the caller',
+    remedy:
+      'let a pod subscribe for itself, or apply a WorkloadEntry of this name with the service account of the caller',
     grpc: 'PERMISSION_DENIED',
     http: 403,
+    exit: 1,
+  },
+  subscriber_early: {
+    what: 'the pod of the subscriber is not known here, or not yet',
+    remedy: 'come again: the API server tells of a new pod within seconds; a pod that is gone cannot subscribe',
+    grpc: 'UNAVAILABLE',
+    http: 503,
     exit: 1,
   },
   subscriber_too_many: {
@@ -892,7 +900,7 @@ export const ERRORS = {
   },
   workload_unset: {
     what: 'it is not said which workload this sidecar is for',
-    remedy: 'name its WorkloadEntry with --workload <namespace>/<name>',
+    remedy: 'name its WorkloadEntry with --workload <namespace>/<name>; in a pod, set POD_NAME and POD_NAMESPACE',
     ...invalid,
   },
 

@@ -1,26 +1,11 @@
 import { nearestWord } from '../core/nearest-word.ts';
+import { reduceEndpointSlice } from './endpoint-slice.ts';
+import { reduceNode } from './node.ts';
+import { reducePod } from './pod.ts';
+import type { ResourceKind } from './resource-kind.ts';
+import { reduceService } from './service.ts';
 
-/** One kind of resource that is read. */
-export interface ResourceKind {
-  readonly kind: string;
-  /** The group and version under which it is kept, whichever of `apiVersions` it was written in. */
-  readonly apiVersion: string;
-  readonly apiVersions: readonly string[];
-  readonly plural: string;
-  /** What kubectl takes besides. */
-  readonly short: readonly string[];
-  /** The field that holds what the resource says. */
-  readonly content: 'spec' | 'data';
-  /** What a cluster tells of itself and nobody writes: in a folder it means nothing. */
-  readonly clusterOnly?: true;
-  /** Whether it belongs to no namespace. */
-  readonly clusterScoped?: true;
-  /**
-   * What is kept of an object that an API server sent, as its `spec`: the few fields that are needed, since a cluster has
-   * tens of thousands of objects, and newer servers know fields that we do not. Never throws, whatever it is given.
-   */
-  readonly reduce?: (body: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>;
-}
+export type { ResourceKind } from './resource-kind.ts';
 
 const security = ['security.istio.io/v1', 'security.istio.io/v1beta1'] as const;
 const networking = ['networking.istio.io/v1', 'networking.istio.io/v1beta1', 'networking.istio.io/v1alpha3'] as const;
@@ -34,8 +19,20 @@ export const RESOURCE_KINDS: readonly ResourceKind[] = Object.freeze([
   row('ServiceEntry', 'serviceentries', ['se'], networking),
   row('Sidecar', 'sidecars', [], networking),
   row('DestinationRule', 'destinationrules', ['dr'], networking),
-  row('Service', 'services', ['svc'], core),
+  { ...row('Service', 'services', ['svc'], core), reduce: reduceService },
   { ...row('ConfigMap', 'configmaps', ['cm'], core), content: 'data' as const },
+  { ...row('Pod', 'pods', ['po'], core), clusterOnly: true as const, reduce: reducePod },
+  {
+    ...row('EndpointSlice', 'endpointslices', [], ['discovery.k8s.io/v1']),
+    clusterOnly: true as const,
+    reduce: reduceEndpointSlice,
+  },
+  {
+    ...row('Node', 'nodes', ['no'], core),
+    clusterOnly: true as const,
+    clusterScoped: true as const,
+    reduce: reduceNode,
+  },
 ]);
 
 function row(

@@ -3,7 +3,7 @@ import type { FieldPath } from '../config/field-path.ts';
 import { suggestWord } from '../core/nearest-word.ts';
 import { placeIssue, type SourceDocument } from '../config/yaml-document.ts';
 import type { Issue } from '../core/issue.ts';
-import { isOwnGroup, nearestKind, RESOURCE_KINDS, type ResourceKind } from './kind.ts';
+import { isOwnGroup, nearestKind, WRITTEN_KINDS, type ResourceKind } from './kind.ts';
 import { isLabelValue, isNamespaceName, isQualifiedName, isResourceName } from './kubernetes-name.ts';
 import { makeResource, type Resource, type ResourceName } from './resource.ts';
 
@@ -100,7 +100,7 @@ function kindOf(body: Readonly<Record<string, unknown>>, report: Report): Resour
     report(field, 'field_required', `${field} is missing or no text`, 'write apiVersion and kind, as for kubectl');
     return undefined;
   }
-  const known = RESOURCE_KINDS.find((row) => row.kind === kind);
+  const known = WRITTEN_KINDS.find((row) => row.kind === kind);
   if (known?.apiVersions.includes(apiVersion) === true) return known;
   if (known !== undefined && (isOwnGroup(apiVersion) || nearly(apiVersion, known))) {
     const remedy = `write ${known.apiVersions.join(' or ')}`;
@@ -110,9 +110,7 @@ function kindOf(body: Readonly<Record<string, unknown>>, report: Report): Resour
   const nearest = nearestKind(kind);
   if (isOwnGroup(apiVersion) || (nearest !== undefined && known === undefined)) {
     const remedy =
-      nearest === undefined
-        ? `one of: ${RESOURCE_KINDS.map((row) => row.kind).join(', ')}`
-        : `did you mean ${nearest}?`;
+      nearest === undefined ? `one of: ${WRITTEN_KINDS.map((row) => row.kind).join(', ')}` : `did you mean ${nearest}?`;
     report('kind', 'resource_kind', `${described(kind)} is not read here`, remedy);
     return undefined;
   }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { FieldPath } from '../config/field-path.ts';
 import type { Position } from '../config/yaml-document.ts';
-import type { ResourceKind } from './kind.ts';
+import type { ResourceKind } from './resource-kind.ts';
 
 /** Where a resource was written, for messages about its fields. */
 export interface ResourceOrigin {

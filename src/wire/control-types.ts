@@ -23,3 +23,6 @@ export const FACTS_EXTENSION = 'sealwright';
 
 /** The name of the secret that is the trust bundle (Istio's name for it). */
 export const ROOT_SECRET = 'ROOTCA';
+
+/** In the metadata of a node: whether it is a `Pod` or a `WorkloadEntry`, of which both may have the same name. */
+export const WORKLOAD_KIND = 'WORKLOAD_KIND';

@@ -50,7 +50,9 @@ export type { Resource as McpResource } from './gen/istio/mcp/v1alpha1/resource_
 export type { Address, Extension, Port, Service, Workload } from './gen/istio/workload/workload_pb.ts';
 export {
   AppProtocol,
+  LoadBalancing_HealthPolicy as HealthPolicy,
   LoadBalancing_Mode as LoadBalancingMode,
+  NetworkMode,
   WorkloadStatus,
   WorkloadType,
 } from './gen/istio/workload/workload_pb.ts';

@@ -30,7 +30,7 @@ export class ScaleSubscriber {
   ) {
     const { namespace, name, serviceAccount } = who;
     const identity = SpiffeId.ofWorkload(TRUST_DOMAIN, { namespace, serviceAccount });
-    const subscriber = distribution.subscribe({ namespace, name }, identity);
+    const subscriber = distribution.subscribe({ namespace, name }, { identity });
     this.#session = new XdsServerSession({ source: subscriber.source, send: (response) => this.#take(response) });
     subscriber.opened({
       changed: (typeUrl, names) => this.#session.changed(typeUrl, names),

@@ -1,10 +1,20 @@
 import { createHash } from 'node:crypto';
 import { ROOT_SECRET } from '../../src/wire/control-types.ts';
 import { encodeObject } from '../../src/wire/json-object.ts';
-import { ADDRESS, ApplicationProtocol, FACTS, MCP_RESOURCE, MutualTls, SECRET } from '../../src/wire/message-type.ts';
+import {
+  ADDRESS,
+  ApplicationProtocol,
+  FACTS,
+  HealthPolicy,
+  MCP_RESOURCE,
+  MutualTls,
+  SECRET,
+} from '../../src/wire/message-type.ts';
 import type { TypedBytes, XdsResource } from '../../src/wire/xds-message.ts';
 
 export interface PushedWorkload {
+  /** A WorkloadEntry unless it says otherwise. */
+  readonly kind?: 'Pod' | 'WorkloadEntry';
   readonly name: string;
   readonly namespace?: string;
   readonly addresses?: readonly string[];
@@ -19,13 +29,13 @@ export interface PushedWorkload {
   readonly aliases?: readonly string[];
 }
 
-export const uidOf = (name: string, namespace = 'shop'): string =>
-  `Kubernetes/networking.istio.io/WorkloadEntry/${namespace}/${name}`;
+export const uidOf = (name: string, namespace = 'shop', kind: 'Pod' | 'WorkloadEntry' = 'WorkloadEntry'): string =>
+  `Kubernetes/${kind === 'Pod' ? '' : 'networking.istio.io'}/${kind}/${namespace}/${name}`;
 
 /** A workload as the control stream pushes it. */
 export function pushedWorkload(of: PushedWorkload): XdsResource {
   const { name, namespace = 'shop', addresses = [], services = {}, ports = [] } = of;
-  const uid = uidOf(name, namespace);
+  const uid = uidOf(name, namespace, of.kind);
   const facts = FACTS.encode({
     labels: { ...of.labels },
     sidecar: of.sidecar ?? true,
@@ -73,8 +83,10 @@ export function pushedService(of: {
   readonly addresses?: readonly string[];
   /** Whether it is a Kubernetes Service. */
   readonly canonical?: boolean;
+  /** Whether its workloads are called also while they are not healthy. */
+  readonly publishNotReady?: boolean;
 }): XdsResource {
-  const { hostname, namespace = 'shop', port = 80, addresses = [], canonical = false } = of;
+  const { hostname, namespace = 'shop', port = 80, addresses = [], canonical = false, publishNotReady = false } = of;
   const body = ADDRESS.encode({
     type: {
       case: 'service',
@@ -85,6 +97,7 @@ export function pushedService(of: {
         addresses: addresses.map((address) => ({ network: '', address: bytesOf(address) })),
         ports: [{ servicePort: port, targetPort: 0 }],
         canonical,
+        ...(publishNotReady ? { loadBalancing: { healthPolicy: HealthPolicy.ALLOW_ALL } } : {}),
         extensions: [
           {
             name: 'sealwright',

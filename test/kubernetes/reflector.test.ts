@@ -283,6 +283,16 @@ describe('a reflector', () => {
     assert.equal(reflector.items.get('shop/a'), '1');
   });
 
+  it('lists where the server cannot tell everything in a watch, as over an etcd of 3.4', async () => {
+    put('a', '1');
+    fail({ status: 500 }, ({ watch, query }) => watch && query.has('sendInitialEvents'), Infinity);
+    const reflector = start();
+    await reflector.synced;
+    assert.deepEqual(held(reflector), { 'shop/a': '1' });
+    await watchIsOpen();
+    assert.equal(metrics.lists, 1);
+  });
+
   const garbage: [string, string][] = [
     ['no JSON', 'garbage\n'],
     ['an empty line', '\n'],

@@ -87,6 +87,7 @@ export function service(
     ports: ports.map((port) => ({ port, name: 'http', protocol: 'http' })),
     subjectAltNames,
     passthrough,
+    callsUnhealthy: false,
     canonical: false,
   };
 }

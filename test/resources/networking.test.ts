@@ -193,12 +193,12 @@ describe('a Service', () => {
       '{selector: {app: a}, type: ClusterIP, clusterIP: None, ports: [{name: http-web, port: 80, targetPort: web}, {name: db, port: 1}, {name: x, port: 2, appProtocol: GRPC}, {name: http-3, port: 3, protocol: UDP}]}';
     const { value } = parseService(readOne(service(spec)));
     assert.ok(value);
-    assert.equal(value.clusterIP, '');
+    assert.deepEqual(value.clusterIPs, []);
     assert.deepEqual(value.ports, [
-      { name: 'http-web', port: 80, protocol: 'http', targetPort: 'web' },
-      { name: 'db', port: 1, protocol: '', targetPort: 1 },
-      { name: 'x', port: 2, protocol: 'grpc', targetPort: 2 },
-      { name: 'http-3', port: 3, protocol: 'udp', targetPort: 3 },
+      { name: 'http-web', port: 80, transport: 'TCP', protocol: 'http', targetPort: 'web' },
+      { name: 'db', port: 1, transport: 'TCP', protocol: '', targetPort: 1 },
+      { name: 'x', port: 2, transport: 'TCP', protocol: 'grpc', targetPort: 2 },
+      { name: 'http-3', port: 3, transport: 'UDP', protocol: 'http', targetPort: 3 },
     ]);
   });
 

@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { formatIssue } from '../../src/core/issue.ts';
-import { findKind, RESOURCE_KINDS } from '../../src/resources/kind.ts';
+import { findKind, WRITTEN_KINDS } from '../../src/resources/kind.ts';
 import { readResources } from '../../src/resources/read-file.ts';
 import { findings, policy, read, readOne } from './yaml-resource.ts';
 
@@ -120,7 +120,7 @@ describe('a kind', () => {
       assert.equal(findKind(word)?.kind, 'AuthorizationPolicy', word);
     }
     assert.equal(findKind('policy'), undefined);
-    const words = RESOURCE_KINDS.flatMap(({ kind, plural, short }) => [kind.toLowerCase(), plural, ...short]);
+    const words = WRITTEN_KINDS.flatMap(({ kind, plural, short }) => [kind.toLowerCase(), plural, ...short]);
     assert.equal(new Set(words).size, words.length);
   });
 });

@@ -20,10 +20,12 @@ export function configure(command: Command, context: CommandContext): void {
     const { keepYoungGenerationSmall } = await import('../../../proxy/young-generation.ts');
     keepYoungGenerationSmall();
     const { startProxy } = await import('../../../proxy/server.ts');
+    const { ownWorkload } = await import('../../../proxy/own-workload.ts');
     const inFolder = (path: string): string => resolve(context.folder, path);
     const stopped = untilStopped();
     const { proxy } = settings;
-    const state = inFolder(proxy.state ?? join('workloads', proxy.workload ?? ''));
+    const { namespace, name } = ownWorkload(proxy);
+    const state = inFolder(proxy.state ?? join('workloads', namespace, name));
     const running = await startProxy(
       {
         ...settings,

@@ -28,6 +28,20 @@ const anySpec: Readonly<Record<string, fc.Arbitrary<Record<string, unknown>>>> =
     labels: anyLabels,
     ports: fc.constantFrom({}, { http: 8080 }, { tcp: 9000, http: 8081 }),
   }),
+  Pod: fc.record({
+    addresses: fc.constantFrom(['10.0.0.1'], ['10.0.0.3', 'fd00::3'], ['10.0.0.4'], []),
+    serviceAccount: fc.constant('sa'),
+    node: fc.constantFrom('n0', 'n1', ''),
+    hostNetwork: fc.constantFrom(true, false),
+    ready: fc.boolean(),
+    ports: fc.constantFrom([], [{ name: 'http', port: 8080 }]),
+  }),
+  Node: fc.constantFrom('a/b', 'a/c', '').map((locality) => ({ locality })),
+  EndpointSlice: fc.record({
+    service: fc.constantFrom('s0', 's1', 's2'),
+    endpoints: fc.subarray([{ address: '10.0.0.1' }, { address: '10.0.0.4', unready: true }, { address: '10.9.9.9' }]),
+    ports: fc.constantFrom({}, { http: 8080 }),
+  }),
   Service: fc.record({
     selector: anyLabels,
     clusterIP: fc.constantFrom('10.1.0.1', '10.1.0.2', 'None'),
@@ -78,21 +92,26 @@ const anySpec: Readonly<Record<string, fc.Arbitrary<Record<string, unknown>>>> =
     })),
 };
 
-const NAMES: Readonly<Record<string, readonly string[]>> = { WorkloadEntry: WORKLOADS };
+const NAMES: Readonly<Record<string, readonly string[]>> = {
+  WorkloadEntry: WORKLOADS,
+  Pod: WORKLOADS,
+  Node: ['n0', 'n1'],
+};
 
-/** Any resource of the mesh. The workload `w0` of a namespace is always `fixed`'s. */
+/** Any resource of the mesh. */
 const anyResource: fc.Arbitrary<Resource> = fc
   .constantFrom(...Object.keys(anySpec))
   .chain((kind) =>
     fc.record({
       kind: fc.constant(kind),
-      namespace: anyNamespace,
+      namespace: kind === 'Node' ? fc.constant('') : anyNamespace,
       name: fc.constantFrom(...(NAMES[kind] ?? ['s0', 's1'])),
       spec: anySpec[kind] ?? fc.constant({}),
+      labels: kind === 'Pod' ? anyLabels : fc.constant({}),
       created: fc.constantFrom(1_000, 2_000),
     }),
   )
-  .map(({ kind, namespace, name, spec, created }) => resource({ kind, namespace, name, spec, created }));
+  .map(resource);
 
 /** Some at once; what is removed is named by a resource whose content means nothing. */
 export const anyEdit: fc.Arbitrary<ResourceEdit> = fc.record({
@@ -105,12 +124,13 @@ export function resource(wanted: {
   readonly namespace: string;
   readonly name: string;
   readonly spec: Record<string, unknown>;
+  readonly labels?: Record<string, string>;
   readonly created?: number;
 }): Resource {
   const kind = RESOURCE_KINDS.find((row) => row.kind === wanted.kind);
   if (kind === undefined) throw new Error(`${wanted.kind} is no kind`);
-  const { namespace, name, spec, created = 1_000 } = wanted;
+  const { namespace, name, spec, labels = {}, created = 1_000 } = wanted;
   const origin = { file: undefined, locate: () => undefined };
-  const metadata = { labels: {}, annotations: {}, creationTimestamp: created, uid: undefined };
+  const metadata = { labels: { ...labels }, annotations: {}, creationTimestamp: created, uid: undefined };
   return makeResource({ kind, namespace, name, spec: structuredClone(spec), origin, ...metadata });
 }

@@ -1,9 +1,11 @@
 import type { KeySetFetcher } from '../../../ca/key-sets/fetch-key-set.ts';
 import { Distribution } from '../../../ca/distribution/distribution.ts';
 import { createDistributionMetrics } from '../../../ca/distribution/distribution-metrics.ts';
+import type { WorkloadKind } from '../../../ca/distribution/subscriber.ts';
 import { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import { parseTrustDomain } from '../../../src/identity/trust-domain.ts';
 import { createMetrics, type Metrics } from '../../../src/observe/metrics.ts';
+import type { Resource } from '../../../src/resources/resource.ts';
 import { readResources } from '../../../src/resources/read-file.ts';
 import { policyValidators } from '../../../src/resources/policy-resource.ts';
 import { formatIssue } from '../../../src/core/issue.ts';
@@ -39,18 +41,30 @@ export class MemoryStore implements ResourceStore {
     this.prepare(...texts)();
   }
 
+  /** The same, as a cluster's store does. */
+  setResources(resources: Iterable<Resource>): void {
+    this.#become(makeSnapshot(resources, this.snapshot.revision + 1));
+  }
+
   /** Reads first, and replaces everything when called. */
   prepare(...texts: string[]): () => void {
     const after = snapshotOf(texts, this.snapshot.revision + 1);
+    return () => this.#become(after);
+  }
+
+  #become(after: ResourceSnapshot): void {
     const change = compareSnapshots(this.snapshot, after);
-    return () => {
-      this.snapshot = after;
-      if (change !== undefined) for (const listener of this.#listeners) listener(change);
-    };
+    this.snapshot = after;
+    if (change !== undefined) for (const listener of this.#listeners) listener(change);
   }
 }
 
 export function snapshotOf(texts: readonly string[], revision = 1): ResourceSnapshot {
+  return makeSnapshot(readDocuments(...texts), revision);
+}
+
+/** Resources as a person writes them. */
+export function readDocuments(...texts: readonly string[]): Resource[] {
   const validators = policyValidators({ rootNamespace: 'sealwright-system', strayRoot: 'warning' });
   const { resources, issues } = readResources(texts.join('\n---\n'), {
     file: 'mesh.yaml',
@@ -59,7 +73,7 @@ export function snapshotOf(texts: readonly string[], revision = 1): ResourceSnap
   });
   const errors = issues.filter(({ severity }) => severity === 'error');
   if (errors.length > 0) throw new Error(errors.map(formatIssue).join('\n'));
-  return makeSnapshot(resources, revision);
+  return [...resources];
 }
 
 export interface Hub {
@@ -75,12 +89,18 @@ export function createHub(...texts: string[]): Hub {
 
 /** A hub whose keys come from somewhere. */
 export function createHubWith(
-  options: { readonly fetchKeySet?: KeySetFetcher; readonly clock?: FakeClock },
+  options: {
+    readonly fetchKeySet?: KeySetFetcher;
+    readonly clock?: FakeClock;
+    readonly discoversPods?: boolean;
+    /** Instead of the hub's own. */
+    readonly store?: ResourceStore;
+  },
   ...texts: string[]
 ): Hub {
   const store = new MemoryStore();
   store.set(...texts);
-  return { store, ...createHubOf(store, options) };
+  return { store, ...createHubOf(options.store ?? store, options) };
 }
 
 /** A hub of a store. */
@@ -89,18 +109,21 @@ export function createHubOf(
   options: {
     readonly fetchKeySet?: KeySetFetcher;
     readonly clock?: FakeClock;
+    readonly discoversPods?: boolean;
     /** Instead of the clock's. */
     readonly elapsed?: () => number;
   } = {},
 ): Omit<Hub, 'store'> {
   const logger = new RecordingLogger();
   const metrics = createMetrics({ processMetrics: false });
-  const { fetchKeySet, clock = new FakeClock(), elapsed = () => clock.elapsed() } = options;
+  const { fetchKeySet, discoversPods = false, clock = new FakeClock() } = options;
+  const elapsed = options.elapsed ?? (() => clock.elapsed());
   const distribution: Distribution = new Distribution({
     store,
     bundle: { trustDomain: TRUST_DOMAIN, roots: [Buffer.from('root')] },
     rootNamespace: 'sealwright-system',
     clusterId: 'Kubernetes',
+    discoversPods,
     fetchKeySet: fetchKeySet ?? (() => Promise.reject(new Error('no keys are fetched here'))),
     random: () => 0.5,
     metrics: createDistributionMetrics(metrics, () => distribution.streams),
@@ -127,13 +150,19 @@ export class JoinedSidecar {
   constructor(
     distribution: Distribution,
     typeUrl: string,
-    who: { readonly workload?: string; readonly account?: string } = {},
+    who: {
+      readonly workload?: string;
+      readonly account?: string;
+      readonly kind?: WorkloadKind;
+      /** The pod that the token is bound to. */
+      readonly pod?: { readonly name: string; readonly uid: string };
+    } = {},
   ) {
-    const { workload = 'shop/catalog', account = workload } = who;
+    const { workload = 'shop/catalog', account = workload, kind, pod } = who;
     const [namespace = '', name = ''] = workload.split('/');
     const [home = '', serviceAccount = ''] = account.split('/');
     const identity = SpiffeId.ofWorkload(TRUST_DOMAIN, { namespace: home, serviceAccount });
-    this.#subscriber = distribution.subscribe({ namespace, name }, identity);
+    this.#subscriber = distribution.subscribe({ namespace, name, kind }, { identity, pod });
     const { source, onAccepted, onRefused } = this.#subscriber;
     this.#server = new XdsServerSession({
       source,

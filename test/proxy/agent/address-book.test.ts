@@ -216,6 +216,31 @@ describe('the address book', () => {
     assert.match(reasonOf(await resolved), /several workloads share this address/);
   });
 
+  it('takes the pod that has an address, whatever a WorkloadEntry of some namespace claims (invariant 5)', async () => {
+    const resolved = book.resolve({ host: '10.0.0.1' });
+    push([
+      pushedWorkload({ kind: 'Pod', name: 'prices-0', serviceAccount: 'prices', addresses: ['10.0.0.1'] }),
+      pushedWorkload({ name: 'mine', namespace: 'attacker', addresses: ['10.0.0.1'], sidecar: false }),
+      pushedService({ hostname: 'mine.example', namespace: 'attacker', addresses: ['10.0.0.1'] }),
+    ]);
+    const destination = await resolved;
+    assert.ok(destination.kind === 'workload', 'nor what its namespace makes of it');
+    assert.equal(destination.workload.uid, 'Kubernetes//Pod/shop/prices-0');
+    push([pushedWorkload({ kind: 'Pod', name: 'other', addresses: ['10.0.0.1'] })]);
+    assert.match(reasonOf(book.peek({ host: '10.0.0.1' }) ?? assert.fail()), /several workloads share this address/);
+  });
+
+  it('says of a service whether its workloads are called before they are ready', async () => {
+    const [ready, early] = ['ready.shop.svc', 'early.shop.svc'].map((host) => book.resolve({ host }));
+    push([
+      pushedService({ hostname: 'ready.shop.svc' }),
+      pushedService({ hostname: 'early.shop.svc', publishNotReady: true }),
+    ]);
+    const called = (found: Destination | undefined): boolean | undefined =>
+      found?.kind === 'service' ? found.service.callsUnhealthy : undefined;
+    assert.deepEqual([called(await ready), called(await early)], [false, true]);
+  });
+
   it('prefers the service of the own namespace, then of those that are named', async () => {
     const of = (namespace: string): XdsResource => pushedService({ hostname: HOST, namespace });
     const resolved = book.resolve({ host: HOST });

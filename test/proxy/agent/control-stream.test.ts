@@ -88,7 +88,7 @@ describe('the control stream of a sidecar, with a server that checks nothing', (
 
   const open = async (change: Partial<SidecarAgentOptions> = {}): Promise<SidecarAgent> => {
     const agent = await SidecarAgent.open({
-      workload: { namespace: 'shop', name: 'catalog' },
+      workload: { kind: 'WorkloadEntry', namespace: 'shop', name: 'catalog' },
       trustDomain: parseTrustDomain('cluster.local'),
       rootNamespace: 'sealwright-system',
       clusterId: 'Kubernetes',
@@ -116,6 +116,15 @@ describe('the control stream of a sidecar, with a server that checks nothing', (
     const [first] = nodes;
     assert.equal(first?.node.id, 'sidecar~0.0.0.0~catalog.shop~shop.svc.cluster.local');
     assert.equal(first.token, 'a.b.c');
+    assert.deepEqual(first.node.metadata, { WORKLOAD_KIND: 'WorkloadEntry' });
+  });
+
+  it('subscribes as its pod in a cluster, of which a WorkloadEntry may have the name', async () => {
+    set(address, pushedWorkload({ kind: 'Pod', name: 'catalog', addresses: ['127.0.1.3'] }));
+    const agent = await open({ workload: { kind: 'Pod', namespace: 'shop', name: 'catalog' } });
+    await ready(agent);
+    assert.deepEqual(agent.current()?.workload.addresses, ['127.0.1.3']);
+    assert.deepEqual(nodes[0]?.node.metadata, { WORKLOAD_KIND: 'Pod' });
   });
 
   it('refuses a bad policy by name, keeps the last good one, and takes its mended form (invariant 5)', async () => {

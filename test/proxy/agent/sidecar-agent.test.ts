@@ -71,7 +71,7 @@ describe('the agent of a sidecar, with a real CA', function () {
 
   const open = async (change: Partial<SidecarAgentOptions> = {}): Promise<SidecarAgent> => {
     const agent = await SidecarAgent.open({
-      workload: { namespace: 'shop', name: 'catalog' },
+      workload: { kind: 'WorkloadEntry', namespace: 'shop', name: 'catalog' },
       trustDomain: parseTrustDomain('cluster.local'),
       rootNamespace: 'sealwright-system',
       clusterId: 'Kubernetes',
@@ -305,7 +305,7 @@ describe('the agent of a sidecar, with a real CA', function () {
   });
 
   it('says why where the workload is not its own, and is let in once it is', async () => {
-    const agent = await open({ workload: { namespace: 'shop', name: 'late' } });
+    const agent = await open({ workload: { kind: 'WorkloadEntry', namespace: 'shop', name: 'late' } });
     await eventually(() => /no WorkloadEntry of this name/.test(agent.status.problem ?? ''));
     write('late', workload('late', '127.0.1.9', 'somebody'));
     await eventually(() => /somebody/.test(agent.status.problem ?? ''));

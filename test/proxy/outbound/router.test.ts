@@ -107,6 +107,28 @@ describe('the way of a call', () => {
     assert.deepEqual(await to(router, proxyPort(HOSTS).targetOf('www.example.org')), ['route_not_found']);
   });
 
+  it('leads to workloads that are not healthy where their service wants it so, and only there', async () => {
+    const { router, book } = world();
+    const of = (hostname: string, callsUnhealthy: boolean): void => {
+      const found = { ...service(hostname, [80]), callsUnhealthy };
+      const starting = workload({
+        name: 'db-0',
+        address: '10.0.0.9',
+        sidecar: false,
+        healthy: false,
+        services: { [found.key]: { 80: 8080 } },
+      });
+      book.set(hostname, { kind: 'service', service: found, workloads: [starting] });
+    };
+    of('early.shop.svc', true);
+    of('ready.shop.svc', false);
+    assert.deepEqual(await to(router, proxyPort(HOSTS).targetOf('early.shop.svc')), [
+      'outbound|80||early.shop.svc',
+      '10.0.0.9:8080',
+    ]);
+    assert.deepEqual(await to(router, proxyPort(HOSTS).targetOf('ready.shop.svc')), ['no_healthy_upstream']);
+  });
+
   it('is the same one until the configuration or what is called changes, and is then made of the same endpoints', async () => {
     const { router, book, source, config } = world();
     const catalog = service('catalog.shop.svc.cluster.local', [80]);
