@@ -3,7 +3,7 @@ import { breakSocket } from './break-socket.ts';
 import { BufferGarbage } from './buffer-garbage.ts';
 import { cancelDeadline, DeadlineEntry, type Expiring } from './deadlines.ts';
 import { failureWords } from './failure-words.ts';
-import type { GrowingReader } from './growing-reader.ts';
+import { GrowingReader } from './growing-reader.ts';
 import type { IdleLimit } from './idle-limit.ts';
 
 /** Of all relays of this thread. */
@@ -63,11 +63,13 @@ export class TcpRelay implements Expiring {
     this.#onClose = onClose;
     this.#reached = !upstream.connecting;
     if (!this.#reached) upstream.once('connect', () => (this.#reached = true));
+    // What it has read already, and all of it where its own reading cannot be had.
     downstream.on('data', (bytes: Buffer) => {
       this.#received += bytes.length;
       GARBAGE.note(bytes.length);
       if (!upstream.write(bytes)) downstream.pause();
     });
+    new GrowingReader().adopt(downstream, upstream, (length) => (this.#received += length));
     if (reader === undefined) {
       upstream.on('data', (bytes: Buffer) => {
         this.#sent += bytes.length;
