@@ -20,6 +20,7 @@ import { createReflection } from '../src/wire/reflection.ts';
 import { socketAnswers } from '../src/wire/socket-answers.ts';
 import { listenTls } from '../src/wire/tls-listener.ts';
 import { authenticateInOrder } from './authenticators/authenticate-in-order.ts';
+import { createNodeAuthorizer } from './authenticators/node-authorizer.ts';
 import { createSvidAuthenticator } from './authenticators/svid-authenticator.ts';
 import { openTokenAuthenticators } from './authenticators/open-token-authenticators.ts';
 import { openTokenIssuer } from './authenticators/open-token-issuer.ts';
@@ -186,6 +187,14 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
 
     const service = certificateGrpcService({
       authenticate,
+      authorizeNode: createNodeAuthorizer({
+        trustDomain,
+        clusterId: settings.clusterId,
+        trustedNodeAccounts: settings.ca.auth.trustedNodeAccounts,
+        pods: undefined,
+        clock,
+      }),
+      newCallId: () => randomBytes(8).toString('hex'),
       issuance,
       metrics: createIssuanceMetrics(metrics),
       onRefused: (refusal) => ledgerRefusal(refusal, { proven, refusals }),

@@ -15,9 +15,10 @@ import { DecisionLog } from './decisions/decision-log.ts';
 import { Allowance } from './inbound/allowance.ts';
 import { openInterception } from './open-interception.ts';
 import { createMeshIdentity, type CertificateSource } from './mesh-identity.ts';
-import { AccessLog } from './report/access-log.ts';
+import { AccessLog, DROPPED } from './report/access-log.ts';
 import { Sidecar } from './sidecar.ts';
 import { inTurns } from './status/in-turns.ts';
+import { LineCounts } from './workers/line-counts.ts';
 import { unpackUpdate } from './workers/packed-update.ts';
 import type { CertificateMessage, MainCalls, ProblemMessage, ThreadCalls, ThreadSetup } from './workers/protocol.ts';
 import { RelayedKeySets } from './workers/relayed-key-sets.ts';
@@ -97,7 +98,8 @@ export async function startDataThread(
     },
   };
 
-  const lines = new RelayedLines((text) => main.tell('accessLog', text));
+  const lines = new RelayedLines((text, count) => main.tell('accessLog', text, count));
+  const written = new LineCounts(setup.lines);
   const decisions =
     setup.decisionLog === 0 ? undefined : new DecisionLog({ clock, capacity: setup.decisionLog, randomBytes });
   const problems = (): ProblemMessage[] => sidecar.problems.map(({ code, fields }) => ({ code, fields }));
@@ -118,6 +120,7 @@ export async function startDataThread(
       for (const listener of onCertificate) listener();
     },
     state: () => ({ open: sidecar.open, problems: problems(), hosts: book.hosts, metrics: recorder.take() }),
+    open: () => sidecar.open,
     findDecisions: async (id) => (decisions === undefined ? [] : inTurns(decisions.findInSlices(id), clock)),
     linesTaken: (length) => lines.taken(length),
     drain: () => sidecar.drain(),
@@ -140,7 +143,8 @@ export async function startDataThread(
     }),
     lookup: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
     proxy: setup.outbound,
-    interception,
+    // The main thread looks, and a listener that is to be closed does not wait for it.
+    interception: interception && { ...interception, inForce: main.call('inForce') },
     decisions,
     limits,
     randomBytes,
@@ -150,7 +154,8 @@ export async function startDataThread(
       clock,
       write: lines.write,
       onDrain: lines.onDrain,
-      dropped: metrics.counter('sealwright_access_log_dropped_total', 'Lines of the access log that were lost.').of(),
+      dropped: metrics.counter(DROPPED.name, DROPPED.help).of(),
+      onWaiting: () => written.wrote(thread),
     }),
     shared: {
       threads: setup.threads,

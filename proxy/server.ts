@@ -10,6 +10,7 @@ import type { Logger } from '../src/core/logger.ts';
 import { parseTrustDomain } from '../src/identity/trust-domain.ts';
 import { createLogger } from '../src/observe/logger.ts';
 import { createMetrics, type Metrics } from '../src/observe/metrics.ts';
+import { knowOwnPlaces } from './agent/own-places.ts';
 import { SidecarAgent } from './agent/sidecar-agent.ts';
 import { DecisionLog } from './decisions/decision-log.ts';
 import { giveBackMemory } from './give-back-memory.ts';
@@ -17,7 +18,7 @@ import type { Interception } from './intercept/interception.ts';
 import { canSharePorts } from './listen/can-share-ports.ts';
 import { createMeshIdentity } from './mesh-identity.ts';
 import { openInterception } from './open-interception.ts';
-import { AccessLog } from './report/access-log.ts';
+import { AccessLog, DROPPED } from './report/access-log.ts';
 import { SidecarProcess, type ProxyProcess } from './sidecar-process.ts';
 import { Sidecar } from './sidecar.ts';
 import type { DataPlane, DecisionSource } from './status/data-plane.ts';
@@ -66,6 +67,7 @@ export async function startProxy(settings: Settings, surroundings: ProxySurround
     clusterId,
     ca: { address: `${caHost}:${caPort}`, name: proxy.caName, rootFile: proxy.caRoot },
     tokenFile: proxy.tokenFile ?? join(folder, 'token'),
+    ownPlaces: knowOwnPlaces(proxy, isOnCluster(env)),
     folder,
     keyInMemory: proxy.keyInMemory,
     certificateLifetime: proxy.certificateTtl,
@@ -148,7 +150,7 @@ function inThisThread(parts: DataPlaneParts): MadeDataPlane {
       clock,
       write: surroundings.accessLog,
       onDrain: surroundings.onAccessLogDrain,
-      dropped: metrics.counter('sealwright_access_log_dropped_total', 'Lines of the access log that were lost.').of(),
+      dropped: metrics.counter(DROPPED.name, DROPPED.help).of(),
     }),
   });
   const find = decisions && ((id: string) => inTurns(decisions.findInSlices(id), clock));

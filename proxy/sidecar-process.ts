@@ -1,4 +1,3 @@
-import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import type { Settings } from '../src/config/settings-table.ts';
 import type { Clock, Timer } from '../src/core/clock.ts';
@@ -7,6 +6,7 @@ import type { Logger } from '../src/core/logger.ts';
 import { stopInOrder, type StoppingPart } from '../src/core/stop-in-order.ts';
 import type { Metrics } from '../src/observe/metrics.ts';
 import { serveStatus, type StatusRoutes } from '../src/observe/status-server.ts';
+import { statusAddress } from './agent/own-places.ts';
 import type { SidecarAgent } from './agent/sidecar-agent.ts';
 import type { SidecarConfig } from './agent/sidecar-config.ts';
 import { watchExposure } from './inbound/exposure-watch.ts';
@@ -113,7 +113,7 @@ export class SidecarProcess implements ProxyProcess {
     // The first configuration is the start: whoever waits for it wants to know at once that a port is taken.
     const [problem] = sidecar.problems;
     if (problem !== undefined) throw problem;
-    if (!known) await this.#serve(statusAddress(config));
+    if (!known) await this.#serve(statusAddress(config.workload));
     if (this.#stopping !== undefined) return;
     await this.#keep({ name: 'memory', stop: this.#parts.keepMemorySmall() });
     this.#listening = true;
@@ -214,7 +214,7 @@ export class SidecarProcess implements ProxyProcess {
 
   async #stop(): Promise<void> {
     const { sidecar, logger, settings } = this.#parts;
-    await sidecar.refresh?.();
+    await sidecar.countOpen?.();
     logger.info('ending: nothing new is taken from others', { ...sidecar.open });
     await this.#stopParts([{ name: 'inbound listeners', stop: () => sidecar.drain() }]);
     await this.#untilIdle(settings.terminationDrainDuration);
@@ -260,16 +260,10 @@ export class SidecarProcess implements ProxyProcess {
     const { sidecar, clock } = this.#parts;
     const end = clock.elapsed() + patience;
     for (;;) {
-      await sidecar.refresh?.();
+      await sidecar.countOpen?.();
       const { inbound, outbound } = sidecar.open;
       if (inbound + outbound === 0 || clock.elapsed() >= end) return;
       await new Promise<void>((resolve) => clock.after(IDLE_CHECK, resolve));
     }
   }
-}
-
-/** On a laptop each workload has a loopback address of its own, so that Istio's ports repeat unchanged. */
-function statusAddress({ workload }: SidecarConfig): string {
-  const [address = ''] = workload.addresses;
-  return isIPv4(address) && address.startsWith('127.') ? address : '::';
 }

@@ -24,6 +24,7 @@ import { captureOutbound } from './captured-outbound.ts';
 import type { DecisionLog } from './decisions/decision-log.ts';
 import { createHttpEngine, type HttpEngine } from './http1/http-engine.ts';
 import { RequestIds } from './http1/request-ids.ts';
+import { HandshakeGate, shareOfHandshakes } from './inbound/handshake-gate.ts';
 import { Allowance } from './inbound/allowance.ts';
 import { InboundListener } from './inbound/inbound-listener.ts';
 import type { InboundPort, InboundServices } from './inbound/inbound-services.ts';
@@ -142,7 +143,7 @@ export class Sidecar {
     this.#engine = createHttpEngine({ clock, logger, deadlines: this.#deadlines, limits: times });
     this.#tally = new TcpTally(clock);
     const { random } = options;
-    const threads = options.shared?.threads;
+    const threads = options.shared?.threads ?? 1;
     this.#clusters = new UpstreamClusters({ clock, deadlines: this.#deadlines, random, threads });
     exposeClusters(metrics, this.#clusters);
     this.#applications = new UpstreamPools(this.#deadlines);
@@ -167,7 +168,7 @@ export class Sidecar {
     });
     this.#providers = createProviderStep({ router, clock, logger, metrics: createCheckMetrics(metrics) });
     const tokens = createTokenStep({ keys: options.keySets, clock });
-    this.#limitedLog = limitLines({ logger, clock });
+    this.#limitedLog = limitLines({ logger, clock, sharedBy: threads });
     const authorizer = createPolicyAuthorizer({
       config,
       custom: this.#providers,
@@ -190,6 +191,7 @@ export class Sidecar {
         const rules = current === undefined ? undefined : tokens.rulesOf(current);
         return rules === undefined ? undefined : 'HTTP/2 is not read, and its tokens are to be verified';
       },
+      handshakes: new HandshakeGate(clock, shareOfHandshakes(threads)),
       connections: options.shared?.connections ?? new Allowance(limits?.maxConnections ?? 0),
       observer: new InboundReporter({
         clock,
@@ -309,7 +311,7 @@ export class Sidecar {
     this.#tally.close();
     this.#limitedLog.close();
     this.#deadlines.close();
-    this.#options.accessLog.flush();
+    this.#options.accessLog.close();
   }
 
   async #apply(config: SidecarConfig): Promise<void> {

@@ -11,6 +11,11 @@ export interface Caller {
   readonly tokenAuthenticatedAt: number;
   /** The pod that the token is bound to. */
   readonly pod?: BoundObject | undefined;
+  /**
+   * Which of the accounts that had this name one after the other; only where the API server that this CA asks has
+   * said so, since it is what that server is asked about again.
+   */
+  readonly serviceAccountUid?: string | undefined;
   /** The node of that pod; an old API server answers only its name, and then there is no uid. */
   readonly node?: { readonly name: string; readonly uid: string | undefined } | undefined;
   /** The credential's own name, such as `jti:…` or `serial:…`. */

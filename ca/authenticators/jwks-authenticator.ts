@@ -41,6 +41,8 @@ export function createJwksAuthenticator(options: JwksAuthenticatorOptions): Toke
             tokenAuthenticatedAt: clock.now(),
             pod: claims.pod,
             node: claims.node,
+            // As a stand-in it judges the tokens of the very API server that can be asked again later.
+            serviceAccountUid: standsIn ? claims.serviceAccountUid : undefined,
             credential: nameOfToken(claims),
           },
         };

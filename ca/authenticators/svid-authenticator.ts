@@ -3,16 +3,19 @@ import { formatDuration } from '../../src/core/duration.ts';
 import { SealwrightError } from '../../src/core/errors.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { TrustDomain } from '../../src/identity/trust-domain.ts';
-import type { CertificateAuthenticator } from './authenticator.ts';
+import type { Caller, CertificateAuthenticator } from './authenticator.ts';
 import { outcomeOf, refusalOf } from './outcome.ts';
+import type { WorkloadPresence } from './workload-presence.ts';
 
 /** What the ledger knows of the certificates that it has recorded. */
 export interface IssuanceHistory {
-  /**
-   * When a token last proved the identity of this certificate, in wall milliseconds, inherited along the chain of
-   * renewals; undefined for a certificate that is not recorded.
-   */
-  lastTokenAuthentication(serial: string): Promise<number | undefined>;
+  /** Who asked for the certificate with this serial; undefined for one that is not recorded. */
+  askerOf(serial: string): Promise<Asker | undefined>;
+}
+
+/** Whoever a certificate was issued to, with what had proved it, inherited along the chain of renewals. */
+export interface Asker extends Pick<Caller, 'identity' | 'tokenAuthenticatedAt' | 'pod' | 'serviceAccountUid'> {
+  readonly node?: string | undefined;
 }
 
 /** A certificate chain that has been verified against the bundle of its own trust domain. */
@@ -30,6 +33,8 @@ export interface SvidAuthenticatorOptions {
   readonly verifySvid: (chain: readonly Buffer[]) => VerifiedChain;
   readonly history: IssuanceHistory;
   readonly isRevoked: (serial: string, identity: SpiffeId) => boolean | Promise<boolean>;
+  /** Asks whether pod and account are still there, where there is a cluster to ask. */
+  readonly presence?: WorkloadPresence | undefined;
   /** How long a certificate may go on renewing itself without a token, in milliseconds; seven days if not given. */
   readonly maxTokenAge?: number;
   readonly clock: Pick<Clock, 'now'>;
@@ -43,10 +48,14 @@ export const MAX_TOKEN_AGE = 7 * 86_400_000;
 
 /**
  * Judges a renewal by the caller's own certificate, which must be of this trust domain, still valid, not revoked, and
- * descend from a certificate that a token has paid for recently.
+ * descend from a certificate that a token has paid for recently. Where there is a cluster, its pod and account must
+ * still exist, as far as they can be asked for.
+ *
+ * A certificate that a node agent was given for a workload renews nothing, and proves nothing here: its key is with the
+ * agent, who would go on being that workload after the workload has left the node. The agent asks anew, as itself.
  */
 export function createSvidAuthenticator(options: SvidAuthenticatorOptions): CertificateAuthenticator {
-  const { trustDomain, verifySvid, history, isRevoked, clock, maxTokenAge = MAX_TOKEN_AGE } = options;
+  const { trustDomain, verifySvid, history, isRevoked, presence, clock, maxTokenAge = MAX_TOKEN_AGE } = options;
   const name = 'svid';
 
   const verify = (chain: readonly Buffer[]): VerifiedChain => {
@@ -86,18 +95,32 @@ export function createSvidAuthenticator(options: SvidAuthenticatorOptions): Cert
         if (await isRevoked(serial, identity)) {
           throw new SealwrightError('renewal_revoked', { identity: identity.toString(), serial });
         }
-        const provenAt = await history.lastTokenAuthentication(serial);
-        if (provenAt === undefined) {
+        const asker = await history.askerOf(serial);
+        if (asker === undefined) {
           throw new SealwrightError('renewal_unknown', { identity: identity.toString(), serial });
         }
+        if (!asker.identity.equals(identity)) {
+          const agent = asker.identity.toString();
+          throw new SealwrightError('renewal_impersonated', { identity: identity.toString(), serial, agent });
+        }
+        const { tokenAuthenticatedAt: provenAt, pod, serviceAccountUid, node } = asker;
         // Written so that a time which is no number refuses.
         if (!(clock.now() - provenAt <= maxTokenAge)) {
           const lastToken = timeText(provenAt);
           const allowed = formatDuration(maxTokenAge);
           throw new SealwrightError('renewal_too_old', { identity: identity.toString(), serial, lastToken, allowed });
         }
-        const credential = `serial:${serial}`;
-        return { kind: 'granted', caller: { identity, method: 'svid', tokenAuthenticatedAt: provenAt, credential } };
+        await presence?.check({ identity, pod, serviceAccountUid });
+        const caller: Caller = {
+          identity,
+          method: 'svid',
+          tokenAuthenticatedAt: provenAt,
+          pod,
+          serviceAccountUid,
+          node: node === undefined ? undefined : { name: node, uid: undefined },
+          credential: `serial:${serial}`,
+        };
+        return { kind: 'granted', caller };
       } catch (error) {
         return outcomeOf(error, name, identity);
       }

@@ -73,6 +73,7 @@ export function createTokenReviewAuthenticator(options: TokenReviewAuthenticator
           tokenAuthenticatedAt: clock.now(),
           pod: facts.pod,
           node: facts.node,
+          serviceAccountUid: facts.serviceAccountUid,
           // The API server has verified these very bytes, so the id in them is the issuer's.
           credential: nameOfToken(account),
         };
@@ -84,7 +85,7 @@ export function createTokenReviewAuthenticator(options: TokenReviewAuthenticator
   };
 }
 
-interface ReviewedAccount extends Pick<Caller, 'pod' | 'node'> {
+interface ReviewedAccount extends Pick<Caller, 'pod' | 'node' | 'serviceAccountUid'> {
   readonly namespace: string;
   readonly serviceAccount: string;
 }
@@ -107,6 +108,8 @@ function readReview(answer: TokenReviewAnswer, wanted: readonly string[]): Revie
   if ((podName === undefined) !== (podUid === undefined)) return refuseClaim('pod', 'has a name or a uid only');
   return {
     ...account,
+    // Of a service account the user's uid is that of the account.
+    serviceAccountUid: answer.uid === '' ? undefined : answer.uid,
     pod: podName === undefined || podUid === undefined ? undefined : { name: podName, uid: podUid },
     node: nodeName === undefined ? undefined : { name: nodeName, uid: nodeUid },
   };

@@ -1,4 +1,5 @@
 import { implementService, type BoundService } from '../../src/wire/grpc-service.ts';
+import { clusterId } from '../../src/wire/server-call.ts';
 import { IstioCertificateService, type IstioCertificateRequest } from '../../src/wire/services.ts';
 import { Credentials, readBearer } from '../authenticators/credentials.ts';
 import { createCertificate, messageForCaller, type CertificateServiceOptions } from './certificate-service.ts';
@@ -21,6 +22,7 @@ export function certificateGrpcService(options: CertificateServiceOptions): Boun
             csr: request.csr,
             validitySeconds: request.validityDuration,
             impersonatedIdentity: impersonatedIdentity(request),
+            clusterId: clusterId(call),
           },
           options,
         );

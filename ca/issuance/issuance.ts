@@ -137,6 +137,8 @@ export class Issuance {
         credential: caller.credential,
         tokenAuthenticatedAt: caller.tokenAuthenticatedAt,
         pod: caller.pod,
+        serviceAccountUid: caller.serviceAccountUid,
+        node: caller.node?.name,
       },
       csrSha256: sha256(csr.der),
       spkiSha256: sha256(csr.spki),

@@ -1,4 +1,4 @@
-import type { EntryKind, LedgerEntry, RecordedEntry } from './entry.ts';
+import type { EntryKind, IssuanceEntry, LedgerEntry, LedgeredCaller, RecordedEntry } from './entry.ts';
 import {
   asObject,
   bytes,
@@ -19,8 +19,11 @@ import {
 } from './canonical-json.ts';
 import { cleanText } from '../../src/core/clean-text.ts';
 
-/** The version of the written form. An older one stays readable for ever: its lines are hashed as they were written. */
-const VERSION = 1;
+/**
+ * The version of the written form. An older one stays readable for ever: its lines are hashed as they were written, and
+ * hold nothing that came later. 2: `node` and `serviceAccountUid` of a caller, refusals of operators.
+ */
+const VERSION = 2;
 
 /** No line of ours comes near it: the certificate is the largest part, 16 KiB, 22 KiB as base64. */
 export const LONGEST_LINE = 65_536;
@@ -33,8 +36,19 @@ const long = cleaned((text) => cleanText(text, 1024));
 const sha256 = pattern(/^[0-9a-f]{64}$/);
 const code = pattern(/^[a-z][a-z0-9_]{0,63}$/);
 
-const ENTRIES: { readonly [K in EntryKind]: Codec<Extract<LedgerEntry, { kind: K }>> } = {
-  issuance: record({
+/** What belongs to a caller since version 2, besides what always did. */
+type LaterCaller = 'serviceAccountUid' | 'node';
+
+const caller1 = {
+  identity: spiffeId,
+  method: oneOf('token-review', 'jwks', 'svid', 'operator', 'self'),
+  credential: short,
+  tokenAuthenticatedAt: integer,
+  pod: optional(record({ name: short, uid: short })),
+} as const;
+
+function issuanceCodec(caller: Codec<LedgeredCaller>): Codec<IssuanceEntry> {
+  return record<IssuanceEntry>({
     kind: oneOf('issuance'),
     serial: pattern(/^(?:[0-9a-f]{2}){1,20}$/),
     identity: spiffeId,
@@ -42,18 +56,20 @@ const ENTRIES: { readonly [K in EntryKind]: Codec<Extract<LedgerEntry, { kind: K
     issuerKeyId: pattern(/^(?:[0-9a-f]{2}){1,64}$/),
     notBefore: wholeSecond,
     notAfter: wholeSecond,
-    caller: record({
-      identity: spiffeId,
-      method: oneOf('token-review', 'jwks', 'svid', 'operator', 'self'),
-      credential: short,
-      tokenAuthenticatedAt: integer,
-      pod: optional(record({ name: short, uid: short })),
-    }),
+    caller,
     csrSha256: optional(sha256),
     spkiSha256: sha256,
     serverNames: optional(listOf(pattern(/^(?:DNS:[a-z0-9.*-]{1,253}|IP:[0-9a-f.:]{2,45})$/), 64)),
     requestedTtl: optional(integer),
-  }),
+  });
+}
+
+type EntryCodecs<K extends EntryKind = EntryKind> = {
+  readonly [Kind in K]: Codec<Extract<LedgerEntry, { kind: Kind }>>;
+};
+
+const ENTRIES_1: EntryCodecs<Exclude<EntryKind, 'operator-refusal'>> = {
+  issuance: issuanceCodec(record<Omit<LedgeredCaller, LaterCaller>>(caller1)),
   refusal: record({
     kind: oneOf('refusal'),
     identity: spiffeId,
@@ -80,27 +96,50 @@ const ENTRIES: { readonly [K in EntryKind]: Codec<Extract<LedgerEntry, { kind: K
   }),
 };
 
-const entryCodec: Codec<LedgerEntry> = {
+const ENTRIES: EntryCodecs = {
+  ...ENTRIES_1,
+  issuance: issuanceCodec(
+    record<LedgeredCaller>({ ...caller1, serviceAccountUid: optional(short), node: optional(short) }),
+  ),
+  'operator-refusal': record({
+    kind: oneOf('operator-refusal'),
+    actor: short,
+    operation: short,
+    reason: code,
+    detail: long,
+  }),
+};
+
+function entryCodecOf(codecs: Partial<EntryCodecs>): Codec<LedgerEntry> {
   // The table pairs each kind with the codec of its own shape, which the compiler cannot see through the union.
-  write: (entry, path) => (ENTRIES[entry.kind] as Codec<LedgerEntry>).write(entry, path),
-  read: (value, path) => {
-    const { kind } = asObject(value, path);
-    if (typeof kind !== 'string' || !Object.hasOwn(ENTRIES, kind)) return invalid(`${path}.kind`, 'unknown');
-    return ENTRIES[kind as EntryKind].read(value, path);
-  },
+  const codecOf = (kind: unknown, path: string): Codec<LedgerEntry> =>
+    typeof kind === 'string' && Object.hasOwn(codecs, kind)
+      ? (codecs[kind as EntryKind] as Codec<LedgerEntry>)
+      : invalid(`${path}.kind`, 'unknown');
+  return {
+    write: (entry, path) => codecOf(entry.kind, path).write(entry, path),
+    read: (value, path) => codecOf(asObject(value, path)['kind'], path).read(value, path),
+  };
+}
+
+type Line = RecordedEntry & { readonly v: number };
+
+const entryCodec = entryCodecOf(ENTRIES);
+
+const LINES: ReadonlyMap<number, Codec<Line>> = new Map([
+  [1, record<Line>({ entry: entryCodecOf(ENTRIES_1), index: integer, time: integer, v: integer })],
+  [2, record<Line>({ entry: entryCodec, index: integer, time: integer, v: integer })],
+]);
+
+/** Each version by the codec of its own. */
+const lineCodec: Codec<Line> = {
+  write: (line, path) => lineCodecOf(line.v).write(line, path),
+  read: (value, path) => lineCodecOf(asObject(value, path)['v']).read(value, path),
 };
 
-const version: Codec<number> = {
-  write: (value) => value,
-  read: (value, path) => (value === VERSION ? VERSION : invalid(path, 'unknown')),
-};
-
-const lineCodec: Codec<RecordedEntry & { v: number }> = record({
-  entry: entryCodec,
-  index: integer,
-  time: integer,
-  v: version,
-});
+function lineCodecOf(version: unknown): Codec<Line> {
+  return (typeof version === 'number' ? LINES.get(version) : undefined) ?? invalid('v', 'unknown');
+}
 
 /**
  * The canonical form of an entry without its place, made on the caller's thread; `lineOf` completes it where the

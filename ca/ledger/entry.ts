@@ -2,7 +2,13 @@ import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 
 /** What the ledger records: one shape for each kind of event. No field may hold a key, a token or a JWT. */
 export type LedgerEntry =
-  IssuanceEntry | RefusalEntry | RefusalSummaryEntry | RootEntry | OperatorActEntry | TokenMintedEntry;
+  | IssuanceEntry
+  | RefusalEntry
+  | RefusalSummaryEntry
+  | RootEntry
+  | OperatorActEntry
+  | OperatorRefusalEntry
+  | TokenMintedEntry;
 
 export type EntryKind = LedgerEntry['kind'];
 
@@ -45,6 +51,10 @@ export interface LedgeredCaller {
   /** When a token last proved this identity, in wall milliseconds. */
   readonly tokenAuthenticatedAt: number;
   readonly pod?: { readonly name: string; readonly uid: string } | undefined;
+  /** Which of the accounts that had this name one after the other. Since version 2, as is `node`. */
+  readonly serviceAccountUid?: string | undefined;
+  /** The node of that pod: where a node agent may act for others. */
+  readonly node?: string | undefined;
 }
 
 /** A caller whose identity was proven, and who did not get what it asked for. */
@@ -81,6 +91,16 @@ export interface OperatorActEntry {
   readonly kind: 'operator-act';
   readonly actor: string;
   readonly operation: string;
+  readonly detail: string;
+}
+
+/** An operator whose name was proven, and who may not do what was asked for. Since version 2. */
+export interface OperatorRefusalEntry {
+  readonly kind: 'operator-refusal';
+  readonly actor: string;
+  readonly operation: string;
+  /** A code of the table of errors. */
+  readonly reason: string;
   readonly detail: string;
 }
 

@@ -7,7 +7,7 @@ import type { Logger } from '../../src/core/logger.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import { CommitQueue, type Receipt } from './commit-queue.ts';
 import { decodeLine, encodeEntry } from './entry-codec.ts';
-import type { IssuanceEntry, LedgerEntry, RecordedEntry } from './entry.ts';
+import type { IssuanceEntry, LedgeredCaller, LedgerEntry, RecordedEntry } from './entry.ts';
 import { writeExport } from './export.ts';
 import type { IssuerReach } from './ledger-queries.ts';
 import { LedgerReader } from './ledger-reader.ts';
@@ -190,9 +190,9 @@ export class Ledger {
     return recorded;
   }
 
-  /** When a token last proved the identity of the certificate with this serial, in wall milliseconds. */
-  async lastTokenAuthentication(serial: string): Promise<number | undefined> {
-    return (await this.issuanceBySerial(serial))?.entry.caller.tokenAuthenticatedAt;
+  /** Who asked for the certificate with this serial, and what had proved it; undefined where it is not recorded. */
+  async askerOf(serial: string): Promise<LedgeredCaller | undefined> {
+    return (await this.issuanceBySerial(serial))?.entry.caller;
   }
 
   /** @throws SealwrightError `ledger_range` */

@@ -95,6 +95,7 @@ class LedgerVerifier {
     'refusal-summary': 0,
     root: 0,
     'operator-act': 0,
+    'operator-refusal': 0,
     'token-minted': 0,
   };
   /** Split by the last byte, since one Set holds at most 2^24 values. About 90 bytes an issuance. */

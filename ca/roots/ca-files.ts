@@ -23,7 +23,7 @@ export const ISTIO_NAMES = {
 } as const satisfies FileNames;
 
 /** The secret type kubernetes.io/tls, as cert-manager writes it. */
-const TLS_NAMES: FileNames = { certificate: 'tls.crt', key: 'tls.key', roots: 'ca.crt', chain: undefined };
+export const TLS_NAMES: FileNames = { certificate: 'tls.crt', key: 'tls.key', roots: 'ca.crt', chain: undefined };
 
 /** Far above any real bundle, and bounds what a wrong path can make the CA read. Bytes. */
 const LARGEST_FILE = 1 << 20;

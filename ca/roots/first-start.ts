@@ -2,11 +2,8 @@ import { dirname, join } from 'node:path';
 import { SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { TrustDomain } from '../../src/identity/trust-domain.ts';
-import { BACKDATE, createRoot, ROOT_LIFETIME } from '../../src/pki/authority.ts';
-import { encodeCertificates } from '../../src/pki/certificate-pem.ts';
-import { encodePrivateKey } from '../../src/pki/keys.ts';
-import { newSerial } from '../../src/pki/serial.ts';
 import { ISTIO_NAMES, namesOf } from './ca-files.ts';
+import { makeRoot } from './new-root.ts';
 import type { StateFolder } from './state-folder.ts';
 
 /**
@@ -38,20 +35,13 @@ export interface FirstStart extends Place {
 /** Steps 1 and 2. */
 export async function makeFirstCa(request: FirstStart): Promise<void> {
   const { folder, trustDomain, now, randomBytes, logger, state } = request;
-  const { certificate, privateKey } = await createRoot({
-    trustDomain,
-    notBefore: now - BACKDATE,
-    notAfter: now + ROOT_LIFETIME,
-    serial: newSerial(randomBytes),
-  });
-  const pem = encodeCertificates([certificate]);
+  const root = await makeRoot({ trustDomain, now, randomBytes });
   const staged = join(folder, `${COMMITTED}.${randomBytes(8).toString('hex')}`);
   await state.makePrivate(folder);
   await state.sync(dirname(folder));
   await state.make(staged);
-  for (const name of FILES) {
-    const isKey = name === ISTIO_NAMES.key;
-    await state.write(join(staged, name), isKey ? encodePrivateKey(privateKey) : pem, isKey ? 0o600 : 0o644);
+  for (const [name, text] of Object.entries(root)) {
+    await state.write(join(staged, name), text, name === ISTIO_NAMES.key ? 0o600 : 0o644);
   }
   await state.sync(staged);
   await state.move(staged, join(folder, COMMITTED));

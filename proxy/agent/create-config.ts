@@ -12,6 +12,7 @@ import { DEFAULT_MESH, type MeshConfig } from '../../src/resources/mesh.ts';
 import type { Workload } from './destination.ts';
 import { compileSidecarPolicies, type PolicyBase, type SidecarPolicyScope } from './compile-sidecar-policies.ts';
 import { listenersOf } from './listeners.ts';
+import type { OwnPlaces } from './own-places.ts';
 import type { PushedKeySet, PushedSidecar } from './read-resource.ts';
 import type { SidecarConfig } from './sidecar-config.ts';
 
@@ -39,6 +40,15 @@ export interface MadeConfig {
   readonly config: SidecarConfig;
 }
 
+/** What a configuration is made beside. */
+export interface Making {
+  readonly before: MadeConfig | undefined;
+  /** Policies that these differ little from, where they are not those of the last configuration. */
+  readonly compiled?: PolicyBase | undefined;
+  /** Where the sidecar listens for itself. */
+  readonly ownPlaces?: OwnPlaces | undefined;
+}
+
 /** The mesh's own names, the same object as long as they are the same names. */
 export function trustDomainsOf(
   { meshes }: Pick<ConfigParts, 'meshes'>,
@@ -52,13 +62,12 @@ export function trustDomainsOf(
 /**
  * Makes a configuration of its parts. Whoever keeps something by an object of it (pools, compiled rules, parsed roots)
  * keeps it as long as that did not change.
- * @param compiled policies that these differ little from, where they are not those of the last configuration
  * @throws SealwrightError `sidecar_config_unusable`
  */
 export function createConfig(
   parts: ConfigParts,
   names: MeshNames,
-  { before, compiled }: { readonly before: MadeConfig | undefined; readonly compiled?: PolicyBase | undefined },
+  { before, compiled, ownPlaces }: Making,
 ): SidecarConfig {
   const { workload, rootsPem } = parts;
   const mesh = [...parts.meshes.values()][0] ?? DEFAULT_MESH;
@@ -67,7 +76,10 @@ export function createConfig(
   const peerAuthentications = [...parts.peerAuthentications.values()];
   const mtlsMode = (port: number) =>
     effectiveMtlsMode({ policies: peerAuthentications, workload, rootNamespace: names.rootNamespace, port }).mode;
-  const { localAddress, inbound, outbound, outboundHosts } = listenersOf(workload, sidecar, mtlsMode);
+  const { localAddress, inbound, outbound, outboundHosts } = listenersOf(workload, sidecar, {
+    mtlsMode,
+    own: ownPlaces,
+  });
   const kept = <T extends object>(of: readonly T[] | undefined, made: readonly T[]): readonly T[] =>
     Object.freeze(made.map((each) => of?.find((old) => isDeepStrictEqual(old, each)) ?? each));
   const base = compiled ?? policyBaseOf(before);

@@ -4,6 +4,7 @@ import type { SidecarHost } from '../../src/resources/sidecar-host.ts';
 import type { SidecarEndpoint } from '../../src/resources/sidecar-endpoint.ts';
 import type { SidecarIngress } from '../../src/resources/sidecar.ts';
 import type { MtlsMode, PortProtocol, Workload } from './destination.ts';
+import type { OwnPlace, OwnPlaces } from './own-places.ts';
 import type { PushedSidecar } from './read-resource.ts';
 import type { ApplicationEndpoint, InboundListenerConfig, OutboundListenerConfig } from './sidecar-config.ts';
 
@@ -23,12 +24,14 @@ const EVERYTHING: readonly SidecarHost[] = Object.freeze([
  * Where a workload's sidecar listens. With ingress listeners in its Sidecar, those; without, each port of the workload
  * at the workload's address, with the application at the same port of 127.0.0.1.
  *
- * @throws SealwrightError `sidecar_config_unusable` for what would listen twice at one place or call itself
+ * @param own what else listens, where somebody knows
+ * @throws SealwrightError `sidecar_config_unusable` for what would listen twice at one place, or at one that the sidecar
+ * itself needs, or call itself
  */
 export function listenersOf(
   workload: Workload,
   pushed: PushedSidecar | undefined,
-  mtlsMode: (port: number) => MtlsMode,
+  { mtlsMode, own }: { readonly mtlsMode: (port: number) => MtlsMode; readonly own?: OwnPlaces | undefined },
 ): Listeners {
   const address = workload.addresses[0] ?? refuse('its WorkloadEntry has no IP address');
   const localAddress = workload.addresses.find(isLoopback) ?? '127.0.0.1';
@@ -43,6 +46,10 @@ export function listenersOf(
         });
   const { outbound, outboundHosts } = egressListeners(pushed, localAddress);
   checkPlaces([...inbound, ...outbound]);
+  if (own !== undefined) {
+    const opened = [...inbound, ...outbound].filter(({ bound }) => !own.onlyBound || bound === true);
+    checkOwnPlaces(opened, own.at(workload, localAddress));
+  }
   for (const { endpoint, port } of inbound) {
     const loops =
       endpoint.kind === 'tcp' &&
@@ -115,10 +122,38 @@ function protocolOf(name: string): PortProtocol {
 function checkPlaces(listeners: readonly { readonly address: string; readonly port: number }[]): void {
   const taken = new Set<string>();
   for (const { address, port } of listeners) {
-    const place = isIP(address) === 0 ? address : `${isIP(address) === 6 ? `[${address}]` : address}:${port}`;
+    const place = placeName(address, port);
     if (taken.has(place)) refuse(`two listeners at ${place}: give one of them another port, or another bind`);
     taken.add(place);
   }
+}
+
+/** The sidecar's own would be found out when it is too late: one of the two takes the place of the other. */
+function checkOwnPlaces(
+  listeners: readonly { readonly address: string; readonly port: number; readonly name: string }[],
+  own: readonly OwnPlace[],
+): void {
+  for (const { address, port, name } of listeners) {
+    const clash = own.find((other) => other.port === port && overlap(other.address, address));
+    if (clash === undefined) continue;
+    const listener = name === '' ? 'a listener' : `listener ${name}`;
+    refuse(
+      `${listener} at ${placeName(address, port)} is where the sidecar itself listens (${clash.setting}): ` +
+        'give it another port, or the sidecar another setting',
+    );
+  }
+}
+
+/** Whether the system gives the same port of both to one alone. */
+function overlap(one: string, other: string): boolean {
+  if (isIP(one) === 0 || isIP(other) === 0) return false;
+  // One at `::` takes what comes by IPv4 too.
+  if (one === other || one === '::' || other === '::') return true;
+  return isIP(one) === isIP(other) && (one === '0.0.0.0' || other === '0.0.0.0');
+}
+
+function placeName(address: string, port: number): string {
+  return isIP(address) === 0 ? address : `${isIP(address) === 6 ? `[${address}]` : address}:${port}`;
 }
 
 function isLoopback(address: string): boolean {

@@ -21,6 +21,7 @@ import {
   type MeshNames,
 } from './create-config.ts';
 import type { HeldAddresses } from './held-addresses.ts';
+import type { OwnPlaces } from './own-places.ts';
 import { pushedKindOf, type PushedKind } from './pushed-kinds.ts';
 import { ownCopy, readPush, wholeOf, type ReadPush, type WholePush } from './read-push.ts';
 import type { SidecarConfig, SidecarConfigSource } from './sidecar-config.ts';
@@ -30,6 +31,8 @@ export interface PushedStateOptions {
   readonly uid: string;
   readonly names: MeshNames;
   readonly held: HeldAddresses;
+  /** Where the sidecar listens for itself; of a thread's the one that it follows has made sure. */
+  readonly ownPlaces?: OwnPlaces | undefined;
   /** Told of names about which something is now known. */
   readonly onAddresses: (names: ReadonlySet<string>) => void;
   /** Told of the roots whenever they change. */
@@ -190,7 +193,7 @@ export class PushedState implements SidecarConfigSource {
   #make(parts: Partial<ConfigParts>): { readonly made: MadeConfig | undefined; readonly later: boolean } {
     if (!isComplete(parts)) return { made: undefined, later: false };
     const before = this.#made;
-    const { names } = this.#options;
+    const { names, ownPlaces } = this.#options;
     const base = policyBaseOf(before);
     const scope = this.#scopeOf(parts);
     if (policiesToCompile(scope, parts, base) <= MOST_AT_ONCE) return { made: this.#with(parts), later: false };
@@ -198,14 +201,15 @@ export class PushedState implements SidecarConfigSource {
     if (base !== undefined && isSameScope(scope, base)) {
       return { made: this.#with({ ...parts, authorizationPolicies: base.of }), later: true };
     }
-    createConfig({ ...parts, authorizationPolicies: new Map() }, names, { before });
+    createConfig({ ...parts, authorizationPolicies: new Map() }, names, { before, ownPlaces });
     return { made: before && this.#with(besidePolicies(parts, before.parts)), later: true };
   }
 
   #with(parts: ConfigParts, compiled?: PolicyBase): MadeConfig {
     const before = this.#made;
     if (before !== undefined && areSame(before.parts, parts)) return before;
-    return { parts, config: createConfig(parts, this.#options.names, { before, compiled }) };
+    const { names, ownPlaces } = this.#options;
+    return { parts, config: createConfig(parts, names, { before, compiled, ownPlaces }) };
   }
 
   /** Compiles the policies of the parts as they are now, a few slices in each turn of the event loop. */

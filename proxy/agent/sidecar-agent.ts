@@ -17,6 +17,7 @@ import type { AddressBook } from './destination.ts';
 import { AskedKeySets } from './asked-key-sets.ts';
 import { HeldAddresses } from './held-addresses.ts';
 import { loadLastGood, saveLastGood, type LastGood } from './last-good.ts';
+import type { OwnPlaces } from './own-places.ts';
 import { PushedState } from './pushed-state.ts';
 import type { Replica, Replicated } from './replica.ts';
 import { SharedInterest } from './shared-interest.ts';
@@ -38,6 +39,8 @@ export interface SidecarAgentOptions {
     readonly rootFile: string;
   };
   readonly tokenFile: string;
+  /** Where the sidecar listens whatever is pushed. */
+  readonly ownPlaces?: OwnPlaces | undefined;
   /** The workload's own folder (0700). */
   readonly folder: string;
   /** Keeps key and certificate off the disk. */
@@ -107,6 +110,7 @@ export class SidecarAgent implements SidecarConfigSource {
       uid: this.#uid,
       names: options,
       held,
+      ownPlaces: options.ownPlaces,
       onAddresses: (names) => {
         this.#interest.answered(names);
         this.#book.answered(names);
@@ -301,6 +305,7 @@ export class SidecarAgent implements SidecarConfigSource {
     const trial = new PushedState({
       uid: this.#uid,
       names: this.#options,
+      ownPlaces: this.#options.ownPlaces,
       held: new HeldAddresses(),
       onAddresses: () => undefined,
       onRoots: () => undefined,

@@ -1,3 +1,4 @@
+import { CONNECT_TIMEOUT } from '../tcp/failure-words.ts';
 import type { UpstreamFailure } from '../upstream/pool.ts';
 import type { Problem } from './problems.ts';
 
@@ -74,7 +75,7 @@ export function failureAnswer(failure: UpstreamFailure, reason: string): { answe
   if (failure === 'UO') {
     return { answer: ANSWERS.overflow, detail: 'upstream_reset_before_response_started{overflow}' };
   }
-  const answer = reason === 'connect timeout' ? ANSWERS.connectTimeout : ANSWERS.connectFailure;
+  const answer = reason === CONNECT_TIMEOUT ? ANSWERS.connectTimeout : ANSWERS.connectFailure;
   return { answer, detail: 'upstream_reset_before_response_started{remote_connection_failure}' };
 }
 

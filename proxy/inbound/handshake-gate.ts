@@ -24,6 +24,15 @@ export const HANDSHAKE_LIMITS: HandshakeLimits = Object.freeze({
   longestWait: 15_000,
 });
 
+/**
+ * What one of so many threads has of them, rounded up. What a turn of the event loop may begin is a matter of each thread:
+ * the others do not notice.
+ */
+export function shareOfHandshakes(threads: number, limits: HandshakeLimits = HANDSHAKE_LIMITS): HandshakeLimits {
+  const { atOnce, waiting } = limits;
+  return Object.freeze({ ...limits, atOnce: Math.ceil(atOnce / threads), waiting: Math.ceil(waiting / threads) });
+}
+
 /** A handshake that wants to begin. It ends by `leave`, or by `giveUp`, which is called by the gate. */
 export interface Handshake {
   begin(): void;

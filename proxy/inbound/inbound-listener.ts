@@ -3,10 +3,12 @@ import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf } from '../../src/core/errors.ts';
 import { HttpConnection } from '../http1/http-connection.ts';
 import type { HttpEngine } from '../http1/http-engine.ts';
+import type { DeadlineQueue } from '../tcp/deadlines.ts';
 import { GrowingReader } from '../tcp/growing-reader.ts';
 import { breakSocket } from '../tcp/break-socket.ts';
 import type { IdleLimit } from '../tcp/idle-limit.ts';
 import { TcpRelay } from '../tcp/relay.ts';
+import { DEFAULT_UPSTREAM_LIMITS } from '../upstream/upstream-limits.ts';
 import type { ConnectionAuthorizer, Verdict } from './connection-authorizer.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
 import { detectLaxly, detectTls, type Detected } from './detect-protocol.ts';
@@ -25,12 +27,15 @@ export interface InboundListenerOptions {
   readonly silence?: number;
   /** Milliseconds for the first bytes to make sense. */
   readonly patience?: number;
+  /** Milliseconds in which the application has to take an opaque connection; Istio's 10 s where nothing is said. */
+  readonly connectTimeout?: number;
   /** For how long nothing may pass over an opaque connection; for ever where nothing is said. */
   readonly tcpIdle?: IdleLimit | undefined;
 }
 
 const NOTHING_SERVED = 'nothing is served at this destination any more';
 const NO_PLAINTEXT = 'plaintext is not accepted any more';
+const UNDECIDED: Verdict = Object.freeze({ allowed: false, detail: 'decision_timeout' });
 const DEFAULT_SILENCE = 50;
 const DEFAULT_PATIENCE = 10_000;
 
@@ -55,6 +60,7 @@ export class InboundListener {
   readonly #services: InboundServices;
   readonly #silence: number;
   readonly #patience: number;
+  readonly #connectDeadlines: DeadlineQueue;
   readonly #tcpIdle: IdleLimit | undefined;
   readonly #tls: TlsTerminator;
   readonly #server: Server;
@@ -64,18 +70,20 @@ export class InboundListener {
   readonly #served = new Set<Served>();
   #draining = false;
 
-  constructor({ clock, engine, services, silence, patience, tcpIdle }: InboundListenerOptions) {
+  constructor({ clock, engine, services, silence, patience, connectTimeout, tcpIdle }: InboundListenerOptions) {
     this.#clock = clock;
     this.#engine = engine;
     this.#services = services;
     this.#silence = silence ?? DEFAULT_SILENCE;
     this.#patience = patience ?? DEFAULT_PATIENCE;
+    this.#connectDeadlines = engine.deadlines.queue(connectTimeout ?? DEFAULT_UPSTREAM_LIMITS.connectTimeout);
     this.#tcpIdle = tcpIdle;
     this.#tls = createTlsTerminator({
       clock,
       identity: services.identity,
       verifyPeer: services.verifyPeer,
       http2: services.serveHttp2 !== undefined,
+      gate: services.handshakes,
       logger: engine.logger,
     });
     this.#server = createServer(
@@ -267,7 +275,7 @@ export class InboundListener {
         // The client may be slow, so nothing is decided yet: whoever speaks first decides.
         if (this.#portNow(connection) === undefined) return;
         const authorizer = this.#services.authorizer(facts);
-        admit(authorizer, socket, ({ allowed }) => {
+        this.#admit(authorizer, socket, ({ allowed }) => {
           if (!allowed || !silent || this.#portNow(connection) === undefined) return;
           this.#services.observer.onServerFirst?.(facts);
           probe = new ServerFirstProbe(port.connect(), (upstream) => {
@@ -351,7 +359,7 @@ export class InboundListener {
   #serveTcp(connection: Accepted, opened?: Socket): void {
     const { socket, facts } = connection;
     const authorizer = connection.authorizer ?? this.#services.authorizer(facts);
-    admit(authorizer, socket, (verdict) => {
+    this.#admit(authorizer, socket, (verdict) => {
       // A provider may have taken its time: what is accepted can have changed meanwhile (invariant 4).
       let refusal = connection.unread === true ? this.#services.unreadRefused?.() : undefined;
       if (this.#portNow(connection) === undefined) refusal = NO_PLAINTEXT;
@@ -373,6 +381,7 @@ export class InboundListener {
       downstream: socket,
       upstream: opened ?? port.connect(reader?.onread),
       reader,
+      connect: this.#connectDeadlines,
       idle: this.#tcpIdle,
       onClose: (result) => {
         this.#served.delete(served);
@@ -382,6 +391,23 @@ export class InboundListener {
     observer.onTcpOpened(facts, relay);
     const served: Served = { raw, facts, authorizer, relay, unread };
     this.#served.add(served);
+  }
+
+  /** Judges a connection as TCP, at once where nobody has to be asked. */
+  #admit(authorizer: ConnectionAuthorizer, socket: Socket, done: (verdict: Verdict) => void): void {
+    const verdict = authorizer.admitConnection({ onGone: (listener) => socket.once('close', listener) });
+    if (!(verdict instanceof Promise)) {
+      done(verdict);
+      return;
+    }
+    const late = Promise.withResolvers<Verdict>();
+    const timer = this.#clock.after(this.#engine.limits.decisionTimeout, () => late.resolve(UNDECIDED));
+    const wait = async (): Promise<void> => {
+      const decided = await Promise.race([verdict, late.promise]);
+      timer.cancel();
+      done(decided);
+    };
+    void wait();
   }
 
   #refuse(socket: Socket, facts: ConnectionFacts, reason: string): void {
@@ -405,17 +431,6 @@ interface Accepted {
   readonly unread?: boolean;
   /** Where it was asked for the connection before. */
   readonly authorizer?: ConnectionAuthorizer;
-}
-
-/** Judges a connection as TCP, at once where nobody has to be asked. */
-function admit(authorizer: ConnectionAuthorizer, socket: Socket, done: (verdict: Verdict) => void): void {
-  const verdict = authorizer.admitConnection({ onGone: (listener) => socket.once('close', listener) });
-  if (!(verdict instanceof Promise)) {
-    done(verdict);
-    return;
-  }
-  const wait = async (): Promise<void> => done(await verdict);
-  void wait();
 }
 
 function plaintextFacts(socket: Socket, port: InboundPort | undefined): ConnectionFacts {

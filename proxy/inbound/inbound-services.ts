@@ -9,6 +9,7 @@ import type { Secured } from '../upstream/secured.ts';
 import type { Allowance } from './allowance.ts';
 import type { ConnectionAuthorizer } from './connection-authorizer.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
+import type { HandshakeGate } from './handshake-gate.ts';
 import type { Finding } from './finding.ts';
 import type { IdentitySource, VerifyPeer } from './identity-source.ts';
 import type { NormalizePath } from './inbound-http.ts';
@@ -45,6 +46,8 @@ export interface InboundServices {
   readonly serveHttp2?: ((socket: Socket, facts: ConnectionFacts, port: InboundPort) => void) | undefined;
   /** Connections of all listeners at a time; any number where nothing is said. */
   readonly connections?: Allowance | undefined;
+  /** Bounds the handshakes of all listeners together; those of each where nothing is said. */
+  readonly handshakes?: HandshakeGate | undefined;
   readonly observer: InboundObserver;
 }
 

@@ -8,7 +8,7 @@ import { MESH_CIPHERS } from '../../src/pki/mesh-ciphers.ts';
 import { presentedChain } from '../../src/pki/presented-chain.ts';
 import { chainReader, sentChain } from '../../src/wire/peer-chain.ts';
 import { failureWords, openSslWords } from '../tcp/failure-words.ts';
-import { HandshakeGate, type Handshake, type HandshakeLimits } from './handshake-gate.ts';
+import { HandshakeGate, type Handshake } from './handshake-gate.ts';
 import type { IdentityMaterial, IdentitySource, VerifyPeer } from './identity-source.ts';
 import { SessionChains } from './session-chains.ts';
 
@@ -53,7 +53,8 @@ export interface TlsTerminatorOptions {
   readonly http2: boolean;
   /** How many different certificates peers may have to resume with. */
   readonly mostPeers?: number;
-  readonly limits?: HandshakeLimits | undefined;
+  /** Bounds the handshakes of all that share it; one of its own where nothing is said. */
+  readonly gate?: HandshakeGate | undefined;
   readonly logger: Logger;
 }
 
@@ -74,13 +75,13 @@ export interface TlsTerminator {
  */
 export function createTlsTerminator(options: TlsTerminatorOptions): TlsTerminator {
   const { clock, identity, verifyPeer, http2, mostPeers = MOST_PEERS, logger } = options;
+  const { gate = new HandshakeGate(clock) } = options;
   interface Waiting extends Handshake {
     readonly done: (terminated: Terminated) => void;
     readonly failed: (reason: string) => void;
   }
   // tls.Server tells of its sockets later and without ours, so the two are joined by their addresses.
   const waiting = new Map<string, Waiting>();
-  const gate = new HandshakeGate(clock, options.limits);
   const take = (key: string): Waiting | undefined => {
     const entry = waiting.get(key);
     if (entry === undefined) return undefined;

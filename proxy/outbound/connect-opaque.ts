@@ -1,8 +1,8 @@
 import type { OnReadOpts, Socket } from 'node:net';
 import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf } from '../../src/core/errors.ts';
-import { failureWords } from '../tcp/failure-words.ts';
-import { CONNECT_TIMEOUT, type UpstreamFailure } from '../upstream/pool.ts';
+import { CONNECT_TIMEOUT, failureWords } from '../tcp/failure-words.ts';
+import type { UpstreamFailure } from '../upstream/pool.ts';
 import type { Endpoint } from './endpoint.ts';
 
 export interface OpaqueAttempt {

@@ -10,7 +10,7 @@ export function cached<K extends object>(cache: RouteCache<K>, key: K, port: num
     cache.set(key, routes);
   }
   const known = routes.get(port);
-  if (known !== undefined) return known;
+  if (known !== undefined && !(known.kind === 'cluster' && known.cluster.forgotten)) return known;
   const route = make();
   // A certificate that is missing comes without the configuration changing.
   if (route !== REFUSED.noCertificate) routes.set(port, route);

@@ -7,12 +7,20 @@ export interface AccessLogOptions {
   readonly mode: 'off' | 'errors' | 'all';
   readonly format: AccessLogFormat;
   readonly clock: Clock;
-  /** Takes whole lines. Answers false where it takes no more for now; `onDrain` says when it does again. */
-  readonly write: (lines: string) => boolean;
+  /** Takes so many whole lines. Answers false where it takes no more for now; `onDrain` says when it does again. */
+  readonly write: (lines: string, count: number) => boolean;
   readonly onDrain: (listener: () => void) => void;
   /** Counts the lines that were lost because nobody took them. */
   readonly dropped: Count;
+  /** Told of each line that waits to be taken. */
+  readonly onWaiting?: (() => void) | undefined;
 }
+
+/** By which lines are counted that were lost. */
+export const DROPPED = Object.freeze({
+  name: 'sealwright_access_log_dropped_total',
+  help: 'Lines of the access log that were lost.',
+});
 
 /** Milliseconds that lines are gathered for, so that a thousand requests cost one write. */
 const FLUSH_INTERVAL = 100;
@@ -48,6 +56,7 @@ export class AccessLog {
       this.#options.dropped.add(1);
       return;
     }
+    this.#options.onWaiting?.();
     this.#waiting.push(line);
     this.#length += line.length;
     if (this.#length >= FLUSH_AT) this.flush();
@@ -59,9 +68,18 @@ export class AccessLog {
     this.#timer?.cancel();
     this.#timer = undefined;
     if (this.#blocked || this.#length === 0) return;
+    const count = this.#waiting.length;
     const lines = this.#waiting.join('');
     this.#waiting = [];
     this.#length = 0;
-    this.#blocked = !this.#options.write(lines);
+    this.#blocked = !this.#options.write(lines, count);
+  }
+
+  /** Writes what waits; what nobody takes is lost. */
+  close(): void {
+    this.flush();
+    this.#options.dropped.add(this.#waiting.length);
+    this.#waiting = [];
+    this.#length = 0;
   }
 }

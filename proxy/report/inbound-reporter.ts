@@ -252,7 +252,7 @@ function withConnection(entry: AccessEntry, facts: ConnectionFacts): AccessEntry
 
 /** What `proxy/authorize` refuses connections with: a verdict, a provider's answer, or that it could not be judged. */
 const OF_POLICY =
-  /^(?:rbac_access_denied|ext_authz_|authorization_step_failed|policies_changed_too_often|connection_facts_unreadable)/;
+  /^(?:rbac_access_denied|ext_authz_|authorization_step_failed|policies_changed_too_often|connection_facts_unreadable|decision_timeout)/;
 
 /** Reasons hold what a peer sent; a label may not. */
 function refusalKind(reason: string): string {

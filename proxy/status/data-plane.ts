@@ -8,10 +8,12 @@ export interface DataPlane {
   /** Listeners that could not be opened. */
   readonly problems: readonly SealwrightError[];
   readonly draining: boolean;
-  /** Open connections, each way; as of the last `refresh` where there is one. */
+  /** Open connections, each way; as of the last `refresh` or `countOpen` where there are any. */
   readonly open: OpenConnections;
   /** Brings what is open, and what was counted, up to date: where other threads do the work, it has to be asked for. */
   refresh?(): Promise<void>;
+  /** The same of what is open alone, which costs less. */
+  countOpen?(): Promise<void>;
   /** Told when it cannot go on. */
   onFailed?(listener: (error: SealwrightError) => void): void;
   /** Accepts no more from others. Resolves when no inbound listener is open; connections may be. */

@@ -1,6 +1,9 @@
 /** Which side of a connection we are: who called, or who was called. */
 export type TlsSide = 'client' | 'server';
 
+/** Why there is no connection where one was not open in its time. */
+export const CONNECT_TIMEOUT = 'connect timeout';
+
 /** An alert that the peer sent (RFC 8446 6.2), by OpenSSL's word for it: it has found something wrong with what we sent. */
 const ALERTS: Readonly<Record<string, string>> = {
   CERTIFICATE_EXPIRED: 'the peer refuses our certificate: it has expired by its clock',

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import { breakSocket } from './break-socket.ts';
 import { BufferGarbage } from './buffer-garbage.ts';
-import { cancelDeadline, DeadlineEntry, type Expiring } from './deadlines.ts';
-import { failureWords } from './failure-words.ts';
+import { cancelDeadline, DeadlineEntry, type DeadlineQueue, type Expiring } from './deadlines.ts';
+import { CONNECT_TIMEOUT, failureWords } from './failure-words.ts';
 import { GrowingReader } from './growing-reader.ts';
 import type { IdleLimit } from './idle-limit.ts';
 
@@ -26,6 +26,8 @@ export interface TcpRelayOptions {
   readonly upstream: Socket;
   /** What `upstream` was made to read with, where it was. */
   readonly reader?: GrowingReader | undefined;
+  /** How long `upstream` may take to be open, where nobody else sees to that. */
+  readonly connect?: DeadlineQueue | undefined;
   /** For how long nothing may pass; any time where nothing is said. */
   readonly idle?: IdleLimit | undefined;
   /** Called once, when both sockets have closed. */
@@ -56,13 +58,19 @@ export class TcpRelay implements Expiring {
   #passed = 0;
   #unchanged = 0;
 
-  constructor({ downstream, upstream, reader, idle, onClose }: TcpRelayOptions) {
+  constructor({ downstream, upstream, reader, connect, idle, onClose }: TcpRelayOptions) {
     this.#downstream = downstream;
     this.#upstream = upstream;
     this.#idle = idle;
     this.#onClose = onClose;
     this.#reached = !upstream.connecting;
-    if (!this.#reached) upstream.once('connect', () => (this.#reached = true));
+    if (!this.#reached) {
+      upstream.once('connect', () => {
+        this.#reached = true;
+        cancelDeadline(this.deadline);
+        idle?.queue.add(this.deadline);
+      });
+    }
     // What it has read already, and all of it where its own reading cannot be had.
     downstream.on('data', (bytes: Buffer) => {
       this.#received += bytes.length;
@@ -80,7 +88,7 @@ export class TcpRelay implements Expiring {
     }
     this.#watch(downstream, upstream);
     this.#watch(upstream, downstream);
-    idle?.queue.add(this.deadline);
+    (this.#reached ? idle?.queue : connect)?.add(this.deadline);
   }
 
   /** Bytes from the client so far. */
@@ -101,8 +109,16 @@ export class TcpRelay implements Expiring {
     breakSocket(this.#upstream);
   }
 
-  /** A part of the idle time is over. */
+  /** A part of the idle time is over, or all that there is to connect in. */
   onDeadline(): void {
+    if (!this.#reached) {
+      this.#reason ||= CONNECT_TIMEOUT;
+      this.#flags ??= 'UF';
+      breakSocket(this.#downstream);
+      // A reset would wait until it is open.
+      this.#upstream.destroy();
+      return;
+    }
     const passed = this.#received + this.#sent;
     this.#unchanged = passed === this.#passed ? this.#unchanged + 1 : 0;
     this.#passed = passed;

@@ -3,6 +3,7 @@ import { Circuit } from './circuit.ts';
 import { DEFAULT_UPSTREAM_LIMITS, type UpstreamLimits } from './upstream-limits.ts';
 import type { EndpointHealth } from './endpoint-health.ts';
 import { cancelDeadline, type DeadlineQueue, type Deadlines } from '../tcp/deadlines.ts';
+import { CONNECT_TIMEOUT } from '../tcp/failure-words.ts';
 import { UpstreamConnection, type ConnectionOwner, type UpstreamTransport } from './upstream-connection.ts';
 
 /** Why no connection was had, as Envoy's response flags: overflow, connection failure, no healthy upstream. */
@@ -21,9 +22,6 @@ export interface UpstreamPoolOptions {
   /** What the pool shares with others of its destination; its own where there are none. */
   readonly circuit?: Circuit;
 }
-
-/** Why a connection was given up that was not there in time. */
-export const CONNECT_TIMEOUT = 'connect timeout';
 
 /**
  * Requests that wait for one of as many connections as there may be, where nobody has bounded them: a queue without end is

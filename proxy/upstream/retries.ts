@@ -86,11 +86,13 @@ export class ClusterRetries implements Retries {
   #most(sent: boolean): number {
     const { circuit, shareOf } = this.#options;
     const { retryBudget, connections } = this.policy;
+    const own = (limit: number): number => shareOf?.(limit) ?? limit;
+    // Of what is under way each thread sees its share anyway.
     const share = ({ percent, minConcurrency }: RetryBudget): number =>
-      Math.max(minConcurrency, Math.floor((percent * circuit.active) / 100));
+      Math.max(own(minConcurrency), Math.floor((percent * circuit.active) / 100));
     if (retryBudget !== undefined) return share(retryBudget);
     const { maxRetries } = connections;
-    if (maxRetries !== undefined) return shareOf?.(maxRetries) ?? maxRetries;
+    if (maxRetries !== undefined) return own(maxRetries);
     return sent ? share(RESENT) : Infinity;
   }
 }

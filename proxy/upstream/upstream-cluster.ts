@@ -37,6 +37,8 @@ export class UpstreamCluster<M extends Member> {
   readonly #retries: ClusterRetries;
   /** Makes the endpoints anew: set by whoever made them, where they hold by what may change. */
   refresh: (() => void) | undefined;
+  /** Nobody keeps count of it any more: whoever has kept it is to ask for another. */
+  forgotten = false;
   #hosts = new Map<string, UpstreamHost>();
   #members: readonly M[] = [];
   #byDestination: ReadonlyMap<string, M> = new Map();
@@ -82,9 +84,10 @@ export class UpstreamCluster<M extends Member> {
     return this.#outliers.ejected;
   }
 
-  /** Whether nothing is open or waits. */
+  /** Whether nothing is open or waits, and nothing is known of an endpoint that another would have to find out. */
   get unused(): boolean {
-    return this.circuit.connections === 0 && this.circuit.active === 0;
+    const { connections, active, retrying } = this.circuit;
+    return connections === 0 && active === 0 && retrying === 0 && this.ejected === 0;
   }
 
   /**

@@ -46,12 +46,16 @@ export class UpstreamClusters<M extends Member> {
     this.#clusters.clear();
   }
 
-  /** One that somebody still holds works on as before, and is counted no more. */
+  /** A route that was kept is made anew when somebody asks for it: what is called is always one of these. */
   #forgetUnused(): void {
     const names = new Set<string>();
     for (const [key, cluster] of this.#clusters) {
-      if (cluster.unused) this.#clusters.delete(key);
-      else names.add(cluster.name);
+      if (cluster.unused) {
+        cluster.forgotten = true;
+        this.#clusters.delete(key);
+      } else {
+        names.add(cluster.name);
+      }
     }
     for (const name of this.#counts.keys()) if (!names.has(name) && !SHARED.has(name)) this.#counts.delete(name);
   }

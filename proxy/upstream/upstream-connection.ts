@@ -1,7 +1,7 @@
 import type { OnReadOpts, Socket } from 'node:net';
 import type { EndpointHealth } from './endpoint-health.ts';
 import { cancelDeadline, DeadlineEntry, type Expiring } from '../tcp/deadlines.ts';
-import { failureWords } from '../tcp/failure-words.ts';
+import { CONNECT_TIMEOUT, failureWords } from '../tcp/failure-words.ts';
 import { ReadBuffer } from './read-buffer.ts';
 
 /** Who uses an upstream connection at the moment. */
@@ -153,7 +153,7 @@ export class UpstreamConnection implements Expiring {
 
   /** Idle too long, or too long in connecting. */
   onDeadline(): void {
-    this.discard(this.ready ? 'idle timeout' : 'connect timeout');
+    this.discard(this.ready ? 'idle timeout' : CONNECT_TIMEOUT);
   }
 
   /** Node asks after each read what the next one goes into. */

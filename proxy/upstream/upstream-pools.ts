@@ -9,6 +9,8 @@ const MAX_POOLS = 1024;
 export class UpstreamPools {
   readonly #deadlines: Deadlines;
   readonly #pools = new Map<string, UpstreamPool>();
+  /** Those of which nothing was open, for as long as somebody else has them: they may be used again. */
+  readonly #forgotten = new Map<string, WeakRef<UpstreamPool>>();
 
   constructor(deadlines: Deadlines) {
     this.#deadlines = deadlines;
@@ -19,7 +21,8 @@ export class UpstreamPools {
     let pool = this.#pools.get(key);
     if (pool === undefined) {
       if (this.#pools.size >= MAX_POOLS) this.#forgetUnused();
-      pool = new UpstreamPool({ transport, deadlines: this.#deadlines });
+      pool = this.#forgotten.get(key)?.deref() ?? new UpstreamPool({ transport, deadlines: this.#deadlines });
+      this.#forgotten.delete(key);
       this.#pools.set(key, pool);
     }
     return pool;
@@ -29,9 +32,16 @@ export class UpstreamPools {
   renew(): void {
     for (const pool of this.#pools.values()) pool.close();
     this.#pools.clear();
+    for (const pool of this.#forgotten.values()) pool.deref()?.close();
+    this.#forgotten.clear();
   }
 
   #forgetUnused(): void {
-    for (const [key, pool] of this.#pools) if (pool.open === 0 && pool.waiting === 0) this.#pools.delete(key);
+    for (const [key, pool] of this.#forgotten) if (pool.deref() === undefined) this.#forgotten.delete(key);
+    for (const [key, pool] of this.#pools) {
+      if (pool.open > 0 || pool.waiting > 0) continue;
+      this.#pools.delete(key);
+      this.#forgotten.set(key, new WeakRef(pool));
+    }
   }
 }

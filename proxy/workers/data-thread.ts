@@ -1,5 +1,6 @@
 import { reasonOf } from '../../src/core/errors.ts';
 import type { XdsUpdate } from '../../src/wire/xds-owner.ts';
+import type { OpenConnections } from '../status/data-plane.ts';
 import { packUpdate, type PackedUpdate } from './packed-update.ts';
 import type { CertificateMessage, MainCalls, ThreadCalls, ThreadState } from './protocol.ts';
 import { ThreadPort, type FramePort } from './thread-port.ts';
@@ -92,6 +93,11 @@ export class DataThread {
     this.#asking = undefined;
     this.#answered ||= state !== undefined;
     return state;
+  }
+
+  /** Undefined where it has ended. */
+  open(): Promise<OpenConnections | undefined> {
+    return this.#port.call('open').catch(() => undefined);
   }
 
   findDecisions(requestId: string): Promise<Awaited<ReturnType<ThreadCalls['findDecisions']>>> {

@@ -2,14 +2,17 @@ import type { Clock, Timer } from '../../src/core/clock.ts';
 import { SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import { MergedMetrics } from '../../src/observe/merged-metrics.ts';
+import type { MetricChange } from '../../src/observe/metric-recorder.ts';
 import type { Count, Metrics } from '../../src/observe/metrics.ts';
 import type { XdsUpdate } from '../../src/wire/xds-owner.ts';
 import type { Replica, Replicated } from '../agent/replica.ts';
 import type { KeySets } from '../authorize/tokens/key-sets.ts';
 import type { DecisionReport } from '../decisions/decision-log.ts';
 import { giveBackOf, sharedCounts } from '../inbound/allowance.ts';
+import { DROPPED } from '../report/access-log.ts';
 import type { DataPlane, DecisionSource, OpenConnections } from '../status/data-plane.ts';
 import { DataThread, type ThreadWorker } from './data-thread.ts';
+import { LineCounts } from './line-counts.ts';
 import type { MergedLines } from './merged-lines.ts';
 import { packUpdate } from './packed-update.ts';
 import type { CertificateMessage, MainCalls, ThreadSetup } from './protocol.ts';
@@ -19,7 +22,7 @@ import { ThreadSlot } from './thread-slot.ts';
 export interface DataThreadsOptions {
   readonly count: number;
   readonly spawn: (setup: ThreadSetup) => ThreadWorker;
-  readonly setup: Omit<ThreadSetup, 'thread' | 'threads' | 'connections'>;
+  readonly setup: Omit<ThreadSetup, 'thread' | 'threads' | 'connections' | 'lines'>;
   readonly agent: {
     readonly identity: CertificateHolder;
     readonly keySets: Pick<KeySets, 'askAgain'>;
@@ -77,6 +80,8 @@ export class DataThreads implements DataPlane, DecisionSource, Replica {
   readonly #places = new SharedPlaces();
   readonly #merged: MergedMetrics;
   readonly #counts: Int32Array<SharedArrayBuffer>;
+  readonly #lines: Int32Array<SharedArrayBuffer>;
+  readonly #lineCounts: LineCounts;
   readonly #ends: Count;
   readonly #endedAt: number[] = [];
   readonly #stopListening: () => void;
@@ -93,6 +98,8 @@ export class DataThreads implements DataPlane, DecisionSource, Replica {
     this.#ends = metrics.counter('sealwright_data_thread_ends_total', 'Threads that ended and were replaced.').of();
     metrics.gauge('sealwright_data_threads', 'Threads that carry traffic.', () => this.#running().length);
     this.#counts = sharedCounts(count);
+    this.#lines = LineCounts.shared(count);
+    this.#lineCounts = new LineCounts(this.#lines);
     this.#replicated = agent.replicate(this);
     this.#slots = Array.from({ length: count }, (_, number) => new ThreadSlot(number));
     for (const slot of this.#slots) this.#start(slot);
@@ -141,11 +148,16 @@ export class DataThreads implements DataPlane, DecisionSource, Replica {
     for (const thread of this.#running()) thread.forget(names);
   }
 
-  async refresh(): Promise<void> {
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = this.#options.clock.after(SCRAPE_PATIENCE, resolve);
-    await Promise.race([Promise.all(this.#slots.map((slot) => this.#refreshOne(slot))), late]);
-    timer.cancel();
+  refresh(): Promise<void> {
+    return this.#ofAll((slot) => this.#refreshOne(slot));
+  }
+
+  countOpen(): Promise<void> {
+    return this.#ofAll(async (slot) => {
+      const { thread } = slot;
+      const open = await thread?.open();
+      if (open !== undefined && slot.thread === thread) slot.open = open;
+    });
   }
 
   async find(requestId: string): Promise<readonly DecisionReport[]> {
@@ -191,8 +203,9 @@ export class DataThreads implements DataPlane, DecisionSource, Replica {
 
   #start(slot: ThreadSlot): void {
     const { spawn, setup } = this.#options;
+    const shared = { threads: this.#slots.length, connections: this.#counts, lines: this.#lines };
     const thread = new DataThread({
-      worker: spawn({ ...setup, thread: slot.number, threads: this.#slots.length, connections: this.#counts }),
+      worker: spawn({ ...setup, thread: slot.number, ...shared }),
       calls: this.#callsOf(slot, () => thread),
       snapshot: this.#replicated.snapshot(),
       certificate: this.#certificate(),
@@ -207,10 +220,8 @@ export class DataThreads implements DataPlane, DecisionSource, Replica {
     return {
       want: (names) => this.#replicated.want(thread(), names),
       release: (names) => this.#replicated.release(thread(), names),
-      hold: async (address, port, facing) => {
-        await interception?.inForce;
-        return this.#places.hold(thread(), address, port, facing);
-      },
+      inForce: async () => interception?.inForce,
+      hold: (address, port, facing) => this.#places.hold(thread(), address, port, facing),
       letGo: (address, port) => this.#places.letGo(thread(), address, port),
       listeners: (problems) => slot.setProblems(problems),
       hosts: (hosts) => (slot.hosts = hosts),
@@ -220,8 +231,19 @@ export class DataThreads implements DataPlane, DecisionSource, Replica {
         return asked !== undefined;
       },
       log: (level, message, fields) => logger[level](message, { thread: slot.number, ...fields }),
-      accessLog: (lines) => accessLog.write(lines, () => thread().linesTaken(lines.length)),
+      accessLog: (lines, count) => {
+        this.#lineCounts.came(slot.number, count);
+        accessLog.write(lines, () => thread().linesTaken(lines.length));
+      },
     };
+  }
+
+  /** Asks all of them, and does not wait for one that does not answer. */
+  async #ofAll(ask: (slot: ThreadSlot) => Promise<void>): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = this.#options.clock.after(SCRAPE_PATIENCE, resolve);
+    await Promise.race([Promise.all(this.#slots.map(ask)), late]);
+    timer.cancel();
   }
 
   async #refreshOne(slot: ThreadSlot): Promise<void> {
@@ -238,6 +260,7 @@ export class DataThreads implements DataPlane, DecisionSource, Replica {
   #onEnded(slot: ThreadSlot, thread: DataThread, reason: string): void {
     const { logger, clock } = this.#options;
     this.#merged.forget(slot.number);
+    this.#merged.add(slot.number, lostLines(this.#lineCounts.lost(slot.number)));
     giveBackOf(this.#counts, slot.number);
     this.#replicated.leave(thread);
     this.#places.leave(thread);
@@ -279,4 +302,10 @@ export class DataThreads implements DataPlane, DecisionSource, Replica {
     }
     this.#pulse = clock.after(PULSE, () => this.#lookAfter());
   }
+}
+
+/** As the thread would have told of them. */
+function lostLines(lines: number): readonly MetricChange[] {
+  if (lines <= 0) return [];
+  return [{ kind: 'counter', ...DROPPED, labels: [], series: [{ key: [], amount: lines }], removed: [] }];
 }

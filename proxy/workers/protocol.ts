@@ -5,6 +5,7 @@ import type { ErrorCode, ErrorFields } from '../../src/core/errors.ts';
 import type { AccessLogOptions } from '../report/access-log.ts';
 import type { DecisionReport } from '../decisions/decision-log.ts';
 import type { Facing } from '../listen/hold-place.ts';
+import type { OpenConnections } from '../status/data-plane.ts';
 import type { PackedUpdate } from './packed-update.ts';
 
 /** What a thread is made with. Key and certificate come apart: they change. */
@@ -28,6 +29,8 @@ export interface ThreadSetup {
   readonly debug: boolean;
   /** See `Allowance`. */
   readonly connections: Int32Array<SharedArrayBuffer>;
+  /** See `LineCounts`. */
+  readonly lines: Int32Array<SharedArrayBuffer>;
 }
 
 /** Key and certificate, as they cross. Never logged (invariant 2). */
@@ -46,7 +49,7 @@ export interface ProblemMessage {
 
 /** How a thread is doing. */
 export interface ThreadState {
-  readonly open: { readonly inbound: number; readonly outbound: number };
+  readonly open: OpenConnections;
   readonly problems: readonly ProblemMessage[];
   /** Destinations in use, the one used last at the end. */
   readonly hosts: readonly string[];
@@ -61,6 +64,8 @@ export interface ThreadCalls extends Readonly<Record<string, (...args: never[]) 
   readonly forget: (names: readonly string[]) => void;
   readonly certificate: (certificate: CertificateMessage) => void;
   readonly state: () => ThreadState | Promise<ThreadState>;
+  /** Connections alone, which cost nothing to tell. */
+  readonly open: () => OpenConnections | Promise<OpenConnections>;
   readonly findDecisions: (requestId: string) => readonly DecisionReport[] | Promise<readonly DecisionReport[]>;
   /** So many characters of the access log were taken. */
   readonly linesTaken: (length: number) => void;
@@ -73,6 +78,8 @@ export interface ThreadCalls extends Readonly<Record<string, (...args: never[]) 
 export interface MainCalls extends Readonly<Record<string, (...args: never[]) => unknown>> {
   readonly want: (names: readonly string[]) => readonly string[];
   readonly release: (names: readonly string[]) => void;
+  /** Answers when something may be listened to, and never where that does not come. */
+  readonly inForce: () => Promise<void>;
   /** See `HoldPlace`; answers the port. */
   readonly hold: (address: string, port: number, facing: Facing) => Promise<number>;
   readonly letGo: (address: string, port: number) => Promise<void>;
@@ -82,5 +89,6 @@ export interface MainCalls extends Readonly<Record<string, (...args: never[]) =>
   /** See `KeySets.askAgain`; false where it could not be asked. */
   readonly lookAgain: (name: string, wait: number) => Promise<boolean>;
   readonly log: (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: LogFields) => void;
-  readonly accessLog: (lines: string) => void;
+  /** So many lines. */
+  readonly accessLog: (lines: string, count: number) => void;
 }

@@ -3,19 +3,19 @@ const MOST_UNDER_WAY = 256 * 1024;
 
 /** The access log of a thread: whole lines go to the main thread, which alone writes. */
 export class RelayedLines {
-  readonly #send: (lines: string) => void;
+  readonly #send: (lines: string, count: number) => void;
   readonly #listeners: (() => void)[] = [];
   #underWay = 0;
   #full = false;
 
-  constructor(send: (lines: string) => void) {
+  constructor(send: (lines: string, count: number) => void) {
     this.#send = send;
   }
 
   /** See `AccessLogOptions.write`. */
-  readonly write = (lines: string): boolean => {
+  readonly write = (lines: string, count: number): boolean => {
     this.#underWay += lines.length;
-    this.#send(lines);
+    this.#send(lines, count);
     this.#full = this.#underWay >= MOST_UNDER_WAY;
     return !this.#full;
   };

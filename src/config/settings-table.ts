@@ -174,6 +174,15 @@ export const SETTINGS = {
           commands: ca,
         }),
       },
+      trustedNodeAccounts: listSetting({
+        default: '',
+        purpose:
+          'Service accounts of node agents (namespace/name), such as istio-system/ztunnel, that may ask for certificates of the pods on their node.',
+        commands: ca,
+        alsoVariables: ['CA_TRUSTED_NODE_ACCOUNTS'],
+        check: (text) => NAMESPACED_NAME.test(text),
+        expected: 'a list of namespace/name of service accounts, such as istio-system/ztunnel',
+      }),
       tokenMaxAge: durationSetting({
         default: '168h',
         purpose: 'A caller that renews by its certificate must show a token at least this often.',

@@ -358,6 +358,53 @@ export const ERRORS = {
     remedy: 'give a kubeconfig whose cluster is verified, or an https server with its CA file and a token file',
     ...invalid,
   },
+  kubernetes_forbidden: {
+    what: 'the Kubernetes API server does not allow this to the credential used here',
+    remedy: 'give its service account a Role or ClusterRole with this verb on this resource',
+    grpc: 'PERMISSION_DENIED',
+    http: 403,
+    exit: 1,
+  },
+  kubernetes_not_found: {
+    what: 'the Kubernetes API server knows no such object, or no such kind',
+    remedy: 'make the object, or install the CustomResourceDefinition of its kind',
+    grpc: 'NOT_FOUND',
+    http: 404,
+    exit: 1,
+  },
+  kubernetes_exists: {
+    what: 'the object is in the cluster already',
+    remedy: 'read it and change it, or choose another name',
+    grpc: 'ALREADY_EXISTS',
+    http: 409,
+    exit: 1,
+  },
+  kubernetes_conflict: {
+    what: 'the object was changed by somebody else in the meantime',
+    remedy: 'read it again, and decide anew',
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+  },
+  kubernetes_gone: {
+    what: 'the Kubernetes API server no longer keeps that moment',
+    remedy: 'list again',
+    grpc: 'FAILED_PRECONDITION',
+    http: 410,
+    exit: 1,
+  },
+  kubernetes_invalid: {
+    what: 'the Kubernetes API server does not take what was sent',
+    remedy: 'put right what it names; it may be of another version than this program knows',
+    ...invalid,
+  },
+  kubernetes_throttled: {
+    what: 'the Kubernetes API server asks for fewer requests',
+    remedy: 'wait for as long as it says; the call may be tried again',
+    grpc: 'UNAVAILABLE',
+    http: 429,
+    exit: 3,
+  },
 
   // --- observe
   status_port_unavailable: {
@@ -469,6 +516,21 @@ export const ERRORS = {
     remedy: 'prove the identity with a token; a certificate alone renews itself only so long',
     ...unauthenticated,
   },
+  renewal_impersonated: {
+    what: 'the certificate was given to a node agent for this identity, and renews nothing',
+    remedy: 'ask again as the node agent, by its own token or certificate, for this identity',
+    ...unauthenticated,
+  },
+  renewal_gone: {
+    what: 'the pod or the service account that the certificate was given to is no longer there',
+    remedy: 'nothing, if it was deleted on purpose; otherwise prove the identity with a token of the new one',
+    ...unauthenticated,
+  },
+  renewals_busy: {
+    what: 'too many renewals wait for the Kubernetes API server to say that their pods are still there',
+    remedy: 'come again in a moment; if it lasts, see who renews so often and how long the API server takes',
+    ...unavailable,
+  },
   caller_refused: {
     what: 'the caller could not be authenticated',
     remedy: 'the log of the CA says why',
@@ -489,6 +551,16 @@ export const ERRORS = {
     grpc: 'UNAUTHENTICATED',
     http: 403,
     exit: 1,
+  },
+  impersonation_not_yet: {
+    what: 'what allows the caller to act for this identity has not been seen yet',
+    remedy: 'come again: the pod may have come to its node a moment ago',
+    ...unavailable,
+  },
+  pods_not_read: {
+    what: 'the pods of the cluster have not been read yet, and nobody can act for others before',
+    remedy: 'come again; if it lasts, see what the log of the CA says of the Kubernetes API server',
+    ...unavailable,
   },
   token_key_unusable: {
     what: 'the key of the embedded token issuer cannot be used',
@@ -565,6 +637,12 @@ export const ERRORS = {
   ca_file_exposed: {
     what: 'other users of this machine can get at the CA key',
     remedy: 'take the rights from them (chmod o= on what is named), and replace the key if somebody may have copied it',
+    ...unready,
+  },
+  ca_secret_unusable: {
+    what: 'the Secret holds no CA that can be used, and what is in it is never overwritten',
+    remedy:
+      'put ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem (or tls.crt, tls.key and ca.crt) into it, from the backup, or name another with ca.rootsSecret',
     ...unready,
   },
   ca_key_mismatch: {

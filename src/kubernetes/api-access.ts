@@ -46,5 +46,6 @@ export async function openApiAccess(config: KubernetesConfig): Promise<ApiAccess
       const [ca, token] = await Promise.all([readFile(caFile), readFile(tokenFile, 'utf8')]);
       return { headers: { authorization: `Bearer ${token.trim()}` }, tls: { ca } };
     },
+    renew: () => {},
   };
 }

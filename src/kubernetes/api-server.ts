@@ -14,6 +14,8 @@ export interface ApiAccess {
   /** An https URL without path, or with the path that the server is mounted at. */
   readonly server: URL;
   readonly credentials: () => Promise<ApiCredentials>;
+  /** The server refused the credential: whatever of it is kept in memory is to be read again. */
+  readonly renew: () => void;
 }
 
 /** @throws SealwrightError `kubernetes_config_invalid` */

@@ -5,6 +5,8 @@ import { TokenBucket } from '../core/token-bucket.ts';
 export interface LimitLinesOptions {
   readonly logger: Logger;
   readonly clock: Pick<Clock, 'elapsed' | 'after'>;
+  /** How many write to the same log, each of which has its share; 1 where nothing is said. */
+  readonly sharedBy?: number;
 }
 
 export interface LimitedLines {
@@ -29,7 +31,7 @@ const MOST_KINDS = 256;
  * some are written and the rest is counted into one line a minute. Otherwise whoever reaches the port could fill the
  * disk with the log.
  */
-export function limitLines({ logger, clock }: LimitLinesOptions): LimitedLines {
+export function limitLines({ logger, clock, sharedBy = 1 }: LimitLinesOptions): LimitedLines {
   const buckets = new Map<string, TokenBucket>();
   const leftOut = new Map<string, number>();
   let timer: Timer | undefined;
@@ -43,7 +45,7 @@ export function limitLines({ logger, clock }: LimitLinesOptions): LimitedLines {
   const bucketOf = (kind: string): TokenBucket => {
     const known = buckets.get(kind);
     if (known !== undefined) return known;
-    const made = new TokenBucket({ burst: BURST, perSecond: PER_SECOND, clock });
+    const made = new TokenBucket({ burst: Math.ceil(BURST / sharedBy), perSecond: PER_SECOND / sharedBy, clock });
     buckets.set(kind, made);
     return made;
   };

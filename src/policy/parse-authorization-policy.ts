@@ -12,7 +12,7 @@ import { warnOfValues } from './value-doubts.ts';
 import { readSelector } from './workload-selector.ts';
 
 /** Istio's CRD. */
-const MOST_RULES = 512;
+export const MOST_RULES = 512;
 
 export type ParsedAuthorizationPolicy = ParsedPolicy<AuthorizationPolicy>;
 

@@ -8,7 +8,7 @@ import { readTargetReferences, warnOfTargets } from './target-references.ts';
 import { readSelector } from './workload-selector.ts';
 
 /** Istio's CRD. */
-const MOST_RULES = 4096;
+export const MOST_TOKEN_RULES = 4096;
 
 export type ParsedRequestAuthentication = ParsedPolicy<RequestAuthentication>;
 
@@ -36,12 +36,12 @@ function readPolicy({ findings, metadata, spec }: OpenedPolicy, document: Resour
 function readRules(findings: Findings, value: unknown): readonly TokenRule[] {
   const path = 'spec.jwtRules';
   const list = readList(findings, path, value) ?? [];
-  if (list.length > MOST_RULES) {
+  if (list.length > MOST_TOKEN_RULES) {
     findings.error({
       code: 'policy_too_many',
       path,
       message: `has ${list.length} rules`,
-      remedy: `write at most ${MOST_RULES}`,
+      remedy: `write at most ${MOST_TOKEN_RULES}`,
     });
     return [];
   }

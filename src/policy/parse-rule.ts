@@ -15,7 +15,7 @@ import type { Findings } from './findings.ts';
 import type { Position } from './resource-document.ts';
 
 /** Istio's CRD. */
-const MOST_ENTRIES = 512;
+export const MOST_ENTRIES = 512;
 
 const SOURCE: Readonly<Record<SourceField, ConditionAttribute>> = {
   principals: { name: 'source.principal' },

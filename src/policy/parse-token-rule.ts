@@ -33,10 +33,10 @@ const FIELDS = [
 ];
 
 /** Istio's CRD. */
-const LONGEST_URL = 2048;
-const MOST_CLAIMS = 64;
+export const LONGEST_URL = 2048;
+export const MOST_CLAIMS = 64;
 
-const PRESENCES = ['OPTIONAL', 'REQUIRED'] as const;
+export const PRESENCES = ['OPTIONAL', 'REQUIRED'] as const;
 
 /** Istio's. */
 const DEFAULT_TIMEOUT = 5_000;

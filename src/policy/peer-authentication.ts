@@ -5,7 +5,7 @@ import { parsePort } from './port.ts';
 import type { ResourceDocument, ResourceName } from './resource-document.ts';
 import { readSelector, type WorkloadSelector } from './workload-selector.ts';
 
-const MODES = ['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT'] as const;
+export const MODES = ['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT'] as const;
 
 /** What a listener demands of its peers. UNSET asks the level above. */
 export type MtlsMode = (typeof MODES)[number];

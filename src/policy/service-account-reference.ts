@@ -4,7 +4,7 @@ import { segmentsOf } from './spiffe-segments.ts';
 
 /** Istio's CRD and webhook. */
 export const MOST_SERVICE_ACCOUNTS = 16;
-const LONGEST = 320;
+export const LONGEST_SERVICE_ACCOUNT = 320;
 
 /** `ns/sa`, or `sa` in the policy's own namespace. */
 export function parseServiceAccount(text: string, policyNamespace: string): WorkloadName {
@@ -16,7 +16,7 @@ export function parseServiceAccount(text: string, policyNamespace: string): Work
 
 /** Why a service account cannot be used, or nothing. */
 export function serviceAccountFault(text: string): string | undefined {
-  if (text.length > LONGEST) return `it is longer than ${LONGEST} characters`;
+  if (text.length > LONGEST_SERVICE_ACCOUNT) return `it is longer than ${LONGEST_SERVICE_ACCOUNT} characters`;
   if (text.includes('*')) return 'service accounts know no wildcard';
   const parts = text.split('/');
   if (parts.length > 2 || parts.includes('')) return 'it is neither <namespace>/<name> nor <name>';

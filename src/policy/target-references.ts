@@ -20,8 +20,8 @@ export interface TargetReference {
 }
 
 /** Istio's CRD. */
-const MOST = 16;
-const LONGEST_NAME = 253;
+export const MOST_TARGETS = 16;
+export const LONGEST_NAME = 253;
 
 const KINDS: Readonly<Record<string, string>> = {
   Gateway: 'gateway.networking.k8s.io',
@@ -48,12 +48,12 @@ export function readTargetReferences(
   const single = spec.fields['targetRef'];
   const path = fieldPath(spec.path, 'targetRefs');
   const list = readList(findings, path, spec.fields['targetRefs']) ?? [];
-  if (list.length > MOST) {
+  if (list.length > MOST_TARGETS) {
     findings.error({
       code: 'policy_too_many',
       path,
       message: `has ${list.length} entries`,
-      remedy: `write at most ${MOST}`,
+      remedy: `write at most ${MOST_TARGETS}`,
     });
   }
   const references = list.map((value, index) => ({ value, at: fieldPath(path, index) }));

@@ -7,9 +7,9 @@ export type WorkloadSelector = ReadonlyMap<string, string>;
 const EVERY: WorkloadSelector = new Map();
 
 /** Istio's CRD. */
-const MOST_LABELS = 4096;
+export const MOST_LABELS = 4096;
 /** Kubernetes has no longer ones. */
-const LONGEST_VALUE = 63;
+export const LONGEST_VALUE = 63;
 
 /** Reads `spec.selector`. */
 export function readSelector(findings: Findings, spec: FieldObject): WorkloadSelector {

@@ -110,7 +110,13 @@ export const TRAFFIC_POLICY = fields({
   portLevelSettings: optional(listOf(PORT_LEVEL, { max: 4096 })),
   tunnel: optional(anything()),
   proxyProtocol: optional(anything()),
-  retryBudget: optional(fields({ percent: optional(number(PERCENT)), minRetryConcurrency: optional(integer(UINT32)) })),
+  retryBudget: optional(
+    fields({
+      percent: optional(number(PERCENT)),
+      budgetInterval: optional(duration),
+      minRetryConcurrency: optional(integer(UINT32)),
+    }),
+  ),
 });
 
 /** A traffic policy as it is written: `trafficPolicy` of a DestinationRule. */

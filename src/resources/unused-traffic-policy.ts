@@ -24,6 +24,7 @@ const UNUSED: readonly string[] = [
   'tls.caCrl',
   'tunnel',
   'proxyProtocol',
+  'retryBudget.budgetInterval',
 ];
 
 /** Warns of what is read and not acted on: calls that are made as if it were not there must not be a surprise. */

@@ -7,7 +7,7 @@ import type { AddressGuard } from './address-guard.ts';
 
 export interface HttpExchange {
   readonly url: URL;
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   /** Who must have signed the server's certificate, and what we present ourselves; the system's roots by default. */

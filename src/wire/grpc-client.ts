@@ -12,7 +12,7 @@ import { reasonOf, SealwrightError } from '../core/errors.ts';
 import { parseChannelTarget } from './channel-target.ts';
 import { COMMON_OPTIONS, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT } from './grpc-runtime.ts';
 import { writeMessage } from './grpc-service.ts';
-import { grpcStatusName, REASON_TRAILER } from './grpc-status.ts';
+import { CALL_TRAILER, grpcStatusName, REASON_TRAILER } from './grpc-status.ts';
 
 export interface ChannelOptions {
   /** `host:port`, `[v6]:port` or `unix:/path`. A Unix socket is spoken to without TLS. */
@@ -306,6 +306,7 @@ function failureOf(error: unknown, address: string): SealwrightError {
     address,
     status: code === undefined ? undefined : grpcStatusName(code),
     reason: metadata?.get(REASON_TRAILER)[0]?.toString(),
+    call: metadata?.get(CALL_TRAILER)[0]?.toString(),
     message: (details ?? reasonOf(error)).slice(0, 2_048),
   };
   const unreachable = code === undefined || UNREACHABLE.includes(code);

@@ -9,7 +9,7 @@ import type { Logger } from '../core/logger.ts';
 import { byteStream, GrpcCall } from './grpc-call.ts';
 import { COMMON_OPTIONS, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT } from './grpc-runtime.ts';
 import type { BoundMethod, BoundService, ByteStream } from './grpc-service.ts';
-import { GRPC_STATUS, REASON_TRAILER } from './grpc-status.ts';
+import { CALL_TRAILER, GRPC_STATUS, REASON_TRAILER } from './grpc-status.ts';
 import type { ServerPeer } from './server-peer.ts';
 
 export interface GrpcServerOptions {
@@ -244,6 +244,8 @@ export class GrpcServer {
     if (error instanceof SealwrightError) {
       const metadata = new Metadata();
       metadata.set(REASON_TRAILER, error.code);
+      const { call } = error.fields;
+      if (typeof call === 'string') metadata.set(CALL_TRAILER, call);
       const message = service.statusMessage(error) ?? error.message;
       if (error.facts.grpc === 'INTERNAL') this.#logFailure(method, error);
       return statusError(GRPC_STATUS[error.facts.grpc], message, metadata);

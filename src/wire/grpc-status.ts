@@ -26,3 +26,6 @@ export function grpcStatusName(code: number): string {
  * Clients that do not know it ignore it.
  */
 export const REASON_TRAILER = 'sealwright-reason';
+
+/** The trailer with the name that a refused call has in the server's log: `call` of the error's fields. */
+export const CALL_TRAILER = 'sealwright-call';

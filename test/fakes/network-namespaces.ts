@@ -21,10 +21,13 @@ export class NetworkNamespaces {
   /** The last number of an address says which machine it is. */
   readonly hub: Machine;
   readonly #prefix: string;
+  readonly #subnet: number;
   readonly #names: string[] = [];
 
-  constructor() {
+  /** @param subnet the third number of its addresses: networks that the machine itself can reach must differ in it */
+  constructor(subnet = 0) {
     networks += 1;
+    this.#subnet = subnet;
     this.#prefix = `sw${process.pid}n${networks}`;
     this.hub = this.#machine('hub', 1);
     this.#add(this.hub);
@@ -53,7 +56,8 @@ export class NetworkNamespaces {
   #machine(name: string, number: number): Machine {
     const full = `${this.#prefix}-${name}`;
     const inside = ['ip', 'netns', 'exec', full];
-    return { name: full, inside, address: `10.77.0.${number}`, address6: `fd77::${number}` };
+    const address6 = this.#subnet === 0 ? `fd77::${number}` : `fd77:${this.#subnet}::${number}`;
+    return { name: full, inside, address: `10.77.${this.#subnet}.${number}`, address6 };
   }
 
   #add({ name }: Machine): void {

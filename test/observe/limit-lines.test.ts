@@ -25,6 +25,20 @@ describe('a logger of lines that peers cause', () => {
     assert.equal(below.lines.length, 23, 'it has come back');
   });
 
+  it('writes no more where several write to the same log, each its share', () => {
+    const clock = new FakeClock();
+    const below = new RecordingLogger();
+    const loggers = [1, 2, 3, 4].map(() => limitLines({ logger: below, clock, sharedBy: 4 }).logger);
+    const flood = (): void => {
+      for (let i = 0; i < 100; i += 1) for (const logger of loggers) logger.info('a caller was refused');
+    };
+    flood();
+    assert.equal(below.lines.length, 20);
+    clock.advance(12_000);
+    flood();
+    assert.equal(below.lines.length, 24, 'one of each, in the time in which one alone writes four');
+  });
+
   it('stays bounded whatever the kinds', () => {
     const { below, logger, ...limited } = setUp();
     for (let i = 0; i < 5_000; i += 1) logger.warn('x', { code: `code_${i}` });

@@ -66,6 +66,15 @@ describe('a sidecar in bad surroundings', function () {
     await mesh.sidecar('shop/catalog');
   });
 
+  it('says which listener is at a place of its own, and takes no such configuration', async () => {
+    const proxy = mesh.adopt(
+      await RunningProxy.spawn({ ca: mesh.ca, workload: 'shop/front', flags: ['--outbound', ':9100'] }),
+    );
+    const { reason } = await proxy.logged('a push was refused, and the last good configuration stays');
+    assert.match(String(reason), /listener tcp at 127\.\d+\.\d+\.1:9100 is where the sidecar itself listens/);
+    assert.match(String(reason), /proxy\.outbound/);
+  });
+
   it('ends with one sentence where its folder cannot be made', async () => {
     writeFileSync(join(mesh.folder, 'file'), '');
     const { code, sentence } = await lastWord(again('shop/catalog', ['--state', 'file/catalog']));

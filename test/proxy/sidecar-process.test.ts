@@ -136,8 +136,14 @@ describe('a sidecar as a process', () => {
     running = new SidecarProcess(parts);
     await eventually(() => logger.text.includes('the sidecar serves'));
     sidecar.open = { inbound: 1, outbound: 0 };
+    const asked: string[] = [];
+    Object.assign(sidecar, {
+      refresh: async () => void asked.push('everything'),
+      countOpen: async () => void asked.push('connections'),
+    });
     const stopped = running.stop();
     await eventually(() => clock.waits(50));
+    assert.deepEqual([...new Set(asked)], ['connections']);
     assert.equal(sidecar.closed, 0);
     clock.advance(5_050);
     await stopped;

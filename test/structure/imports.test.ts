@@ -56,6 +56,7 @@ const FOLDER_RANKS: Readonly<Record<string, number>> = {
   'ca/issuance': 2,
   'ca/distribution': 2,
   'ca/operator': 3,
+  'ca/controllers': 3,
   'proxy/tcp': 0,
   'proxy/listen': 0,
   'proxy/agent': 0,

@@ -11,6 +11,7 @@ import { createSvidAuthenticator } from '../../../ca/authenticators/svid-authent
 import { createTokenReviewAuthenticator } from '../../../ca/authenticators/token-review-authenticator.ts';
 import { SealwrightError, type ErrorCode } from '../../../src/core/errors.ts';
 import type { TokenReviewAnswer } from '../../../src/kubernetes/token-review-status.ts';
+import { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 import { RecordingLogger } from '../../fakes/logger.ts';
 import { encodePart, serviceAccountClaims, signToken, signWithPublicKeyAsSecret, testKey } from '../../fakes/tokens.ts';
@@ -54,7 +55,12 @@ async function setUp() {
   const certificate = createSvidAuthenticator({
     ...about,
     verifySvid: verifier.verifySvid,
-    history: { lastTokenAuthentication: async (serial) => (serial === 'old' ? NOW - 8 * DAY : NOW - DAY) },
+    history: {
+      askerOf: async (serial) => ({
+        identity: SpiffeId.parse(CATALOG),
+        tokenAuthenticatedAt: serial === 'old' ? NOW - 8 * DAY : NOW - DAY,
+      }),
+    },
     isRevoked: (serial) => revoked.has(serial),
   });
   const ask = (tokens: TokenAuthenticator[], bearer?: string, peerChain?: Buffer[]) =>

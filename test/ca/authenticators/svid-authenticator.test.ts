@@ -3,19 +3,33 @@ import {
   createSvidAuthenticator,
   type SvidAuthenticatorOptions,
 } from '../../../ca/authenticators/svid-authenticator.ts';
+import type { Holder } from '../../../ca/authenticators/workload-presence.ts';
 import { SealwrightError, type ErrorCode } from '../../../src/core/errors.ts';
+import { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 import { CATALOG, DAY, FakeVerifier, NOW, TRUST_DOMAIN } from './fixture.ts';
 
 describe('renewal by an own certificate', () => {
   const verifier = new FakeVerifier();
   const proven = new Map<string, number>();
+  /** Certificates that somebody else than their subject asked for. */
+  const agents = new Map<string, string>();
+  const AGENT = 'spiffe://cluster.local/ns/istio-system/sa/ztunnel';
   const revoked = new Set<string>();
   const create = (more: Partial<SvidAuthenticatorOptions> = {}) =>
     createSvidAuthenticator({
       trustDomain: TRUST_DOMAIN,
       verifySvid: verifier.verifySvid,
-      history: { lastTokenAuthentication: async (serial) => proven.get(serial) },
+      history: {
+        askerOf: async (serial) => {
+          const tokenAuthenticatedAt = proven.get(serial);
+          if (tokenAuthenticatedAt === undefined) return undefined;
+          const holder = verifier.chains.get(serial)?.identity ?? SpiffeId.parse(CATALOG);
+          const identity = agents.has(serial) ? SpiffeId.parse(AGENT) : holder;
+          const pod = { name: 'catalog-1', uid: 'pod-1' };
+          return { identity, tokenAuthenticatedAt, pod, serviceAccountUid: 'account-1', node: 'node-1' };
+        },
+      },
       isRevoked: (serial, identity) => revoked.has(serial) || revoked.has(identity.toString()),
       clock: new FakeClock(NOW),
       ...more,
@@ -28,7 +42,16 @@ describe('renewal by an own certificate', () => {
     assert.ok(outcome.kind === 'granted');
     assert.deepEqual(
       { ...outcome.caller, identity: String(outcome.caller.identity) },
-      { identity: CATALOG, method: 'svid', tokenAuthenticatedAt: NOW - 7 * DAY, credential: 'serial:0a' },
+      {
+        identity: CATALOG,
+        method: 'svid',
+        tokenAuthenticatedAt: NOW - 7 * DAY,
+        // Inherited, so that they can be asked about again at the next renewal.
+        pod: { name: 'catalog-1', uid: 'pod-1' },
+        serviceAccountUid: 'account-1',
+        node: { name: 'node-1', uid: undefined },
+        credential: 'serial:0a',
+      },
     );
   });
 
@@ -85,6 +108,16 @@ describe('renewal by an own certificate', () => {
     ],
     ['that the ledger does not hold', () => verifier.add('17'), 'renewal_unknown', /serial: "17"/, CATALOG],
     [
+      'that a node agent was given for the workload (invariant 1)',
+      () => {
+        agents.set('22', AGENT);
+        return verifier.add(known('22'));
+      },
+      'renewal_impersonated',
+      /agent: "spiffe:\/\/cluster.local\/ns\/istio-system\/sa\/ztunnel"/,
+      CATALOG,
+    ],
+    [
       'for which no token was seen for more than seven days',
       () => verifier.add(known('18', 7 * DAY + 1)),
       'renewal_too_old',
@@ -110,11 +143,23 @@ describe('renewal by an own certificate', () => {
   }
 
   it('is unavailable, not refused and not granted, while the history cannot be asked', async () => {
-    const lastTokenAuthentication = () => Promise.reject(new SealwrightError('kubernetes_unreachable'));
-    const outcome = await create({ history: { lastTokenAuthentication } }).authenticate(verifier.add('20'));
+    const askerOf = () => Promise.reject(new SealwrightError('kubernetes_unreachable'));
+    const outcome = await create({ history: { askerOf } }).authenticate(verifier.add('20'));
     assert.equal(outcome.kind, 'unavailable');
     const isRevoked = () => Promise.reject(new SealwrightError('jwks_invalid'));
     assert.equal((await create({ isRevoked }).authenticate(verifier.add('20'))).kind, 'unavailable');
+  });
+
+  it('asks whether pod and account are still there, and is refused where they are gone', async () => {
+    const asked: Holder[] = [];
+    const check = async (holder: Holder): Promise<void> => {
+      asked.push(holder);
+      throw new SealwrightError('renewal_gone', { reason: 'the pod does not exist' });
+    };
+    const outcome = await create({ presence: { check } }).authenticate(verifier.add(known('23')));
+    assert.ok(outcome.kind === 'refused');
+    assert.deepEqual([outcome.code, outcome.identity?.toString()], ['renewal_gone', CATALOG]);
+    assert.deepEqual([asked[0]?.pod?.uid, asked[0]?.serviceAccountUid], ['pod-1', 'account-1']);
   });
 
   it('ends with the bug where there is one: a bug decides nothing', async () => {

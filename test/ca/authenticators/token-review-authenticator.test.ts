@@ -56,6 +56,7 @@ describe('authentication by TokenReview', () => {
         tokenAuthenticatedAt: NOW,
         pod: { name: 'catalog-7d9f', uid: 'pod-uid-1' },
         node: { name: 'node-1', uid: 'node-uid-1' },
+        serviceAccountUid: 'uid-1',
         credential: 'jti:4f3f1c1e-6d1e-4c55-9c1b-0d2b6f3a7e11',
       },
     );

@@ -45,7 +45,7 @@ describe('a CA that is killed', () => {
       const report = await verifyExport(
         (async function* () {
           for await (const line of ledger.export()) {
-            const entry = /^\{"entry":.*"index":(\d+),"time":\d+,"v":1\}$/.exec(line);
+            const entry = /^\{"entry":.*"index":(\d+),"time":\d+,"v":2\}$/.exec(line);
             if (entry !== null) indexes.add(Number(entry[1]));
             yield line;
           }

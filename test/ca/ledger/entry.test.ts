@@ -35,6 +35,8 @@ const entries: fc.Arbitrary<LedgerEntry> = fc.oneof(
           credential: text,
           tokenAuthenticatedAt: instant,
           pod: fc.record({ name: text, uid: text }, { noNullPrototype: true }),
+          serviceAccountUid: text,
+          node: text,
         },
         { requiredKeys: ['identity', 'method', 'credential', 'tokenAuthenticatedAt'], noNullPrototype: true },
       ),
@@ -86,6 +88,10 @@ const entries: fc.Arbitrary<LedgerEntry> = fc.oneof(
     { noNullPrototype: true },
   ),
   fc.record(
+    { kind: fc.constant('operator-refusal' as const), actor: text, operation: text, reason: code, detail: text },
+    { noNullPrototype: true },
+  ),
+  fc.record(
     {
       kind: fc.constant('token-minted' as const),
       identity,
@@ -113,35 +119,52 @@ describe('the written form of a ledger entry', () => {
         // The same thing said differently has another hash, so it is refused. The version is what the line ends with: a
         // summary may count `v` too.
         assert.throws(() => decodeLine(` ${line}`), invalid);
-        assert.throws(() => decodeLine(line.replace(/"v":1\}$/, '"v":1.0}')), invalid);
-        assert.throws(() => decodeLine(line.replace(/"v":1\}$/, '"v":1,"v":1}')), invalid);
-        assert.throws(() => decodeLine(line.replace(/"v":1\}$/, '"v":2}')), invalid);
-        assert.throws(() => decodeLine(line.replace(/"v":1\}$/, '"v":1,"w":1}')), invalid);
+        assert.throws(() => decodeLine(line.replace(/"v":2\}$/, '"v":2.0}')), invalid);
+        assert.throws(() => decodeLine(line.replace(/"v":2\}$/, '"v":2,"v":2}')), invalid);
+        assert.throws(() => decodeLine(line.replace(/"v":2\}$/, '"v":0}')), invalid);
+        assert.throws(() => decodeLine(line.replace(/"v":2\}$/, '"v":3}')), invalid);
+        assert.throws(() => decodeLine(line.replace(/"v":2\}$/, '"v":2,"w":1}')), invalid);
         assert.throws(() => decodeLine(line.replace('{"entry":{', '{"entry":{"a":1,')), invalid);
         assert.throws(() => decodeLine(line.replace('"kind":"', '"kind":"\\u0072')), invalid);
       }),
     );
-    assert.equal(kinds.size, 6);
+    assert.equal(kinds.size, 7);
+  });
+
+  it('stays readable in its first version, which holds nothing that came later', () => {
+    const caller =
+      '"caller":{"credential":"jti:1","identity":"spiffe://cluster.local/ns/shop/sa/catalog","method":"token-review","pod":{"name":"catalog-1","uid":"u"},"tokenAuthenticatedAt":5}';
+    const issuance = `{"entry":{${caller},"certificate":"","identity":"spiffe://cluster.local/ns/shop/sa/catalog","issuerKeyId":"ab","kind":"issuance","notAfter":2000,"notBefore":1000,"serial":"0a","spkiSha256":"${'cd'.repeat(32)}"},"index":0,"time":0,"v":1}`;
+    const { entry } = decodeLine(issuance);
+    assert.ok(entry.kind === 'issuance');
+    assert.deepEqual([entry.caller.pod?.uid, entry.caller.node], ['u', undefined]);
+    const later = issuance.replace('"pod"', '"node":"n","pod"');
+    assert.throws(() => decodeLine(later), invalid);
+    assert.doesNotThrow(() => decodeLine(later.replace('"v":1}', '"v":2}')));
+    const refused =
+      '{"entry":{"actor":"a","detail":"d","kind":"operator-refusal","operation":"o","reason":"r"},"index":0,"time":0,"v":2}';
+    assert.doesNotThrow(() => decodeLine(refused));
+    assert.throws(() => decodeLine(refused.replace('"v":2}', '"v":1}')), invalid);
   });
 
   it('is written with keys in order, whatever the order they came in', () => {
     const entry: LedgerEntry = { detail: 'd', operation: 'o', kind: 'operator-act', actor: 'a' };
     assert.equal(
       lineOf(encodeEntry(entry), 7, 9),
-      '{"entry":{"actor":"a","detail":"d","kind":"operator-act","operation":"o"},"index":7,"time":9,"v":1}',
+      '{"entry":{"actor":"a","detail":"d","kind":"operator-act","operation":"o"},"index":7,"time":9,"v":2}',
     );
   });
 
   it('is not read with its keys in another order, with a field missing, or with a number that is no whole one', () => {
     const lines = [
-      '{"entry":{"kind":"root","action":"made","fingerprint":"FP"},"index":0,"time":0,"v":1}',
-      '{"index":0,"entry":{"action":"made","fingerprint":"FP","kind":"root"},"time":0,"v":1}',
-      '{"entry":{"action":"made","kind":"root"},"index":0,"time":0,"v":1}',
-      '{"entry":{"action":"made","fingerprint":"FP","kind":"root"},"index":-0,"time":0,"v":1}',
-      '{"entry":{"action":"made","fingerprint":"FP","kind":"root"},"index":0.5,"time":0,"v":1}',
-      '{"entry":{"action":"made","fingerprint":"FP","kind":"root"},"index":9007199254740992,"time":0,"v":1}',
-      '{"entry":{"action":"unmade","fingerprint":"FP","kind":"root"},"index":0,"time":0,"v":1}',
-      '{"entry":{"action":"made","fingerprint":"FP","kind":"__proto__"},"index":0,"time":0,"v":1}',
+      '{"entry":{"kind":"root","action":"made","fingerprint":"FP"},"index":0,"time":0,"v":2}',
+      '{"index":0,"entry":{"action":"made","fingerprint":"FP","kind":"root"},"time":0,"v":2}',
+      '{"entry":{"action":"made","kind":"root"},"index":0,"time":0,"v":2}',
+      '{"entry":{"action":"made","fingerprint":"FP","kind":"root"},"index":-0,"time":0,"v":2}',
+      '{"entry":{"action":"made","fingerprint":"FP","kind":"root"},"index":0.5,"time":0,"v":2}',
+      '{"entry":{"action":"made","fingerprint":"FP","kind":"root"},"index":9007199254740992,"time":0,"v":2}',
+      '{"entry":{"action":"unmade","fingerprint":"FP","kind":"root"},"index":0,"time":0,"v":2}',
+      '{"entry":{"action":"made","fingerprint":"FP","kind":"__proto__"},"index":0,"time":0,"v":2}',
       '[]',
       'null',
       '',
@@ -165,7 +188,7 @@ describe('the written form of a ledger entry', () => {
         assert.doesNotThrow(() => decodeLine(line));
       }
     }
-    const smuggled = `{"entry":{"actor":"a","detail":"${jwt}","kind":"operator-act","operation":"o"},"index":0,"time":0,"v":1}`;
+    const smuggled = `{"entry":{"actor":"a","detail":"${jwt}","kind":"operator-act","operation":"o"},"index":0,"time":0,"v":2}`;
     assert.throws(() => decodeLine(smuggled), invalid);
   });
 

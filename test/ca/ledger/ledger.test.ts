@@ -160,8 +160,8 @@ describe('the ledger', () => {
 
     assert.deepEqual((await ledger.issuanceBySerial(old.serial.toUpperCase()))?.entry, old);
     assert.equal(await ledger.issuanceBySerial('00'), undefined);
-    assert.equal(await ledger.lastTokenAuthentication(old.serial), old.caller.tokenAuthenticatedAt);
-    assert.equal(await ledger.lastTokenAuthentication('00'), undefined);
+    assert.deepEqual(await ledger.askerOf(old.serial), old.caller);
+    assert.equal(await ledger.askerOf('00'), undefined);
   });
 
   it('knows how far the certificates of each issuing key reach', async () => {
@@ -317,7 +317,7 @@ describe('the ledger', () => {
     tell(`UPDATE entries SET serial = 'ff' WHERE idx = 0`);
     tell(`UPDATE entries SET identity = '${String(one.identity)}' WHERE idx = 1`);
     await assert.rejects(ledger.issuanceBySerial('ff'), withCode('ledger_altered'));
-    await assert.rejects(ledger.lastTokenAuthentication('FF'), withCode('ledger_altered'));
+    await assert.rejects(ledger.askerOf('FF'), withCode('ledger_altered'));
     await assert.rejects(ledger.historyOf(one.identity), withCode('ledger_altered'));
     assert.equal((await ledger.issuanceBySerial(other.serial))?.index, 1);
     await ledger.close();

@@ -1,5 +1,10 @@
 import { strict as assert } from 'node:assert';
-import { HandshakeGate, type Handshake } from '../../../proxy/inbound/handshake-gate.ts';
+import {
+  HANDSHAKE_LIMITS,
+  HandshakeGate,
+  shareOfHandshakes,
+  type Handshake,
+} from '../../../proxy/inbound/handshake-gate.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 
 const LIMITS = { atOnce: 4, waiting: 3, perTurn: 2, patience: 2_000, longest: 15_000, longestWait: 15_000 };
@@ -51,6 +56,12 @@ describe('handshakes', () => {
     gate.leave(all[1]!);
     await turn();
     assert.deepEqual([all[4]?.state, last.state], ['begun', 'waits']);
+  });
+
+  it('are bounded for all threads together: each has its share, rounded up', () => {
+    const { atOnce, waiting, perTurn } = shareOfHandshakes(3);
+    assert.deepEqual([atOnce, waiting, perTurn], [86, 683, HANDSHAKE_LIMITS.perTurn]);
+    assert.deepEqual(shareOfHandshakes(1), HANDSHAKE_LIMITS);
   });
 
   it('wait in a bounded number; the next is refused at once', async () => {

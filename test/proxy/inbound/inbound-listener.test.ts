@@ -11,6 +11,7 @@ import { Allowance } from '../../../proxy/inbound/allowance.ts';
 import type { ConnectionFacts } from '../../../proxy/inbound/connection-facts.ts';
 import type { Finding } from '../../../proxy/inbound/finding.ts';
 import type { IdentityMaterial, PeerVerdict } from '../../../proxy/inbound/identity-source.ts';
+import { HandshakeGate } from '../../../proxy/inbound/handshake-gate.ts';
 import { InboundListener } from '../../../proxy/inbound/inbound-listener.ts';
 import type { InboundPort, MtlsMode } from '../../../proxy/inbound/inbound-services.ts';
 import type { Verdict } from '../../../proxy/inbound/connection-authorizer.ts';
@@ -77,6 +78,8 @@ describe('the inbound listener', () => {
   let refused: string[];
   let requests: { facts: ConnectionFacts; status: number; detail: string }[];
   let tcp: ConnectionFacts[];
+  /** Flags and reasons of opaque connections. */
+  let closed: string[];
   let serverFirst: number;
   let found: Finding[];
   let untrusted: string | undefined;
@@ -86,6 +89,11 @@ describe('the inbound listener', () => {
   let logger: RecordingLogger;
   let unread: string | undefined;
   let connections: Allowance | undefined;
+  let handshakes: HandshakeGate;
+  /** Whether the application is nowhere to be found. */
+  let unreachable: boolean;
+  /** Where somebody else is asked for connections. */
+  let asked: Promise<Verdict> | undefined;
   const clients: RawClient[] = [];
   /** Those that servers gave to `secure`. */
   const sessions: Buffer[] = [];
@@ -105,7 +113,7 @@ describe('the inbound listener', () => {
     connect: (onread) =>
       connectTcp({
         port: upstream.port,
-        host: '127.0.0.1',
+        ...(unreachable ? { host: 'nowhere.example', lookup: () => {} } : { host: '127.0.0.1' }),
         allowHalfOpen: true,
         ...(onread === undefined ? {} : { onread }),
       }),
@@ -116,18 +124,20 @@ describe('the inbound listener', () => {
     };
     listener = new InboundListener({
       clock: realClock,
-      engine: createHttpEngine({ clock: realClock, logger, deadlines }),
+      engine: createHttpEngine({ clock: realClock, logger, deadlines, limits: { decisionTimeout: 200 } }),
       silence: 20,
       patience: 200,
+      connectTimeout: 100,
       services: {
         route: () => (served ? place() : undefined),
         authorizer: (facts) => ({
           decide: (_head, path) => decide(facts, path),
-          admitConnection: () => decide(facts, undefined),
+          admitConnection: () => asked ?? decide(facts, undefined),
           decideConnection: () => decide(facts, undefined),
         }),
         requestIds: new RequestIds(randomBytes),
         connections,
+        handshakes,
         unreadRefused: () => unread,
         normalizePath: (path) => (path.includes('%00') ? undefined : path.replaceAll('//', '/')),
         verifyPeer: (chain) => verifyPeer(chain),
@@ -148,7 +158,10 @@ describe('the inbound listener', () => {
             tcp.push(facts);
             notify();
           },
-          onTcpClosed: () => notify(),
+          onTcpClosed: (_facts, { reason, flags }) => {
+            closed.push(`${flags} ${reason}`);
+            notify();
+          },
           onRefused: (_facts, reason) => {
             refused.push(reason);
             notify();
@@ -171,6 +184,9 @@ describe('the inbound listener', () => {
     refused = [];
     requests = [];
     tcp = [];
+    closed = [];
+    unreachable = false;
+    asked = undefined;
     serverFirst = 0;
     found = [];
     untrusted = undefined;
@@ -178,6 +194,7 @@ describe('the inbound listener', () => {
     unread = undefined;
     watchers = [];
     logger = new RecordingLogger();
+    handshakes = new HandshakeGate(realClock);
     decide = () => ({ allowed: true });
     verifyPeer = uriOf;
     upstream = await RawServer.listen();
@@ -668,6 +685,15 @@ describe('the inbound listener', () => {
       assert.equal(upstream.connections.length, 0);
     });
 
+    it('for each TCP connection in a bounded time, whoever is asked (invariant 5)', async () => {
+      asked = new Promise(() => {});
+      inbound.protocol = 'tcp';
+      const raw = await secure({ ALPNProtocols: ['istio'] });
+      await raw.received.untilClosed();
+      assert.deepEqual(refused, ['decision_timeout']);
+      assert.equal(upstream.connections.length, 0);
+    });
+
     it('again for open TCP connections and tunnels when rules change', async () => {
       inbound.protocol = 'tcp';
       const raw = await secure({ ALPNProtocols: ['istio'] });
@@ -758,6 +784,21 @@ describe('the inbound listener', () => {
     first.socket.destroy();
     await eventually(() => connections?.taken === 0);
     await exchange(await plain());
+  });
+
+  it('has its handshakes bounded together with those of others', async () => {
+    await plain();
+    await eventually(() => handshakes.running === 1);
+  });
+
+  it('waits a bounded time for an application that takes an opaque connection, and says so', async () => {
+    unreachable = true;
+    inbound.protocol = 'tcp';
+    const raw = await secure({ ALPNProtocols: ['istio'] });
+    raw.send('hello');
+    await raw.received.untilClosed();
+    await until(() => closed.length > 0);
+    assert.deepEqual(closed, ['UF connect timeout']);
   });
 
   it('lives on where the system cannot accept a connection', async () => {

@@ -36,12 +36,13 @@ describe('the way of a call', () => {
     const config = (): ReturnType<typeof sidecarConfig> =>
       sidecarConfig({ workload: workload({ name: 'front', address: '10.0.0.1' }), rootsPem, ...more });
     const source = new TestConfig(config());
+    const clusters = new UpstreamClusters<Endpoint>({ clock, deadlines: new Deadlines(clock), random: () => 0 });
     const router = new Router({
       clock,
       config: source,
       identity: new TestIdentitySource(),
       book,
-      clusters: new UpstreamClusters<Endpoint>({ clock, deadlines: new Deadlines(clock), random: () => 0 }),
+      clusters,
       verifyPeer: () => ({ reason: 'nobody is called' }),
       lookup: async (host) => {
         looked.push(host);
@@ -50,7 +51,7 @@ describe('the way of a call', () => {
       isOwn: () => false,
       istio: createIstioMetrics({ metrics: createMetrics({ processMetrics: false }) }),
     });
-    return { router, book, looked, source, config };
+    return { router, book, looked, source, config, clusters };
   };
   const captured = (address: string, port = 80) => capturedPort({ address, port }, { hosts: HOSTS, protocol: 'http' });
   const to = async (router: Router, target: Parameters<Router['route']>[0] | undefined): Promise<string[]> => {
@@ -128,5 +129,29 @@ describe('the way of a call', () => {
     assert.equal(second.pools[0], first.pools[1]);
     source.set(config());
     assert.deepEqual(found().pools, second.pools);
+  });
+
+  it('leads to a destination that is counted, also where so many others were called that it was forgotten', () => {
+    const { router, book, clusters } = world();
+    const catalog = service('catalog.shop.svc.cluster.local', [80]);
+    const behind = workload({
+      name: 'c',
+      address: '10.0.0.9',
+      sidecar: false,
+      services: { [catalog.key]: { 80: 80 } },
+    });
+    book.set(catalog.hostname, { kind: 'service', service: catalog, workloads: [behind] });
+    const target = proxyPort(HOSTS).targetOf(catalog.hostname) ?? assert.fail();
+    const found = () => {
+      const route = router.route(target);
+      assert.ok(!(route instanceof Promise) && route.kind === 'cluster');
+      return route.cluster;
+    };
+    const first = found();
+    for (let index = 0; index < 1_100; index += 1) clusters.open(`${index}`, `${index}`);
+    assert.ok(![...clusters.all].includes(first));
+    const now = found();
+    assert.ok([...clusters.all].includes(now));
+    assert.deepEqual(now.members.length, 1);
   });
 });

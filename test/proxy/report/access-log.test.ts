@@ -120,17 +120,18 @@ describe('the access log', () => {
     const open = (mode: 'off' | 'errors' | 'all') => {
       const clock = new FakeClock();
       const written: string[] = [];
-      const state = { taking: true, drained: (): void => {}, dropped: 0 };
+      const state = { taking: true, drained: (): void => {}, dropped: 0, counted: 0 };
       const log = new AccessLog({
         mode,
         format: 'json',
         clock,
-        write: (lines) => {
+        write: (lines, count) => {
+          state.counted += count;
           written.push(lines);
           return state.taking;
         },
         onDrain: (listener) => (state.drained = listener),
-        dropped: { add: () => (state.dropped += 1) },
+        dropped: { add: (lines = 1) => (state.dropped += lines) },
       });
       return { log, clock, written, state };
     };
@@ -148,13 +149,27 @@ describe('the access log', () => {
     });
 
     it('gathers lines and writes them together', () => {
-      const { log, clock, written } = open('all');
+      const { log, clock, written, state } = open('all');
       for (let count = 0; count < 3; count += 1) log.write(ENTRY);
       assert.equal(written.length, 0);
       clock.advance(100);
       assert.equal(written.length, 1);
       assert.equal(written[0]?.split('\n').length, 4);
+      assert.equal(state.counted, 3);
       assert.equal(clock.nextDue, undefined);
+    });
+
+    it('counts what nobody has taken when it ends', () => {
+      const { log, clock, written, state } = open('all');
+      log.write(ENTRY);
+      log.close();
+      assert.deepEqual([written.length, state.dropped], [1, 0]);
+      state.taking = false;
+      log.write(ENTRY);
+      clock.advance(100);
+      for (let count = 0; count < 3; count += 1) log.write(ENTRY);
+      log.close();
+      assert.deepEqual([written.length, state.dropped], [2, 3]);
     });
 
     it('stops at a megabyte while nobody takes it, counts what it loses, and goes on afterwards', () => {

@@ -132,6 +132,64 @@ describe('the TCP relay', () => {
     assert.deepEqual(broken, { received: 0, sent: 0, reason: 'ECONNREFUSED', flags: 'UF' });
   });
 
+  it('gives up an upstream that is not open in its time', async () => {
+    const from = await RawClient.connect(upstream.port);
+    const never = connect({ port: 80, host: 'nowhere.example', lookup: () => {}, allowHalfOpen: true });
+    const given = new Promise<TcpRelayResult>((resolve) => {
+      const idle = idleLimit(deadlines, 3_600_000);
+      void new TcpRelay({
+        downstream: from.socket,
+        upstream: never,
+        connect: deadlines.queue(10_000),
+        idle,
+        onClose: resolve,
+      });
+    });
+    clock.advance(10_000);
+    assert.equal(never.destroyed, false);
+    clock.advance(1_000);
+    assert.deepEqual(await given, { received: 0, sent: 0, reason: 'connect timeout', flags: 'UF' });
+    assert.equal(from.socket.destroyed, true);
+  });
+
+  it('waits for the idle time, and no more for the upstream, once that is open', async () => {
+    const from = await RawClient.connect(upstream.port);
+    const socket = connect({ port: upstream.port, host: '127.0.0.1', allowHalfOpen: true });
+    const ended = new Promise<TcpRelayResult>((resolve) => {
+      const idle = idleLimit(deadlines, 60_000);
+      void new TcpRelay({
+        downstream: from.socket,
+        upstream: socket,
+        connect: deadlines.queue(1),
+        idle,
+        onClose: resolve,
+      });
+    });
+    await once(socket, 'connect');
+    for (let seconds = 0; seconds < 80; seconds += 1) clock.advance(1_000);
+    assert.equal((await ended).reason, 'tcp_session_idle_timeout');
+  });
+
+  it('gives up an upstream that is not open in its time also where its client has left before', async () => {
+    const from = await RawClient.connect(upstream.port);
+    // A reset of one that is being opened waits until it is open, and this one never is.
+    const never = connect({ port: 80, host: 'nowhere.example', lookup: () => {}, allowHalfOpen: true });
+    Object.defineProperty(never, 'localPort', { value: 1 });
+    const given = new Promise<TcpRelayResult>((resolve) => {
+      void new TcpRelay({
+        downstream: from.socket,
+        upstream: never,
+        connect: deadlines.queue(10_000),
+        onClose: resolve,
+      });
+    });
+    from.socket.resetAndDestroy();
+    await once(from.socket, 'close');
+    assert.equal(never.destroyed, false);
+    clock.advance(11_000);
+    assert.equal((await given).flags, 'DC');
+  });
+
   it('holds back a sender whose receiver takes nothing (memory is bounded)', async () => {
     const { socket } = await upstream.connection(0);
     socket.removeAllListeners('data');

@@ -74,6 +74,33 @@ describe('the destinations of a sidecar', () => {
     assert.equal(clusters.open('used', 'used'), used);
   });
 
+  it('are not forgotten while one of their endpoints is left out, which another would have to find out', () => {
+    const clusters = make();
+    const ill = clusters.open('ill', 'ill');
+    const policy = destinationPolicyOf({ outlierDetection: { consecutive5xxErrors: 1, baseEjectionTime: '1h' } }, 80);
+    ill.update({ policy }, (hostOf) =>
+      [1, 2].map((port) => {
+        const transport = plainTransport({ host: '127.0.0.1', port });
+        return { host: hostOf(`${port}`, transport), weight: 1, destination: transport.destination };
+      }),
+    );
+    pools(ill)[0]?.health?.onConnectFailure();
+    assert.equal(ill.ejected, 1);
+    for (let index = 0; index < 5_000; index += 1) clusters.open(`${index}`, `${index}`);
+    assert.equal(clusters.open('ill', 'ill'), ill);
+  });
+
+  it('say that they are forgotten to whoever has kept them', () => {
+    const clusters = make();
+    const kept = clusters.open('kept', 'kept');
+    assert.equal(kept.forgotten, false);
+    for (let index = 0; index < 1_100; index += 1) clusters.open(`${index}`, `${index}`);
+    assert.equal(kept.forgotten, true);
+    const again = clusters.open('kept', 'kept');
+    assert.notEqual(again, kept);
+    assert.equal(again.forgotten, false);
+  });
+
   it('are told of by name, those of one name together', async () => {
     const clusters = make();
     const metrics = createMetrics({ processMetrics: false });

@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { DataThreads } from '../../../proxy/workers/data-threads.ts';
+import { LineCounts } from '../../../proxy/workers/line-counts.ts';
 import { MergedLines } from '../../../proxy/workers/merged-lines.ts';
 import type { Replica } from '../../../proxy/agent/replica.ts';
 import type { SealwrightError } from '../../../src/core/errors.ts';
@@ -87,12 +88,15 @@ describe('the threads that carry the traffic', () => {
   let agent: TestAgent;
   let threads: FakeThread[];
   let plane: DataThreads;
+  /** Of interception. */
+  let rules: PromiseWithResolvers<void>;
   let onSpawn: (thread: FakeThread) => void;
 
   beforeEach(() => {
     [clock, logger, agent, threads] = [new FakeClock(), new RecordingLogger(), new TestAgent(), []];
     metrics = createMetrics({ processMetrics: false });
     onSpawn = () => undefined;
+    rules = Promise.withResolvers<void>();
     plane = new DataThreads({
       count: 2,
       spawn: (setup) => {
@@ -103,7 +107,7 @@ describe('the threads that carry the traffic', () => {
       },
       setup: SETUP,
       agent,
-      interception: undefined,
+      interception: { inForce: rules.promise, close: () => undefined },
       accessLog: new MergedLines({ write: () => true, onDrain: () => undefined }),
       metrics,
       clock,
@@ -206,6 +210,16 @@ describe('the threads that carry the traffic', () => {
     assert.equal(thread(2).ended, true);
   });
 
+  it('hear when interception is in force, and hold places as well before, which they may have to let go of', async () => {
+    const inForce = thread(0).main.call('inForce');
+    const port = await thread(0).main.call('hold', '127.0.0.1', 0, 'inbound');
+    assert.equal(await settled(inForce), false);
+    await thread(0).main.call('letGo', '127.0.0.1', 0);
+    assert.ok(port > 0);
+    rules.resolve();
+    assert.equal(await settled(inForce), true);
+  });
+
   it('do not keep a scrape waiting', async () => {
     thread(1).hangs = true;
     thread(0).state = { open: { inbound: 3, outbound: 1 } };
@@ -214,6 +228,35 @@ describe('the threads that carry the traffic', () => {
     clock.advance(1_000);
     await refreshed;
     assert.deepEqual(plane.open, { inbound: 3, outbound: 1 });
+  });
+
+  it('tell how many connections they have, and need not tell all that they counted', async () => {
+    for (const each of threads) each.state = { open: { inbound: 2, outbound: 1 } };
+    const asked = threads.map((each) => each.asked);
+    await plane.countOpen();
+    assert.deepEqual(plane.open, { inbound: 4, outbound: 2 });
+    assert.deepEqual(
+      threads.map((each) => each.asked),
+      asked,
+    );
+    thread(1).hangs = true;
+    const counted = plane.countOpen();
+    assert.equal(await settled(counted), false);
+    clock.advance(1_000);
+    await counted;
+  });
+
+  it('lose lines of the access log where they end, which are counted', async () => {
+    const { setup } = thread(0);
+    const written = new LineCounts(setup.lines);
+    for (let line = 0; line < 5; line += 1) written.wrote(0);
+    written.wrote(1);
+    thread(0).main.tell('accessLog', 'one\ntwo\n', 2);
+    await settled(Promise.resolve());
+    thread(0).fail('bad luck');
+    const { body } = await metrics.render();
+    assert.match(body, /^sealwright_access_log_dropped_total 3$/m);
+    assert.equal(thread(2).setup.lines, setup.lines);
   });
 
   it('are counted together', async () => {

@@ -37,6 +37,8 @@ export class FakeThread extends EventEmitter implements ThreadWorker {
   /** What each push is answered with; undefined takes it. */
   onApply: () => Promise<string | undefined> | string | undefined = () => undefined;
   state: Partial<ThreadState> = {};
+  /** How often it was asked for all that it counted. */
+  asked = 0;
   /** Answers nothing any more. */
   hangs = false;
   ended = false;
@@ -61,8 +63,13 @@ export class FakeThread extends EventEmitter implements ThreadWorker {
       forget: (names) => void this.said.push(`forget ${names.join(' ')}`),
       certificate: ({ serial }) => void this.certificates.push(serial),
       state: async () => {
+        this.asked += 1;
         if (this.hangs) await never;
         return { open: { inbound: 0, outbound: 0 }, problems: [], hosts: [], metrics: [], ...this.state };
+      },
+      open: async () => {
+        this.said.push('open');
+        return this.hangs ? never : (this.state.open ?? { inbound: 0, outbound: 0 });
       },
       findDecisions: () => [],
       linesTaken: (length) => void this.said.push(`taken ${length}`),

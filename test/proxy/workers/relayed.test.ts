@@ -55,9 +55,9 @@ describe('the access log of several threads', () => {
 
   it('is written line by line, whoever was first', () => {
     const [one, other] = [thread(), thread()];
-    assert.equal(one.write('a\n'), true);
-    assert.equal(other.write('b\n'), true);
-    assert.equal(one.write('c\n'), true);
+    assert.equal(one.write('a\n', 1), true);
+    assert.equal(other.write('b\n', 1), true);
+    assert.equal(one.write('c\n', 1), true);
     assert.deepEqual(written, ['a\n', 'b\n', 'c\n']);
   });
 
@@ -68,13 +68,13 @@ describe('the access log of several threads', () => {
     room = false;
     const line = `${'x'.repeat(64 * KIB - 1)}\n`;
     let sent = 0;
-    while (one.write(line)) sent += 1;
+    while (one.write(line, 1)) sent += 1;
     assert.ok(sent < 8, `${sent} pieces of 64 KiB went to a log that nobody reads`);
     assert.equal(resumed, 0);
     room = true;
     drained();
     assert.equal(resumed, 1);
-    assert.equal(one.write(line), true);
+    assert.equal(one.write(line, 1), true);
   });
 });
 

@@ -1,0 +1,318 @@
+import { Backoff } from '../core/backoff.ts';
+import type { Timer } from '../core/clock.ts';
+import { reasonOf, SealwrightError } from '../core/errors.ts';
+import { retryAfterOf } from './api-errors.ts';
+import { resourceName } from './api-resource.ts';
+import type { KubernetesObject } from './kubernetes-object.ts';
+import { ReflectedObjects, type Replacement } from './reflected-objects.ts';
+import {
+  REFLECTOR_LIMITS,
+  type ReflectorChange,
+  type ReflectorLimits,
+  type ReflectorOptions,
+} from './reflector-options.ts';
+import type { WatchEnd, WatchEvent } from './watch-event.ts';
+import type { Watch } from './watch.ts';
+
+/** After so many refusals to go on from a version, it is taken for one that the server will never go on from. */
+const MOST_REFUSALS = 3;
+
+const SMALLEST_PAGE = 16;
+
+/** Milliseconds until a server must have begun to tell what there is, where it was asked to do that by a watch. */
+const INITIAL_SILENCE = 30_000;
+
+/**
+ * Follows the objects of one kind, for ever: lists them, then watches from that version on, and goes on from the last
+ * version heard of after whatever failure. Only where the server knows no longer what came after it (410), or sends
+ * what cannot be read, everything is listed again; what was deleted meanwhile is missing there, and only then goes.
+ * Until then, and whatever else happens, what is held stays (invariant 5).
+ */
+export class Reflector<T> {
+  /** Resolves when everything was listed once. Never rejects: until it can, it is tried again. */
+  readonly synced: Promise<void>;
+  readonly #options: ReflectorOptions<T>;
+  readonly #limits: ReflectorLimits;
+  readonly #backoff: Backoff;
+  readonly #objects: ReflectedObjects<T>;
+  readonly #listeners = new Set<(change: ReflectorChange<T>) => void>();
+  readonly #stopped = new AbortController();
+  #resolveSynced: () => void = () => {};
+  #isSynced = false;
+  /** At present, by what was tried. */
+  readonly #failures = new Map<'list' | 'watch', SealwrightError>();
+  /** From where a watch goes on; undefined where everything has to be listed first. */
+  #version: string | undefined;
+  #heard: number | undefined;
+  #watch: Watch | undefined;
+  #flushing = false;
+  #refusals = 0;
+  /** Watches in a row that the server ended soon and without a word. */
+  #shortWatches = 0;
+  #page: number;
+  /** Until the server says that it cannot: cheaper for both than pages. */
+  #streams = true;
+
+  constructor(options: ReflectorOptions<T>) {
+    this.#options = options;
+    this.#limits = { ...REFLECTOR_LIMITS, ...options.limits };
+    this.#page = this.#limits.page;
+    const [initial, max] = this.#limits.backoff;
+    this.#backoff = new Backoff({ initial, max, random: options.random });
+    this.#objects = new ReflectedObjects((object) => this.#readOne(object));
+    this.synced = new Promise((resolve) => (this.#resolveSynced = resolve));
+    void this.#run();
+  }
+
+  get isSynced(): boolean {
+    return this.#isSynced;
+  }
+
+  /** By `namespace/name`, or the name alone of an object of the whole cluster. The same map for ever. */
+  get items(): ReadonlyMap<string, T> {
+    return this.#objects.items;
+  }
+
+  /** Why it does not hear of changes at present; empty where it does. */
+  get failures(): readonly SealwrightError[] {
+    return [...this.#failures.values()];
+  }
+
+  /** Milliseconds since the server was last heard of, be it that nothing changed; undefined before the first time. */
+  get age(): number | undefined {
+    return this.#heard === undefined ? undefined : this.#options.clock.elapsed() - this.#heard;
+  }
+
+  /** Calls back after each change, several changes at once where they came at once. Answers how to stop it. */
+  subscribe(listener: (change: ReflectorChange<T>) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Follows no longer. What is held stays to be read. */
+  close(): void {
+    this.#stopped.abort();
+    this.#watch?.close();
+    this.#listeners.clear();
+  }
+
+  /** Never rejects. */
+  async #run(): Promise<void> {
+    while (!this.#closed) {
+      const began = this.#options.clock.elapsed();
+      const end = this.#version === undefined ? await this.#begin() : await this.#follow(this.#version);
+      if (this.#closed) return;
+      const lived = this.#options.clock.elapsed() - began;
+      // A server that ends each watch at once is no better than one that refuses it.
+      const good = end !== undefined && lived >= this.#limits.goodWatch;
+      if (good) this.#backoff.reset();
+      if (end === undefined || (good && end.reason === 'ended')) continue;
+      if (end.reason === 'ended' && (this.#shortWatches += 1) > 1)
+        this.#failed('watch', this.#unusable('it ends each watch at once'));
+      await this.#pause(Math.max(this.#backoff.next(), retryAfterOf(end.error) ?? 0));
+    }
+  }
+
+  /** Reads everything. Answers how a watch that was to do so ended, or a failure; nothing where a watch is to follow. */
+  async #begin(): Promise<WatchEnd | undefined> {
+    if (this.#streams) {
+      const end = await this.#follow(undefined);
+      const told = this.#version !== undefined;
+      // An old server does not refuse to tell everything in a watch: it only never comes to the end of it.
+      const unknown = end.error?.code === 'kubernetes_invalid' || (end.reason === 'silent' && end.opened);
+      if (!told && unknown) this.#streams = false;
+      // Who may not watch may still list; whatever is missing is named.
+      else if (told || end.error?.code !== 'kubernetes_forbidden') return end;
+    }
+    try {
+      await this.#list();
+      return undefined;
+    } catch (error) {
+      const failure = error instanceof SealwrightError ? error : this.#unusable(reasonOf(error));
+      this.#page = Math.max(SMALLEST_PAGE, Math.floor(this.#page / 2));
+      this.#failed('list', failure);
+      return { reason: 'refused', error: failure };
+    }
+  }
+
+  async #list(): Promise<void> {
+    const { client, resource, query = {} } = this.#options;
+    let replacement = this.#objects.replace();
+    let next: string | undefined;
+    let limit: number | undefined = this.#page;
+    for (;;) {
+      const page = { ...(limit === undefined ? {} : { limit }), ...(next === undefined ? {} : { continue: next }) };
+      try {
+        const { items, resourceVersion, continue: rest } = await client.list(resource, { ...query, ...page });
+        for (const object of items) replacement.put(object);
+        if (this.#closed) return;
+        if (rest === undefined) return this.#complete(replacement, resourceVersion);
+        next = rest;
+      } catch (error) {
+        // The pages are of one moment, whose history the server may drop before the last: then all in one piece.
+        const lost = next !== undefined && error instanceof SealwrightError && error.code === 'kubernetes_gone';
+        if (!lost || limit === undefined) throw error;
+        replacement = this.#objects.replace();
+        [next, limit] = [undefined, undefined];
+      }
+    }
+  }
+
+  /** Watches from a version, or from what there is. Answers when and how it ended; never rejects. */
+  #follow(version: string | undefined): Promise<WatchEnd & { readonly opened: boolean }> {
+    const { client, resource, query = {}, clock, random, metrics } = this.#options;
+    const [shortest, longest] = this.#limits.watchTime;
+    const silence = Math.round(this.#limits.silence * (0.9 + 0.2 * random()));
+    let replacement = version === undefined ? this.#objects.replace() : undefined;
+    let opened = false;
+    let settled: Timer | undefined;
+    return new Promise((resolve) => {
+      const onOpen = (): void => {
+        opened = true;
+        // It may still be ended or refused at once. One that goes on for a while is well, though nothing changes.
+        const well = (): void => (replacement === undefined ? this.#alive('watch') : undefined);
+        settled = clock.after(this.#limits.goodWatch, well);
+      };
+      const onEvent = (event: WatchEvent): void => {
+        if (replacement === undefined) this.#apply(event);
+        else if (event.type === 'BOOKMARK') {
+          if (!event.initialEventsEnd) return;
+          this.#complete(replacement, event.resourceVersion);
+          this.#alive('watch');
+          replacement = undefined;
+        } else if (event.type === 'DELETED') replacement.remove(event.object);
+        else replacement.put(event.object);
+      };
+      const onEnd = (end: WatchEnd): void => {
+        this.#watch = undefined;
+        settled?.cancel();
+        metrics?.watchEnded(end.reason);
+        this.#judge(end);
+        resolve({ ...end, opened });
+      };
+      this.#watch = client.watch(
+        resource,
+        {
+          ...query,
+          ...(version === undefined ? { sendInitialEvents: true } : { resourceVersion: version }),
+          timeoutSeconds: Math.ceil((shortest + random() * (longest - shortest)) / 1_000),
+          silence: version === undefined ? Math.min(silence, INITIAL_SILENCE) : silence,
+        },
+        { onOpen, onEvent, onEnd },
+      );
+    });
+  }
+
+  #apply(event: WatchEvent): void {
+    if (event.type === 'BOOKMARK') this.#version = event.resourceVersion;
+    else {
+      const { object } = event;
+      if (event.type === 'DELETED') this.#objects.remove(object);
+      else this.#objects.put(object);
+      this.#version = object.metadata.resourceVersion;
+    }
+    this.#refusals = 0;
+    this.#shortWatches = 0;
+    this.#alive('watch');
+    this.#flushSoon();
+  }
+
+  /** Decides from where to go on. */
+  #judge({ reason, error }: WatchEnd): void {
+    // Not where there was no answer at all: a server that is down knows all versions when it is back.
+    if (reason === 'refused') this.#refusals += 1;
+    if (reason === 'gone' || reason === 'garbage' || this.#refusals >= MOST_REFUSALS) {
+      this.#version = undefined;
+      this.#refusals = 0;
+    }
+    // History that is gone is nothing to be put right.
+    if (error !== undefined && reason !== 'gone') this.#failed('watch', error);
+  }
+
+  #complete(replacement: Replacement, version: string): void {
+    replacement.commit();
+    this.#version = version;
+    this.#page = this.#limits.page;
+    this.#shortWatches = 0;
+    this.#options.metrics?.listed();
+    this.#alive('list');
+    this.#flush();
+    if (this.#isSynced) return;
+    this.#isSynced = true;
+    this.#resolveSynced();
+  }
+
+  #alive(what: 'list' | 'watch'): void {
+    this.#heard = this.#options.clock.elapsed();
+    if (!this.#failures.delete(what) || this.#failures.size > 0) return;
+    const { logger, resource } = this.#options;
+    logger.info('objects are followed again', { resource: resourceName(resource), held: this.items.size });
+  }
+
+  #failed(what: 'list' | 'watch', error: SealwrightError): void {
+    const { logger, metrics, resource } = this.#options;
+    metrics?.failed(what, error);
+    const known = this.#failures.get(what)?.message === error.message;
+    this.#failures.set(what, error);
+    const fields = { resource: resourceName(resource), error, held: this.items.size };
+    if (known) logger.debug('objects cannot be followed', fields);
+    else logger.warn('objects cannot be followed; what is held stays in force', fields);
+  }
+
+  #readOne(object: KubernetesObject): { readonly of: T } | undefined {
+    try {
+      return { of: this.#options.read(object) };
+    } catch (error) {
+      const { logger, metrics, resource } = this.#options;
+      metrics?.unreadable();
+      const { namespace, name } = object.metadata;
+      const about = { resource: resourceName(resource), namespace, name, reason: reasonOf(error) };
+      logger.warn('an object cannot be read; it stays what it was', about);
+      return undefined;
+    }
+  }
+
+  /** What one piece of the stream brought is told at once. */
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    queueMicrotask(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    const change = this.#objects.flush();
+    if (change === undefined || this.#closed) return;
+    for (const listener of this.#listeners) {
+      try {
+        listener(change);
+      } catch (error) {
+        const { logger, resource } = this.#options;
+        logger.error('a listener failed', { resource: resourceName(resource), reason: reasonOf(error) });
+      }
+    }
+  }
+
+  get #closed(): boolean {
+    return this.#stopped.signal.aborted;
+  }
+
+  #unusable(reason: string): SealwrightError {
+    return new SealwrightError('kubernetes_unreachable', { resource: resourceName(this.#options.resource), reason });
+  }
+
+  #pause(delay: number): Promise<void> {
+    const { signal } = this.#stopped;
+    return new Promise((resolve) => {
+      const done = (): void => {
+        signal.removeEventListener('abort', done);
+        timer.cancel();
+        resolve();
+      };
+      const timer: Timer = this.#options.clock.after(delay, done);
+      signal.addEventListener('abort', done);
+    });
+  }
+}
