@@ -10,6 +10,11 @@ export interface KubeletOptions {
   readonly network: PodNetwork;
   /** What the entry point of an image is on this machine: the words before `args` where a container has no `command`. */
   readonly entryPoint?: (image: string) => readonly string[];
+  /**
+   * Addresses of names, before those of services: nobody translates the address of a service to those of its pods here,
+   * so pods without interception must be told where others are.
+   */
+  readonly hosts?: () => Readonly<Record<string, readonly string[]>>;
 }
 
 /**
@@ -51,7 +56,10 @@ export class Kubelet {
   /** There is no DNS: each service by its names, as they are when the pod starts. */
   async #hosts(own: string): Promise<string> {
     const { items } = await this.#options.cluster.ask('GET', '/api/v1/services');
-    const lines = ['127.0.0.1 localhost', '::1 localhost'];
+    const named = Object.entries(this.#options.hosts?.() ?? {});
+    const lines = ['127.0.0.1 localhost', '::1 localhost'].concat(
+      named.flatMap(([host, addresses]) => addresses.map((address) => `${address} ${host}`)),
+    );
     for (const { metadata, spec } of items as Record<string, Record<string, string>>[]) {
       const { name = '', namespace = '' } = metadata ?? {};
       const address = spec?.['clusterIP'] ?? 'None';
