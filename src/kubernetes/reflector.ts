@@ -109,8 +109,15 @@ export class Reflector<T> {
       if (end === undefined || (good && end.reason === 'ended')) continue;
       if (end.reason === 'ended' && (this.#shortWatches += 1) > 1)
         this.#failed('watch', this.#unusable('it ends each watch at once'));
-      await this.#pause(Math.max(this.#backoff.next(), retryAfterOf(end.error) ?? 0));
+      await this.#pause(this.#delayAfter(end));
     }
+  }
+
+  #delayAfter({ error }: WatchEnd): number {
+    const delay = Math.max(this.#backoff.next(), retryAfterOf(error) ?? 0);
+    const { unanswered } = this.#limits;
+    const isAnswered = error?.code !== 'kubernetes_unreachable' || error.fields['status'] !== undefined;
+    return isAnswered || delay <= unanswered ? delay : Math.ceil(this.#options.random() * unanswered);
   }
 
   /** Reads everything. Answers how a watch that was to do so ended, or a failure; nothing where a watch is to follow. */
