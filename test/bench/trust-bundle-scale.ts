@@ -21,7 +21,7 @@ import { findKubernetes } from '../kubernetes/programs.ts';
  */
 const count = Number(process.argv[2] ?? 10_000);
 const programs = findKubernetes();
-assert.ok('etcd' in programs, `missing: ${String(programs)}`);
+assert.ok('etcd' in programs, 'there is no Kubernetes on this machine');
 const plane = await ControlPlane.start(programs);
 const say = (what: string, values: object): void => console.log(what, JSON.stringify(values));
 const since = (began: number): number => Math.round(performance.now() - began);
