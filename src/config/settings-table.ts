@@ -1,3 +1,4 @@
+import { SpiffeId } from '../identity/spiffe-id.ts';
 import { isTrustDomain } from '../identity/trust-domain.ts';
 import { parseIpRange } from '../policy/ip-range.ts';
 import {
@@ -21,6 +22,14 @@ const proxy = ['proxy'] as const;
 const NAMESPACE = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const NAMESPACED_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 const DNS_NAME = /^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?$/;
+
+function isSpiffeId(text: string): boolean {
+  try {
+    return SpiffeId.parse(text).workload !== undefined;
+  } catch {
+    return false;
+  }
+}
 
 /** The shortest certificate that is issued, in milliseconds (design section 8). */
 const SHORTEST_CERTIFICATE = 10_000;
@@ -239,7 +248,8 @@ export const SETTINGS = {
         }),
         kubeconfig: pathSetting({
           default: undefined,
-          purpose: 'The kubeconfig of the API server that is asked; in a pod, its own account is used without one.',
+          purpose:
+            'The kubeconfig of the API server that is asked; without one, the way that the group kubernetes describes.',
           commands: ca,
         }),
       },
@@ -257,6 +267,29 @@ export const SETTINGS = {
         purpose: 'A caller that renews by its certificate must show a token at least this often.',
         commands: ca,
         min: SHORTEST_CERTIFICATE,
+      }),
+    },
+    operator: {
+      listen: hostPortSetting({
+        default: '127.0.0.1:15016',
+        clusterDefault: ':15016',
+        purpose:
+          'Where the operator API listens over TLS; only where Kubernetes judges tokens, or identities are listed.',
+        commands: ca,
+      }),
+      identities: listSetting({
+        default: '',
+        purpose: 'SPIFFE IDs whose certificates may do everything on that port.',
+        commands: ca,
+        check: isSpiffeId,
+        expected: 'a list of SPIFFE IDs, such as spiffe://cluster.local/ns/ops/sa/alice',
+      }),
+      viewers: listSetting({
+        default: '',
+        purpose: 'SPIFFE IDs whose certificates may look at everything there.',
+        commands: ca,
+        check: isSpiffeId,
+        expected: 'a list of SPIFFE IDs, such as spiffe://cluster.local/ns/ops/sa/dashboard',
       }),
     },
     metrics: {

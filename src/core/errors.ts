@@ -813,10 +813,21 @@ export const ERRORS = {
   },
   operator_forbidden: {
     what: 'this operation is for operators',
-    remedy: 'ask somebody with the operator role',
+    remedy: 'ask somebody with the operator role, or for a role that allows it',
     grpc: 'PERMISSION_DENIED',
     http: 403,
     exit: 1,
+  },
+  operator_unauthenticated: {
+    what: 'the operator API does not know who is asking',
+    remedy:
+      'send a token that "kubectl create token ACCOUNT --audience sealwright-operator" printed, or the certificate of an identity that ca.operator.identities lists; the log of the CA says what was wrong',
+    ...unauthenticated,
+  },
+  operator_unlisted: {
+    what: 'the identity of the certificate is no operator',
+    remedy: 'list it in ca.operator.identities, or in ca.operator.viewers',
+    ...unauthenticated,
   },
   operator_socket_unavailable: {
     what: 'the operator socket cannot be opened',
@@ -958,8 +969,9 @@ export const ERRORS = {
     ...unready,
   },
   operator_unreachable: {
-    what: 'the CA does not answer on its operator socket',
-    remedy: 'start it with "sealwright ca", run this in its folder, or name its state folder with --ca-state',
+    what: 'the CA does not answer to operators',
+    remedy:
+      'start it with "sealwright ca", run this in its folder, or name its state folder with --ca-state, or its port with --operator-address',
     grpc: 'UNAVAILABLE',
     http: 503,
     exit: 3,
