@@ -25,6 +25,7 @@ import { openTokenAuthenticators } from './authenticators/open-token-authenticat
 import { openTokenIssuer } from './authenticators/open-token-issuer.ts';
 import { createKeySetFetcher } from './key-sets/fetch-key-set.ts';
 import { createAddressGuard } from '../src/token/address-guard.ts';
+import { issuanceEvents } from './controllers/issuance-events.ts';
 import { discoveryGrpcService } from './distribution/discovery-grpc-service.ts';
 import { createDistributionMetrics } from './distribution/distribution-metrics.ts';
 import { Distribution } from './distribution/distribution.ts';
@@ -47,6 +48,7 @@ import { openMaterial } from './open-material.ts';
 import { openKubernetesJudge } from './open-kubernetes-judge.ts';
 import { openNodeAuthorizer } from './open-node-authorizer.ts';
 import { openOperators } from './open-operators.ts';
+import { openStatus } from './open-status.ts';
 import { openStore } from './open-store.ts';
 import { createReadiness } from './readiness.ts';
 import { recordRoots } from './record-roots.ts';
@@ -115,6 +117,17 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     if (await socketAnswers(join(folder, 'operator.sock'))) throw new SealwrightError('state_in_use', { folder });
     const cluster = await openCluster(settings, { env: surroundings.env, clock, started });
     const resources = await openStore(settings, { cluster, metrics, clock, random: Math.random, logger, started });
+    const inCluster = openStatus(settings, {
+      cluster,
+      resources,
+      env: surroundings.env,
+      metrics,
+      clock,
+      random: Math.random,
+      randomBytes,
+      logger,
+      started,
+    });
     const material = await openMaterial(settings, {
       cluster,
       trustDomain,
@@ -198,6 +211,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       issuance,
       metrics: createIssuanceMetrics(metrics),
       onRefused: (refusal) => ledgerRefusal(refusal, { proven, refusals }),
+      onFailed: issuanceEvents(inCluster.events),
       logger: perCall,
     });
     const distribution: Distribution = started(
@@ -324,7 +338,8 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       await openControllers(settings, {
         cluster,
         material,
-        events: () => undefined,
+        events: inCluster.events,
+        work: [inCluster.whileLeading(distribution)],
         env: surroundings.env,
         metrics,
         clock,

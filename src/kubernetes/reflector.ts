@@ -223,8 +223,9 @@ export class Reflector<T> {
       this.#version = undefined;
       this.#refusals = 0;
     }
-    // History that is gone is nothing to be put right, nor is a way of asking that the server does not know.
-    if (error === undefined || reason === 'gone') return;
+    // History that is gone is nothing to be put right, nor is a way of asking that the server does not know. And one
+    // whose etcd is old sends no bookmarks of kinds that nobody writes: what comes next shows whether it is there.
+    if (error === undefined || reason === 'gone' || (reason === 'silent' && !initial)) return;
     const asksOtherwise = initial && this.#version === undefined && mayBeUnknown(end);
     if (!asksOtherwise || error.code === 'kubernetes_forbidden') this.#failed('watch', error);
   }
