@@ -24,7 +24,7 @@ export function podWorkload(resource: Resource, { clusterId, nodes }: PodPlace):
     namespace,
     name,
     addresses: pod.addresses,
-    hostname: '',
+    hostname: pod.host === '' ? '' : `${pod.host}.${namespace}.svc.cluster.local`,
     network: labels[NETWORK] ?? '',
     locality: placeOf(labels, pod.node === '' ? undefined : nodes(pod.node)),
     weight: 0,

@@ -51,6 +51,19 @@ describe('a Pod as a workload', () => {
     assert.equal(message(placed).networkMode, NetworkMode.HOST_NETWORK);
   });
 
+  it('is found by the name that is its own alone, where it has one', () => {
+    const names = aliases(only(pod({ name: 'db-0', spec: { subdomain: 'db' } })));
+    assert.deepEqual(
+      names.filter((name) => name.startsWith('*/')),
+      ['*/db-0.db.shop.svc.cluster.local', '*/db-0.db.shop.svc', '*/db-0.db.shop', '*/db-0.db'],
+    );
+    const { hostname } = message(only(pod({ name: 'db-0', spec: { subdomain: 'db', hostname: 'first' } })));
+    assert.equal(hostname, 'first.db.shop.svc.cluster.local');
+    for (const spec of [{ hostname: 'x' }, { subdomain: 'a.b' }, { subdomain: 'db', hostname: 'a.b' }]) {
+      assert.equal(message(only(pod({ name: 'db-0', spec }))).hostname, '');
+    }
+  });
+
   it('is none before it has an address, nor once it has ended', () => {
     assert.equal(model(pod({ ips: [] })).workloads.length, 0);
     assert.equal(model(pod({ status: { phase: 'Succeeded' } })).workloads.length, 0);
