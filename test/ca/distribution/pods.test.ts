@@ -166,6 +166,22 @@ describe('a Kubernetes Service in front of pods', () => {
     assert.ok(!headless.aliases.some((alias) => alias.startsWith('/')));
   });
 
+  it('is found by the domain of the cluster as well, where that is another', () => {
+    const all = [pod({ name: 'db-0', spec: { subdomain: 'db' } }), service({ ports: [] })];
+    const { services, workloads } = modelOf(makeSnapshot(all, 1), { ...OPTIONS, clusterDomain: 'corp.example' });
+    const { name, aliases: also } = serviceResource(services[0]!);
+    assert.equal(name, 'shop/catalog.shop.svc.cluster.local');
+    assert.ok(also.includes('*/catalog.shop.svc.corp.example') && also.includes(`*/catalog.shop.svc.cluster.local`));
+    assert.ok(aliases(workloads[0]!).includes('*/db-0.db.shop.svc.corp.example'));
+  });
+
+  it('is none where it is another name for something elsewhere, and not to be called where for something here', () => {
+    const named = (externalName: string) => service({ type: 'ExternalName', externalName, ports: [{ port: 80 }] });
+    assert.equal(model(named('db.example.com')).services.length, 0);
+    const [here] = model(named('db.other.svc.cluster.local')).services;
+    assert.deepEqual([here?.key, here?.ports], ['shop/catalog.shop.svc.cluster.local', []]);
+  });
+
   it('says whether its workloads are to be called before they are ready', () => {
     const policy = (publishNotReadyAddresses: boolean) => {
       const [made] = model(service({ publishNotReadyAddresses, ports: [] })).services;
