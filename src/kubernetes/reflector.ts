@@ -50,7 +50,7 @@ export class Reflector<T> {
   /** Watches in a row that the server ended soon and without a word. */
   #shortWatches = 0;
   #page: number;
-  /** Until the server says that it cannot: cheaper for both than pages. */
+  /** Until pages do what that could not: cheaper for both. */
   #streams = true;
 
   constructor(options: ReflectorOptions<T>) {
@@ -117,17 +117,11 @@ export class Reflector<T> {
   async #begin(): Promise<WatchEnd | undefined> {
     if (this.#streams) {
       const end = await this.#follow(undefined);
-      const told = this.#version !== undefined;
-      // An old server does not refuse to tell everything in a watch: it only never comes to the end of it. One whose etcd
-      // is too old for it (3.4) fails with 500 each time.
-      const failed = end.error?.code === 'kubernetes_unreachable' && end.error.fields['status'] === 500;
-      const unknown = failed || end.error?.code === 'kubernetes_invalid' || (end.reason === 'silent' && end.opened);
-      if (!told && unknown) this.#streams = false;
-      // Who may not watch may still list; whatever is missing is named.
-      else if (told || end.error?.code !== 'kubernetes_forbidden') return end;
+      if (this.#version !== undefined || !mayBeUnknown(end)) return end;
     }
     try {
       await this.#list();
+      this.#streams = false;
       return undefined;
     } catch (error) {
       const failure = error instanceof SealwrightError ? error : this.#unusable(reasonOf(error));
@@ -161,7 +155,7 @@ export class Reflector<T> {
   }
 
   /** Watches from a version, or from what there is. Answers when and how it ended; never rejects. */
-  #follow(version: string | undefined): Promise<WatchEnd & { readonly opened: boolean }> {
+  #follow(version: string | undefined): Promise<StreamEnd> {
     const { client, resource, query = {}, clock, random, metrics } = this.#options;
     const [shortest, longest] = this.#limits.watchTime;
     const silence = Math.round(this.#limits.silence * (0.9 + 0.2 * random()));
@@ -189,8 +183,9 @@ export class Reflector<T> {
         this.#watch = undefined;
         settled?.cancel();
         metrics?.watchEnded(end.reason);
-        this.#judge(end);
-        resolve({ ...end, opened });
+        const whole: StreamEnd = { ...end, opened };
+        this.#judge(whole, version === undefined);
+        resolve(whole);
       };
       this.#watch = client.watch(
         resource,
@@ -220,15 +215,18 @@ export class Reflector<T> {
   }
 
   /** Decides from where to go on. */
-  #judge({ reason, error }: WatchEnd): void {
+  #judge(end: StreamEnd, initial: boolean): void {
+    const { reason, error } = end;
     // Not where there was no answer at all: a server that is down knows all versions when it is back.
     if (reason === 'refused') this.#refusals += 1;
     if (reason === 'gone' || reason === 'garbage' || this.#refusals >= MOST_REFUSALS) {
       this.#version = undefined;
       this.#refusals = 0;
     }
-    // History that is gone is nothing to be put right.
-    if (error !== undefined && reason !== 'gone') this.#failed('watch', error);
+    // History that is gone is nothing to be put right, nor is a way of asking that the server does not know.
+    if (error === undefined || reason === 'gone') return;
+    const asksOtherwise = initial && this.#version === undefined && mayBeUnknown(end);
+    if (!asksOtherwise || error.code === 'kubernetes_forbidden') this.#failed('watch', error);
   }
 
   #complete(replacement: Replacement, version: string): void {
@@ -317,4 +315,23 @@ export class Reflector<T> {
       signal.addEventListener('abort', done);
     });
   }
+}
+
+/** How a watch ended, and whether the server had taken it. */
+type StreamEnd = WatchEnd & { readonly opened: boolean };
+
+/**
+ * Whether a watch that was to tell everything may have ended since the server cannot do that, and says so in one of many
+ * ways: by a status, by an event of error where its etcd is too old, or by never coming to the end of it. Also who may not
+ * watch may still list; and is told what it lacks.
+ */
+function mayBeUnknown({ reason, error, opened }: StreamEnd): boolean {
+  if (reason === 'refused') {
+    return (
+      error?.code !== 'kubernetes_throttled' &&
+      error?.code !== 'kubernetes_not_found' &&
+      error?.fields['status'] !== 401
+    );
+  }
+  return opened && (reason === 'silent' || reason === 'ended' || reason === 'garbage');
 }

@@ -25,6 +25,8 @@ export interface Pod {
   readonly ports: readonly PodPort[];
   /** Whether its containers have ended for ever: its addresses may be another pod's by now. */
   readonly over: boolean;
+  /** Whether it was told to end. */
+  readonly terminating: boolean;
   /** Whether it is ready for calls, and is not about to go. */
   readonly ready: boolean;
   readonly owner: PodOwner;
@@ -52,6 +54,7 @@ export function reducePod(body: ApiRecord): Readonly<Record<string, unknown>> {
     ...(host === '' ? {} : { host }),
     ...(ports.length === 0 ? {} : { ports }),
     ...(isOver(status) ? { over: true } : {}),
+    ...(isTerminating(metadata) ? { terminating: true } : {}),
     ...(isReady(metadata, status) ? { ready: true } : {}),
     ...(owner === undefined ? {} : { owner }),
   };
@@ -74,6 +77,7 @@ export function podOf({ spec, name }: Pick<Resource, 'spec' | 'name'>): Pod {
       return portAt(port) === 0 ? [] : [Object.freeze({ name: textAt(portName), port: portAt(port) })];
     }),
     over: spec['over'] === true,
+    terminating: spec['terminating'] === true,
     ready: spec['ready'] === true,
     owner: kind === undefined ? { kind: 'Pod' as const, name } : { kind, name: textAt(owner['name']) },
   });
@@ -104,9 +108,13 @@ function isOver({ phase }: ApiRecord): boolean {
   return phase === 'Failed' || phase === 'Succeeded';
 }
 
-/** As the controller of EndpointSlices judges it. */
-function isReady({ deletionTimestamp }: ApiRecord, { conditions }: ApiRecord): boolean {
+function isTerminating({ deletionTimestamp }: ApiRecord): boolean {
   // `null` is what an absent time is written as by some.
-  if (deletionTimestamp !== undefined && deletionTimestamp !== null) return false;
+  return deletionTimestamp !== undefined && deletionTimestamp !== null;
+}
+
+/** As the controller of EndpointSlices judges it. */
+function isReady(metadata: ApiRecord, { conditions }: ApiRecord): boolean {
+  if (isTerminating(metadata)) return false;
   return recordsAt(conditions, MOST).some(({ type, status }) => type === 'Ready' && status === 'True');
 }

@@ -31,7 +31,11 @@ export const path = (name: string, text: string, namespace = 'shop'): Written =>
   metadata: { name, namespace },
   spec: { action: 'DENY', rules: [{ to: [{ operation: { paths: [text], ports: ['80'] } }] }] },
 });
-const wrong = (name: string): Written => ({ ...path(name, '/'), spec: { action: 'MAYBE', rules: [] } });
+/** Of a shape that the definition of its kind lets through. */
+const wrong = (name: string): Written => ({
+  ...path(name, '/'),
+  spec: { action: 'DENY', rules: [{ from: [{ source: { ipBlocks: ['nonsense'] } }] }] },
+});
 const entry = (name: string): Written => ({
   apiVersion: 'networking.istio.io/v1',
   kind: 'WorkloadEntry',
@@ -134,7 +138,7 @@ export function itIsAStore(makeDriver: (context: Mocha.Context) => Promise<Store
     await driver.put(wrong('a'));
     await eventually(() => store.issues.some(({ severity }) => severity === 'error'));
     assert.equal(heard, 1);
-    assert.match(store.issues.map(({ path: field }) => field).join(), /spec\.action/);
+    assert.match(store.issues.map(({ path: field }) => field).join(), /ipBlocks/);
     assert.equal(pathOf(store, 'a'), '/good');
     await driver.put(path('other', '/2'));
     await eventually(() => pathOf(store, 'other') === '/2');

@@ -188,6 +188,7 @@ export class JoinedSidecar {
     this.#client.connected((request) => this.#up.push(request) > 0);
     this.#subscriber.opened({
       changed: (type, names) => this.#server.changed(type, names),
+      unsettled: (type) => this.#server.unsettled(type),
       end: (error) => (this.ended ??= error),
     });
   }
