@@ -32,6 +32,8 @@ export interface DistributionOptions {
   readonly bundle: TrustBundle;
   readonly rootNamespace: string;
   readonly clusterId: string;
+  /** Of the cluster's DNS; `cluster.local` unless it says otherwise. */
+  readonly clusterDomain?: string;
   /** Whether the store has the pods of a cluster. */
   readonly discoversPods?: boolean;
   /** Reads the keys that policies name. */
@@ -86,9 +88,9 @@ export class Distribution {
     this.#bundle = trustBundleResource(options.bundle.roots);
     const { fetchKeySet: fetch, clock, random, logger, store, rest = REST } = options;
     this.#keySets = new KeySets({ fetch, onChange: () => this.#tellAll(CONTROL_TYPES.keySet), clock, random, logger });
-    const { rootNamespace, clusterId, bundle } = options;
+    const { rootNamespace, clusterId, clusterDomain, bundle } = options;
     const { trustDomain } = bundle;
-    this.#mesh = new LiveMesh({ rootNamespace, clusterId, trustDomain, now: () => clock.now(), logger });
+    this.#mesh = new LiveMesh({ rootNamespace, clusterId, clusterDomain, trustDomain, now: () => clock.now(), logger });
     // Nobody waits for a turn yet, and nobody is to see a mesh without its policies.
     this.#mesh.show(atOnce(this.#mesh.next([], store.snapshot)).view);
     this.#keepKeySets();
