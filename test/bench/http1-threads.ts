@@ -5,6 +5,7 @@ import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CatalogMesh, type PeerIdentity } from '../fakes/catalog-mesh.ts';
+import { authorizationPolicy, documents, from, http, sidecarFor, workloadEntry } from '../fakes/shop-documents.ts';
 import type { RunningProxy } from '../proxy/running-proxy.ts';
 import type { Figure } from './figure.ts';
 import { answerOf } from './inbound-pair.ts';
@@ -111,30 +112,19 @@ function residentMiB(pid: number): number {
 
 /** One workload for each number of threads, in front of one application. */
 function benchWorkloads(net: string, application: number): string {
-  const workloads = [1, 2].map(
-    (threads) => `
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: { name: bench${threads}, namespace: shop }
-spec: { address: ${net}.1${threads}, ports: { http: 8080 }, labels: { app: bench }, serviceAccount: bench${threads} }
----`,
+  return documents(
+    ...[1, 2].map((threads) =>
+      workloadEntry(`bench${threads}`, {
+        address: `${net}.1${threads}`,
+        ports: { http: 8080 },
+        labels: { app: 'bench' },
+      }),
+    ),
+    sidecarFor('bench', { ingress: [{ ...http(8080), application }] }),
+    authorizationPolicy(
+      'bench',
+      { rules: [{ from: from('front'), to: [{ operation: { methods: ['GET'], paths: ['/api/*'] } }] }] },
+      'bench',
+    ),
   );
-  return `${workloads.join('')}
-apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata: { name: bench, namespace: shop }
-spec:
-  workloadSelector: { labels: { app: bench } }
-  ingress:
-    - { port: { number: 8080, protocol: HTTP, name: http }, defaultEndpoint: "127.0.0.1:${application}" }
----
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: bench, namespace: shop }
-spec:
-  selector: { matchLabels: { app: bench } }
-  rules:
-    - from: [{ source: { principals: ["cluster.local/ns/shop/sa/front"] } }]
-      to: [{ operation: { methods: ["GET"], paths: ["/api/*"] } }]
-`;
 }

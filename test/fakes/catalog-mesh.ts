@@ -8,6 +8,17 @@ import { createKeyPair, encodePrivateKey } from '../../src/pki/keys.ts';
 import { RunningProxy } from '../proxy/running-proxy.ts';
 import { loopbackNet } from './loopback-net.ts';
 import { createCertificate, RunningCa } from './running-ca.ts';
+import {
+  authorizationPolicy,
+  documents,
+  from,
+  http,
+  peerAuthentication,
+  serviceEntry,
+  sidecarFor,
+  tcp,
+  workloadEntry,
+} from './shop-documents.ts';
 
 export const CATALOG = 'spiffe://cluster.local/ns/shop/sa/catalog';
 export const FRONT = 'spiffe://cluster.local/ns/shop/sa/front';
@@ -183,71 +194,33 @@ function portOf(server: TcpServer): number {
 }
 
 function shop(net: string, mode: string, application: { http: number; echo: number }): string {
-  return `
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: { name: catalog, namespace: shop }
-spec: { address: ${net}.2, ports: { http: 8080, tcp: 9000 }, labels: { app: catalog }, serviceAccount: catalog }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: { name: front, namespace: shop }
-spec: { address: ${net}.1, labels: { app: front }, serviceAccount: front }
----
-apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata: { name: catalog, namespace: shop }
-spec:
-  workloadSelector: { labels: { app: catalog } }
-  ingress:
-    - { port: { number: 8080, protocol: HTTP, name: http }, defaultEndpoint: "127.0.0.1:${application.http}" }
-    - { port: { number: 9000, protocol: TCP, name: tcp }, defaultEndpoint: "127.0.0.1:${application.echo}" }
----
-apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata: { name: front, namespace: shop }
-spec:
-  workloadSelector: { labels: { app: front } }
-  egress:
-    - { port: { number: 9100, protocol: TCP, name: tcp }, hosts: ["./echo.shop.svc.cluster.local"] }
-    - { hosts: ["./*"] }
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: catalog, namespace: shop }
-spec:
-  hosts: [${CATALOG_HOST}]
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports: [{ name: http, number: 80, protocol: HTTP, targetPort: 8080 }]
-  workloadSelector: { labels: { app: catalog } }
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: echo, namespace: shop }
-spec:
-  hosts: [echo.shop.svc.cluster.local]
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports: [{ name: tcp, number: 9100, protocol: TCP, targetPort: 9000 }]
-  workloadSelector: { labels: { app: catalog } }
----
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: { name: mode, namespace: shop }
-spec: { mtls: { mode: ${mode} } }
-${mode === 'STRICT' ? READERS : ''}`;
+  return documents(
+    workloadEntry('catalog', { address: `${net}.2`, ports: { http: 8080, tcp: 9000 } }),
+    workloadEntry('front', { address: `${net}.1` }),
+    sidecarFor('catalog', {
+      ingress: [
+        { ...http(8080), application: application.http },
+        { ...tcp(9000), application: application.echo },
+      ],
+    }),
+    sidecarFor('front', { egress: CALLS }),
+    serviceEntry('catalog', [{ ...http(80), targetPort: 8080 }]),
+    serviceEntry('echo', [{ ...tcp(9100), targetPort: 9000 }], 'catalog'),
+    peerAuthentication('mode', mode),
+    ...(mode === 'STRICT' ? [READERS] : []),
+  );
 }
 
-const READERS = `---
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: readers, namespace: shop }
-spec:
-  selector: { matchLabels: { app: catalog } }
-  rules:
-    - from: [{ source: { principals: ["cluster.local/ns/shop/sa/front"] } }]
-      to: [{ operation: { ports: ["8080"], paths: ["/books*"] } }]
-    - from: [{ source: { principals: ["cluster.local/ns/shop/sa/front"] } }]
-      to: [{ operation: { ports: ["9000"] } }]
-`;
+/** The echo by bytes, and everything by HTTP. */
+export const CALLS = [{ port: tcp(9100), hosts: ['./echo.shop.svc.cluster.local'] }, { hosts: ['./*'] }];
+
+const READERS = authorizationPolicy(
+  'readers',
+  {
+    rules: [
+      { from: from('front'), to: [{ operation: { ports: ['8080'], paths: ['/books*'] } }] },
+      { from: from('front'), to: [{ operation: { ports: ['9000'] } }] },
+    ],
+  },
+  'catalog',
+);

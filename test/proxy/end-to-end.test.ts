@@ -8,6 +8,14 @@ import { eventually } from '../fakes/eventually.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
 import { loopbackNet } from '../fakes/loopback-net.ts';
 import { RunningCa } from '../fakes/running-ca.ts';
+import {
+  authorizationPolicy,
+  documents,
+  http,
+  peerAuthentication,
+  serviceEntry,
+  workloadEntry,
+} from '../fakes/shop-documents.ts';
 import { httpCall, type HttpAnswer } from './http-call.ts';
 import { RunningProxy } from './running-proxy.ts';
 
@@ -19,34 +27,14 @@ const HOST = 'catalog.shop.svc.cluster.local';
 const NET = loopbackNet();
 
 /** @param port the application's, which is the port of the WorkloadEntry as well */
-const resources = (port: number): string => `
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: { name: catalog, namespace: shop }
-spec: { address: ${NET}.2, ports: { http: ${port} }, labels: { app: catalog, version: v1 }, serviceAccount: catalog }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: { name: front, namespace: shop }
-spec: { address: ${NET}.1, labels: { app: front }, serviceAccount: front }
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: catalog, namespace: shop }
-spec:
-  hosts: [catalog.shop.svc.cluster.local]
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports: [{ name: http, number: 80, protocol: HTTP, targetPort: ${port} }]
-  workloadSelector: { labels: { app: catalog } }
-`;
+const resources = (port: number): string =>
+  documents(
+    workloadEntry('catalog', { address: `${NET}.2`, ports: { http: port }, labels: { app: 'catalog', version: 'v1' } }),
+    workloadEntry('front', { address: `${NET}.1` }),
+    serviceEntry('catalog', [{ ...http(80), targetPort: port }]),
+  );
 
-const STRICT = `
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: { name: strict, namespace: shop }
-spec: { mtls: { mode: STRICT } }
-`;
+const STRICT = documents(peerAuthentication('strict', 'STRICT'));
 
 const RULE = (mode: string): string => `
 apiVersion: networking.istio.io/v1
@@ -55,14 +43,9 @@ metadata: { name: catalog, namespace: shop }
 spec: { host: catalog, trafficPolicy: { tls: { mode: ${mode} } } }
 `;
 
-const DENY = `
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: admin, namespace: shop }
-spec:
-  action: DENY
-  rules: [{ to: [{ operation: { paths: ["/admin*"] } }] }]
-`;
+const DENY = documents(
+  authorizationPolicy('admin', { action: 'DENY', rules: [{ to: [{ operation: { paths: ['/admin*'] } }] }] }),
+);
 
 for (const concurrency of [1, 4]) {
   describe(`the sidecar as a process, beside the CA, with --concurrency ${concurrency}`, function () {

@@ -4,10 +4,19 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { CATALOG_HOST, CatalogMesh } from '../fakes/catalog-mesh.ts';
+import { CALLS, CATALOG_HOST, CatalogMesh } from '../fakes/catalog-mesh.ts';
 import { aSecond } from '../fakes/a-second.ts';
 import { eventually } from '../fakes/eventually.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
+import {
+  authorizationPolicy,
+  documents,
+  from,
+  http,
+  serviceEntry,
+  sidecarFor,
+  workloadEntry,
+} from '../fakes/shop-documents.ts';
 import { httpCall } from './http-call.ts';
 import { RunningProxy } from './running-proxy.ts';
 
@@ -47,52 +56,21 @@ class SlowApplication {
   }
 }
 
-const slow = (net: string, port: number): string => `
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: { name: slow, namespace: shop }
-spec: { address: ${net}.5, ports: { http: 8080 }, labels: { app: slow }, serviceAccount: slow }
----
-apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata: { name: slow, namespace: shop }
-spec:
-  workloadSelector: { labels: { app: slow } }
-  ingress:
-    - { port: { number: 8080, protocol: HTTP, name: http }, defaultEndpoint: "127.0.0.1:${port}" }
-  egress:
-    - { port: { number: 9100, protocol: TCP, name: tcp }, hosts: ["./echo.shop.svc.cluster.local"] }
-    - { hosts: ["./*"] }
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: slow, namespace: shop }
-spec:
-  hosts: [slow.shop.svc.cluster.local]
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports: [{ name: http, number: 80, protocol: HTTP, targetPort: 8080 }]
-  workloadSelector: { labels: { app: slow } }
----
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: slow-calls, namespace: shop }
-spec:
-  selector: { matchLabels: { app: catalog } }
-  rules: [{ from: [{ source: { principals: ["cluster.local/ns/shop/sa/slow"] } }] }]
-`;
+const slow = (net: string, port: number): string =>
+  documents(
+    workloadEntry('slow', { address: `${net}.5`, ports: { http: 8080 } }),
+    sidecarFor('slow', { ingress: [{ ...http(8080), application: port }], egress: CALLS }),
+    serviceEntry('slow', [{ ...http(80), targetPort: 8080 }]),
+    authorizationPolicy('slow-calls', { rules: [{ from: from('slow') }] }, 'catalog'),
+  );
 
-const DENY_OPAQUE = `
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: no-opaque, namespace: shop }
-spec:
-  selector: { matchLabels: { app: catalog } }
-  action: DENY
-  rules:
-    - from: [{ source: { principals: ["cluster.local/ns/shop/sa/slow"] } }]
-      to: [{ operation: { ports: ["9000"] } }]
-`;
+const DENY_OPAQUE = documents(
+  authorizationPolicy(
+    'no-opaque',
+    { action: 'DENY', rules: [{ from: from('slow'), to: [{ operation: { ports: ['9000'] } }] }] },
+    'catalog',
+  ),
+);
 
 const SLOW_HOST = 'slow.shop.svc.cluster.local';
 

@@ -10,6 +10,7 @@ import { temporaryFolder } from '../fakes/folder.ts';
 import { loopbackNet } from '../fakes/loopback-net.ts';
 import { RunningCa } from '../fakes/running-ca.ts';
 import { signToken, testKey, type TestKey } from '../fakes/tokens.ts';
+import { documents, http, serviceEntry, workloadEntry } from '../fakes/shop-documents.ts';
 import { httpCall, type HttpAnswer } from './http-call.ts';
 import { RunningProxy } from './running-proxy.ts';
 
@@ -50,21 +51,10 @@ describe('tokens of requests, with CA, sidecar and an issuer', function () {
     writeFileSync(
       join(folder, 'resources/shop.yaml'),
       `
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: { name: catalog, namespace: shop }
-spec: { address: ${NET}.2, ports: { http: ${port} }, labels: { app: catalog }, serviceAccount: catalog }
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: catalog, namespace: shop }
-spec:
-  hosts: [catalog.shop.svc.cluster.local]
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports: [{ name: http, number: 80, protocol: HTTP, targetPort: ${port} }]
-  workloadSelector: { labels: { app: catalog } }
----
+${documents(
+  workloadEntry('catalog', { address: `${NET}.2`, ports: { http: port } }),
+  serviceEntry('catalog', [{ ...http(80), targetPort: port }]),
+)}---
 apiVersion: security.istio.io/v1
 kind: RequestAuthentication
 metadata: { name: tokens, namespace: shop }
