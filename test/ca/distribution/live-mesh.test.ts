@@ -250,4 +250,43 @@ describe('the sidecars of a mesh that changes', () => {
     store.edit({ remove: [service] });
     assert.deepEqual(own.settle().names, []);
   });
+
+  it('are pushed a rolling restart in few pieces, the first at once, and who comes meanwhile sees all that is known', async () => {
+    const entry = (name: string, address: string) =>
+      resource({
+        kind: 'WorkloadEntry',
+        namespace: 'shop',
+        name,
+        spec: { address, serviceAccount: 'sa', labels: { app: 'a' } },
+      });
+    const service = resource({
+      kind: 'Service',
+      namespace: 'shop',
+      name: 's0',
+      spec: { selector: { app: 'a' }, ports: [{ port: 80 }] },
+    });
+    const store = new HandFedStore([service, entry('w0', '10.0.0.1')]);
+    const clock = new FakeClock();
+    const { distribution } = createHubOf(store, { clock, rest: 100 });
+    const own = new JoinedSidecar(distribution, address, { workload: 'shop/w0', account: 'shop/sa' });
+    own.subscribe(address, 'shop/s0.shop.svc.cluster.local');
+    const before = own.pushes;
+    for (let pod = 1; pod <= 50; pod += 1) {
+      store.edit({ put: [entry(`p${pod}`, `10.0.1.${pod}`)] });
+      own.settle();
+      clock.advance(4);
+    }
+    assert.equal(own.settle().pushes - before, 3, 'at 0, 100 and 200 ms');
+    store.edit({ put: [entry('p51', '10.0.1.51')] });
+    assert.throws(() => new JoinedSidecar(distribution, address, { workload: 'shop/p51', account: 'shop/sa' }), {
+      code: 'subscriber_refused',
+    });
+    const caughtUp = distribution.caughtUp();
+    clock.advance(100);
+    await caughtUp;
+    new JoinedSidecar(distribution, address, { workload: 'shop/p51', account: 'shop/sa' });
+    assert.equal(own.settle().names.length, 53);
+    distribution.close();
+    await distribution.caughtUp();
+  });
 });

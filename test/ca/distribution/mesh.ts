@@ -131,6 +131,7 @@ export function createHubOf(
     readonly discoversPods?: boolean;
     /** Instead of the clock's. */
     readonly elapsed?: () => number;
+    readonly rest?: number;
   } = {},
 ): Omit<Hub, 'store'> {
   const logger = new RecordingLogger();
@@ -148,7 +149,7 @@ export function createHubOf(
     metrics: createDistributionMetrics(metrics, () => distribution.streams),
     clock: { now: () => clock.now(), after: (delay, call) => clock.after(delay, call), elapsed },
     // A test sees what came of a change as soon as it was made: time stands still in it.
-    rest: 0,
+    rest: options.rest ?? 0,
     logger,
   });
   return { distribution, logger, metrics };
