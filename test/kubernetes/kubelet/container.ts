@@ -42,7 +42,7 @@ export class Container {
     const script = join(order.folder, 'start.sh');
     mkdirSync(join(order.folder, 'root'), { recursive: true });
     writeFileSync(script, startScript(order));
-    const [program, ...args] = [...order.machine.inside, 'unshare', '--mount', 'sh', script];
+    const [program, ...args] = [...order.machine.inside, 'unshare', '--mount', '--uts', 'sh', script];
     this.#child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env['PATH'] } });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on('data', (data: Buffer) => (this.#said = (this.#said + data.toString()).slice(-200_000)));
@@ -105,6 +105,7 @@ function startScript(order: ContainerOrder): string {
   ];
   return [
     'set -e',
+    `hostname ${quote(environment['HOSTNAME'] ?? order.name)}`,
     'mount --make-rprivate /',
     `mount -t tmpfs tmpfs ${layers}`,
     `mkdir ${layers}/upper ${layers}/work ${root}`,

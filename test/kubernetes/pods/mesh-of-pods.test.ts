@@ -6,7 +6,7 @@ import { PodNetwork } from '../kubelet/pod-network.ts';
 import type { RunningPod } from '../kubelet/running-pod.ts';
 import { until } from '../until.ts';
 import { caller, server } from './pod-specs.ts';
-import { between, countsOf, ShowMesh, type Counts } from './show-mesh.ts';
+import { between, countsOf, MeshOfPods, type Counts } from './mesh-of-pods.ts';
 
 const DENY = `
 apiVersion: security.istio.io/v1
@@ -28,10 +28,10 @@ spec: { mtls: { mode: STRICT } }
 /** What a call may come to while nothing forbids it. */
 const GOOD = new Set(['sent', 'answered 200']);
 
-describe('a mesh on a real Kubernetes control plane', function () {
+describe('a mesh of pods whose connections are intercepted, on a real control plane', function () {
   this.timeout(180_000);
   let network: PodNetwork | undefined;
-  let mesh: ShowMesh;
+  let mesh: MeshOfPods;
   let namespace: string;
   let front: RunningPod;
   /** What each part of the show counted, for its last line. */
@@ -44,7 +44,7 @@ describe('a mesh on a real Kubernetes control plane', function () {
   const cluster = useCluster(() => ({ host: network!.host }));
 
   before(async () => {
-    mesh = new ShowMesh(cluster(), network!);
+    mesh = new MeshOfPods(cluster(), network!);
     await mesh.install();
     await mesh.startCa('sealwright-ca-0');
     await mesh.startCa('sealwright-ca-1');

@@ -15,7 +15,7 @@ export type Counts = Readonly<Record<string, number>>;
  * Sealwright on a real control plane as its manifests put it there: replicas of the CA as pods, and pods behind sidecars
  * whose tokens and roots come from the API server.
  */
-export class ShowMesh {
+export class MeshOfPods {
   readonly cluster: Cluster;
   readonly kubelet: Kubelet;
   /** Of the CA, in the order of their start. */

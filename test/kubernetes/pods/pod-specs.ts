@@ -7,7 +7,7 @@ export type ContainerText = Readonly<Record<string, unknown>>;
 
 const SEALWRIGHT = [process.execPath, BINARY];
 const APPLICATION = join(PROJECT, 'test/proxy/intercept/application-child.ts');
-const LOAD = join(PROJECT, 'test/kubernetes/show/load-child.ts');
+const LOAD = join(PROJECT, 'test/kubernetes/pods/load-child.ts');
 
 const fieldRef = (name: string, fieldPath: string): object => ({ name, valueFrom: { fieldRef: { fieldPath } } });
 
