@@ -22,7 +22,8 @@ describe('the rights of the CA', () => {
   it('hold those of a CA that does no more than ask about its callers', () => {
     const file = join(PROJECT, 'manifests/rbac/ca-authentication.yaml');
     const { documents } = parseYaml(readFileSync(file, 'utf8'), { file });
-    const { rules } = documents[0]?.value as { rules: { apiGroups: string[]; resources: string[]; verbs: string[] }[] };
+    const [document = assert.fail()] = documents;
+    const { rules } = document.value as { rules: { apiGroups: string[]; resources: string[]; verbs: string[] }[] };
     assert.equal(rules.length, 3);
     for (const { apiGroups, resources, verbs } of rules) {
       const all = CLUSTER_RIGHTS.some((right) => {
