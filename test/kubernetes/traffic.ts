@@ -31,25 +31,21 @@ export class Traffic {
     for (let loop = 0; loop < loops; loop += 1) this.#loops.push(this.#run(name, route));
   }
 
-  /** From now on this is right. */
-  allow(name: string, ...allowed: readonly CallOutcome[]): void {
-    this.#routeOf(name).allowed = allowed;
-  }
-
   /**
-   * Lets both be right until the new outcome is seen, and only that from then on.
+   * Does what changes an outcome: both are right until the new one is seen, and only that from then on.
    *
-   * @returns milliseconds until it was seen
+   * @returns milliseconds from when it was done until it was seen
    */
-  async turn(name: string, to: CallOutcome, within = 20_000): Promise<number> {
+  async turn(name: string, to: CallOutcome, act: () => Promise<void>, within = 20_000): Promise<number> {
     const route = this.#routeOf(name);
-    const began = performance.now();
     route.allowed = [...route.allowed, to];
+    await act();
+    const done = performance.now();
     while (route.last !== to) {
-      if (performance.now() - began > within) throw new Error(`${name} is ${route.last} and not ${to}`);
+      if (performance.now() - done > within) throw new Error(`${name} is ${route.last} and not ${to}`);
       await sleep(5);
     }
-    const took = performance.now() - began;
+    const took = Math.round(performance.now() - done);
     // What was sent before may be answered a moment later.
     await sleep(200);
     route.allowed = [to];
