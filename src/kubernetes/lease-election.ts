@@ -235,7 +235,8 @@ export class LeaseElection {
     const over = new Promise<void>((resolve) => term.signal.addEventListener('abort', () => resolve(), { once: true }));
     const stop = whileLeading(term);
     await over;
-    logger.warn('leads no more', { ...lease, closing: this.#closing.signal.aborted });
+    if (this.#closing.signal.aborted) logger.info('gives up the lease, as it stops', { ...lease });
+    else logger.warn('leads no more', { ...lease });
     await (async (): Promise<void> => stop())().catch((error: unknown) =>
       logger.error('the work of the leader did not end cleanly', { reason: reasonOf(error) }),
     );
