@@ -6,6 +6,7 @@ import type { Logger } from '../src/core/logger.ts';
 import type { Metrics } from '../src/observe/metrics.ts';
 import { ClusterStore } from '../src/resources/cluster-store.ts';
 import { policyValidators } from '../src/resources/policy-resource.ts';
+import type { JudgedObjects } from '../src/resources/judged-object.ts';
 import type { ResourceStore } from '../src/resources/resource-store.ts';
 import { createClusterMetrics } from './cluster-metrics.ts';
 import type { DiscoveryServiceOptions } from './distribution/discovery-grpc-service.ts';
@@ -17,6 +18,8 @@ type Subscribing = DiscoveryServiceOptions['distribution'];
 /** Where the resources of the mesh are, and whether they are there yet. */
 export interface OpenStore {
   readonly store: ResourceStore;
+  /** What was made of each object; undefined of a folder, in which nothing wrong is taken. */
+  readonly judged: JudgedObjects | undefined;
   /** Why not, as a sentence without its full stop; undefined for ever after they were. */
   readonly waitingFor: () => string | undefined;
   /** Lets nobody subscribe to a mesh that was not read yet: without its policies, doors would stand open. */
@@ -45,7 +48,7 @@ export async function openStore(settings: Settings, parts: StoreParts): Promise<
   if (cluster === undefined) {
     const folder = { folder: settings.resources, rootNamespace, clock, logger };
     const store = started(await openResources(folder), (part) => part.close());
-    return { store, waitingFor: () => undefined, guard: (distribution) => distribution };
+    return { store, judged: undefined, waitingFor: () => undefined, guard: (distribution) => distribution };
   }
   const metrics = createClusterMetrics(parts.metrics, () => store);
   const store: ClusterStore = started(
@@ -64,14 +67,15 @@ export async function openStore(settings: Settings, parts: StoreParts): Promise<
   const waitingFor = (): string | undefined => store.waitingFor;
   const guard = (distribution: Subscribing): Subscribing => ({
     countRefusal: () => distribution.countRefusal(),
-    caughtUp: () => distribution.caughtUp(),
-    subscribe: (...asked) => {
+    // Whoever got past here waits for all that was read: it is given to the distribution in the turn in which it is there.
+    caughtUp: async () => {
       // What exactly is missing is for operators: the log, the metrics and /ready have it.
       if (waitingFor() !== undefined) throw new SealwrightError('resources_not_read');
-      return distribution.subscribe(...asked);
+      await distribution.caughtUp();
     },
+    subscribe: (...asked) => distribution.subscribe(...asked),
   });
-  return { store, waitingFor, guard };
+  return { store, judged: store, waitingFor, guard };
 }
 
 async function logWhenRead(store: ClusterStore, logger: Logger): Promise<void> {

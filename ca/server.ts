@@ -20,12 +20,12 @@ import { createReflection } from '../src/wire/reflection.ts';
 import { socketAnswers } from '../src/wire/socket-answers.ts';
 import { listenTls } from '../src/wire/tls-listener.ts';
 import { authenticateInOrder } from './authenticators/authenticate-in-order.ts';
-import { createNodeAuthorizer } from './authenticators/node-authorizer.ts';
 import { createSvidAuthenticator } from './authenticators/svid-authenticator.ts';
 import { openTokenAuthenticators } from './authenticators/open-token-authenticators.ts';
 import { openTokenIssuer } from './authenticators/open-token-issuer.ts';
 import { createKeySetFetcher } from './key-sets/fetch-key-set.ts';
 import { createAddressGuard } from '../src/token/address-guard.ts';
+import { issuanceEvents } from './controllers/issuance-events.ts';
 import { discoveryGrpcService } from './distribution/discovery-grpc-service.ts';
 import { createDistributionMetrics } from './distribution/distribution-metrics.ts';
 import { Distribution } from './distribution/distribution.ts';
@@ -39,11 +39,19 @@ import { openLedger } from './ledger/ledger.ts';
 import { RefusalCounter } from './ledger/refusal-counter.ts';
 import { identityOperations } from './operator/identity-operations.ts';
 import { ledgerOperations } from './operator/ledger-operations.ts';
-import { createOperatorApp, serveOperatorSocket } from './operator/operator-server.ts';
+import { ownerAccess } from './operator/operator-access.ts';
+import { createOperatorApp, type ForbiddenOperation } from './operator/operator-app.ts';
+import { serveOperatorSocket } from './operator/operator-server.ts';
 import { tokenOperations } from './operator/token-operations.ts';
 import { ledgerRefusal } from './ledger-refusal.ts';
 import { namesOfSettings } from './names-of-settings.ts';
 import { openCluster } from './open-cluster.ts';
+import { openControllers } from './open-controllers.ts';
+import { openMaterial } from './open-material.ts';
+import { openKubernetesJudge } from './open-kubernetes-judge.ts';
+import { openNodeAuthorizer } from './open-node-authorizer.ts';
+import { openOperatorPort } from './open-operator-port.ts';
+import { openStatus } from './open-status.ts';
 import { openStore } from './open-store.ts';
 import { createReadiness } from './readiness.ts';
 import { recordRoots } from './record-roots.ts';
@@ -51,7 +59,6 @@ import { RunningParts } from './running-parts.ts';
 import { serveCaStatus } from './serve-ca-status.ts';
 import type { CaMaterial } from './roots/ca-material.ts';
 import { makeStateFolder } from './roots/make-state-folder.ts';
-import { openRoots } from './roots/open-roots.ts';
 import { ServerIdentity } from './roots/server-identity.ts';
 import { lockState } from './roots/state-lock.ts';
 
@@ -113,13 +120,26 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     if (await socketAnswers(join(folder, 'operator.sock'))) throw new SealwrightError('state_in_use', { folder });
     const cluster = await openCluster(settings, { env: surroundings.env, clock, started });
     const resources = await openStore(settings, { cluster, metrics, clock, random: Math.random, logger, started });
-    const material = await openRoots({
-      folder,
-      ...(settings.ca.roots === undefined ? {} : { pluggedIn: settings.ca.roots }),
-      trustDomain,
+    const inCluster = openStatus(settings, {
+      cluster,
+      resources,
+      env: surroundings.env,
+      metrics,
       clock,
+      random: Math.random,
       randomBytes,
       logger,
+      started,
+    });
+    const material = await openMaterial(settings, {
+      cluster,
+      trustDomain,
+      metrics,
+      clock,
+      random: Math.random,
+      randomBytes,
+      logger,
+      started,
     });
     const ledger = started(
       await openLedger({
@@ -147,6 +167,20 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       }),
       (part) => part.close(),
     );
+    const judge = await openKubernetesJudge(settings, { env: surroundings.env, clock, logger: perCall, started });
+    const certificate = createSvidAuthenticator({
+      trustDomain,
+      verifySvid: (chain) => {
+        const { identity, leaf, notAfter } = verifySvid(chain, { trustDomain, roots: material.roots }, clock.now());
+        return { identity, serial: leaf.serial, notAfter };
+      },
+      history: ledger,
+      // Nothing can be revoked yet but by time: a token every `tokenMaxAge`.
+      isRevoked: () => false,
+      presence: judge?.presence,
+      maxTokenAge: settings.ca.auth.tokenMaxAge,
+      clock,
+    });
     const authenticate = authenticateInOrder({
       tokens: await openTokenAuthenticators(settings, {
         trustDomain,
@@ -156,18 +190,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
         logger,
         started,
       }),
-      certificate: createSvidAuthenticator({
-        trustDomain,
-        verifySvid: (chain) => {
-          const { identity, leaf, notAfter } = verifySvid(chain, { trustDomain, roots: material.roots }, clock.now());
-          return { identity, serial: leaf.serial, notAfter };
-        },
-        history: ledger,
-        // Nothing can be revoked yet but by time: a token every `tokenMaxAge`.
-        isRevoked: () => false,
-        maxTokenAge: settings.ca.auth.tokenMaxAge,
-        clock,
-      }),
+      certificate,
       logger,
     });
     const issuer = createIssuer(material);
@@ -186,17 +209,12 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
 
     const service = certificateGrpcService({
       authenticate,
-      authorizeNode: createNodeAuthorizer({
-        trustDomain,
-        clusterId: settings.clusterId,
-        trustedNodeAccounts: settings.ca.auth.trustedNodeAccounts,
-        pods: undefined,
-        clock,
-      }),
+      authorizeNode: openNodeAuthorizer(settings, { cluster, resources, clock, started }),
       newCallId: () => randomBytes(8).toString('hex'),
       issuance,
       metrics: createIssuanceMetrics(metrics),
       onRefused: (refusal) => ledgerRefusal(refusal, { proven, refusals }),
+      onFailed: issuanceEvents(inCluster.events),
       logger: perCall,
     });
     const distribution: Distribution = started(
@@ -205,6 +223,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
         bundle: { trustDomain, roots: material.roots },
         rootNamespace: settings.rootNamespace,
         clusterId: settings.clusterId,
+        clusterDomain: settings.clusterDomain.toLowerCase(),
         discoversPods: cluster !== undefined,
         fetchKeySet: createKeySetFetcher({
           guard: createAddressGuard(settings.ca.keySets.allowAddresses),
@@ -245,7 +264,10 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
           now: () => clock.now(),
           randomBytes,
         }),
-        onRenewal: ({ certificateChain, privateKey }) => listener.setTls({ certificateChain, privateKey, roots }),
+        onRenewal: ({ certificateChain, privateKey }) => {
+          listener.setTls({ certificateChain, privateKey, roots });
+          operatorPort?.setTls({ certificateChain, privateKey, roots });
+        },
         clock,
         random: Math.random,
         logger,
@@ -286,15 +308,32 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
         }),
       }),
     ];
+    const onForbidden = ({ actor, operation, reason: detail }: ForbiddenOperation): void => {
+      // It never rejects: what cannot be ledgered is logged.
+      void proven.record({ kind: 'operator-refusal', actor, operation, reason: 'operator_forbidden', detail });
+    };
     // The socket is 0600: who can open it owns the state folder, or is root.
-    const owner = { name: `socket:uid=${process.getuid?.() ?? 0}`, role: 'operator' } as const;
+    const owner = ownerAccess(`socket:uid=${process.getuid?.() ?? 0}`);
     started(
       await serveOperatorSocket({
         path: join(folder, 'operator.sock'),
-        app: createOperatorApp(operations, () => owner, logger),
+        app: createOperatorApp({ operations, access: owner, onForbidden, logger }),
         logger,
       }),
       (part) => part.close(),
+    );
+    const operatorPort = started(
+      await openOperatorPort(settings, {
+        operations,
+        kubernetes: judge,
+        certificate,
+        tls: { certificateChain, privateKey, roots },
+        onStranger: (code, remoteAddress) => refusals.count(code, remoteAddress),
+        onForbidden,
+        clock,
+        logger: perCall,
+      }),
+      (part) => part?.close(),
     );
     const readiness = started(
       createReadiness({
@@ -312,6 +351,22 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
       await serveCaStatus(settings, { metrics, readiness, logger, version: surroundings.version }),
       (part) => part.close(),
     );
+
+    if (cluster !== undefined) {
+      await openControllers(settings, {
+        cluster,
+        material,
+        events: inCluster.events,
+        work: [inCluster.whileLeading(distribution)],
+        env: surroundings.env,
+        metrics,
+        clock,
+        random: Math.random,
+        randomBytes,
+        logger,
+        started,
+      });
+    }
 
     const address = { host, port: listener.port };
     logger.info('the CA is ready', {

@@ -2,7 +2,6 @@ import type { Settings } from '../../src/config/settings-table.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { TrustDomain } from '../../src/identity/trust-domain.ts';
-import { inClusterConfig } from '../../src/kubernetes/api-access.ts';
 import { createTokenReviewer } from '../../src/kubernetes/token-review.ts';
 import type { TokenIssuer } from '../../src/token/issuer.ts';
 import { createJwksFile } from '../../src/token/jwks-file.ts';
@@ -11,6 +10,7 @@ import type { KeySource } from '../../src/token/key-source.ts';
 import { createOidcKeys } from '../../src/token/oidc-discovery.ts';
 import type { TokenAuthenticator } from './authenticator.ts';
 import { createJwksAuthenticator } from './jwks-authenticator.ts';
+import { tokenReviewConfig } from './token-review-config.ts';
 import { createTokenReviewAuthenticator } from './token-review-authenticator.ts';
 
 export interface TokenAuthenticatorParts {
@@ -31,22 +31,22 @@ export interface TokenAuthenticatorParts {
  * cannot be made: a signature says nothing of a pod or an account that has been deleted since.
  */
 export async function openTokenAuthenticators(
-  { ca }: Settings,
+  settings: Settings,
   parts: TokenAuthenticatorParts,
 ): Promise<TokenAuthenticator[]> {
+  const { ca } = settings;
   const { trustDomain, tokenIssuer, env, clock, logger, started } = parts;
-  const { audiences, issuer, tokenReview } = ca.auth;
+  const { audiences, issuer } = ca.auth;
   const authenticators: TokenAuthenticator[] = [];
-  if (tokenReview.enabled) {
-    const { kubeconfig } = tokenReview;
-    const config = kubeconfig === undefined ? inClusterConfig(env) : { kubeconfig };
+  const config = tokenReviewConfig(settings, env);
+  if (config !== undefined) {
     const reviewer = started(await createTokenReviewer({ config, clock }), (part) => part.close());
     const ofIssuer = issuer === undefined ? {} : { issuer };
     authenticators.push(createTokenReviewAuthenticator({ trustDomain, reviewer, audiences, clock, ...ofIssuer }));
   }
   if (issuer !== undefined) {
     const keys = openKeys(ca.auth, { issuer, clock, logger });
-    const standsIn = tokenReview.enabled;
+    const standsIn = config !== undefined;
     authenticators.push(createJwksAuthenticator({ trustDomain, issuer, audiences, keys, standsIn, clock }));
   }
   if (tokenIssuer !== undefined) {

@@ -33,20 +33,24 @@ export function admit(name: SubscriberName, admission: Admission): AdmittedWorkl
     if (kind === 'Pod') throw refused('no pods are known here');
     return admitEntry(name, admission, refused);
   }
+  const { snapshot } = admission;
+  const entry = snapshot.get({ ...name, kind: 'WorkloadEntry' });
   const { pod } = proven;
-  if (pod !== undefined) {
-    if (kind === 'WorkloadEntry' || pod.name !== name.name || proven.identity.workload?.namespace !== name.namespace) {
-      throw refused(`its token is bound to the pod ${pod.name}`);
-    }
-    return admitPod(name, admission, refused);
-  }
-  if (kind === 'Pod') return admitPod(name, admission, refused);
-  if (kind === 'WorkloadEntry' || !isPodOf(name, admission)) {
-    const { snapshot } = admission;
-    const there = snapshot.get({ ...name, kind: 'WorkloadEntry' }) ?? snapshot.get({ ...name, kind: 'Pod' });
-    if (kind === undefined && there === undefined) throw early(name, 'there is nothing of this name yet');
+  if (pod === undefined) {
+    if (kind === 'Pod' || (kind === undefined && isPodOf(name, admission))) return admitPod(name, admission, refused);
+    const nothing = entry === undefined && snapshot.get({ ...name, kind: 'Pod' }) === undefined;
+    if (kind === undefined && nothing) throw early(name, 'there is nothing of this name yet');
     return admitEntry(name, admission, refused);
   }
+  if (pod.name !== name.name || proven.identity.workload?.namespace !== name.namespace) {
+    throw refused(`its token is bound to the pod ${pod.name}`);
+  }
+  const known = snapshot.get({ ...name, kind: 'Pod' });
+  // Tokens of the embedded issuer are bound to pods that are names of WorkloadEntries, and no pods.
+  if (known === undefined && (kind === 'WorkloadEntry' || (kind === undefined && entry !== undefined))) {
+    return admitEntry(name, admission, refused);
+  }
+  if (kind === 'WorkloadEntry') throw refused('its token is bound to the pod of that name');
   return admitPod(name, admission, refused);
 }
 

@@ -42,7 +42,8 @@ export const authorizationPolicyApplies: Applies = (resource, audience) => {
   return policy !== undefined && reasonToPass(policy, { workload: audience, rootNamespace }) === undefined;
 };
 
-function scopeOf(resource: Resource): Scope | undefined {
+/** Whom an AuthorizationPolicy is for; nothing where it cannot be read. */
+export function scopeOf(resource: Resource): Scope | undefined {
   return remembered(scopes, resource, (each) => {
     const { policy } = readAuthorizationPolicy(each);
     if (policy === undefined) return undefined;
@@ -97,7 +98,7 @@ export function fairKeyPlacesOf(
   return places;
 }
 
-function requestAuthenticationOf(resource: Resource): RequestAuthentication | undefined {
+export function requestAuthenticationOf(resource: Resource): RequestAuthentication | undefined {
   return remembered(requestAuthentications, resource, (each) => readRequestAuthentication(each).policy);
 }
 

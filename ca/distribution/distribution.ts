@@ -8,7 +8,7 @@ import { atOnce, type Slices } from '../../src/policy/slices.ts';
 import type { ResourceStore } from '../../src/resources/resource-store.ts';
 import { CONTROL_TYPES } from '../../src/wire/control-types.ts';
 import type { XdsResource } from '../../src/wire/xds-message.ts';
-import type { Subscriber } from '../../src/wire/xds-service.ts';
+import type { DiscoveryStream, Subscriber } from '../../src/wire/xds-service.ts';
 import type { KeySetFetcher } from '../key-sets/fetch-key-set.ts';
 import { KeySets } from '../key-sets/key-sets.ts';
 import { admit } from './admit-subscriber.ts';
@@ -16,9 +16,11 @@ import { fairKeyPlacesOf } from './applicable.ts';
 import { CatchingUp } from './catching-up.ts';
 import { reachOf } from './change-reach.ts';
 import type { DistributionMetrics } from './distribution-metrics.ts';
+import type { ConnectedSidecar, Unsettled } from './connected-sidecar.ts';
 import { LiveMesh } from './live-mesh.ts';
 import { PacedWork } from './paced-work.ts';
 import type { MeshView } from './mesh-view.ts';
+import type { PlacedWorkload } from './placed-workload.ts';
 import { SnapshotChanges } from './snapshot-changes.ts';
 import { SubscriberIndex } from './subscriber-index.ts';
 import { SubscriberSource } from './subscriber-source.ts';
@@ -31,6 +33,8 @@ export interface DistributionOptions {
   readonly bundle: TrustBundle;
   readonly rootNamespace: string;
   readonly clusterId: string;
+  /** Of the cluster's DNS; `cluster.local` unless it says otherwise. */
+  readonly clusterDomain?: string;
   /** Whether the store has the pods of a cluster. */
   readonly discoversPods?: boolean;
   /** Reads the keys that policies name. */
@@ -75,6 +79,7 @@ export class Distribution {
   readonly #late = new Set<Subscription>();
   readonly #catchingUp = new CatchingUp();
   #closed = false;
+  #progress = 0;
   #bundle: XdsResource;
 
   constructor(options: DistributionOptions) {
@@ -82,9 +87,9 @@ export class Distribution {
     this.#bundle = trustBundleResource(options.bundle.roots);
     const { fetchKeySet: fetch, clock, random, logger, store, rest = REST } = options;
     this.#keySets = new KeySets({ fetch, onChange: () => this.#tellAll(CONTROL_TYPES.keySet), clock, random, logger });
-    const { rootNamespace, clusterId, bundle } = options;
+    const { rootNamespace, clusterId, clusterDomain, bundle } = options;
     const { trustDomain } = bundle;
-    this.#mesh = new LiveMesh({ rootNamespace, clusterId, trustDomain, now: () => clock.now(), logger });
+    this.#mesh = new LiveMesh({ rootNamespace, clusterId, clusterDomain, trustDomain, now: () => clock.now(), logger });
     // Nobody waits for a turn yet, and nobody is to see a mesh without its policies.
     this.#mesh.show(atOnce(this.#mesh.next([], store.snapshot)).view);
     this.#keepKeySets();
@@ -103,6 +108,26 @@ export class Distribution {
   /** How many streams are open. */
   get streams(): number {
     return this.#subscribers.size;
+  }
+
+  /** Another number where `workloads` or `sidecars` may be others, or go by other things. */
+  get progress(): number {
+    return this.#progress;
+  }
+
+  /** The sidecars that are connected at this moment, and what each does not go by yet. */
+  *sidecars(): Generator<ConnectedSidecar> {
+    for (const subscription of this.#subscribers) {
+      const { workload, stream } = subscription;
+      if (stream === undefined) continue;
+      const { namespace, labels } = workload;
+      yield { namespace, labels, unsettled: (typeUrl) => this.#unsettledOf(subscription, stream, typeUrl) };
+    }
+  }
+
+  /** The workloads of the mesh, with their ports. */
+  get workloads(): readonly PlacedWorkload[] {
+    return this.#mesh.workloads;
   }
 
   countRefusal(): void {
@@ -136,20 +161,26 @@ export class Distribution {
     const subscription = this.#subscriptionOf(name, proven, workload);
     return {
       source: subscription.source,
-      onAccepted: (typeUrl) => metrics.pushed(typeUrl).add(),
+      onAccepted: (typeUrl) => {
+        this.#progress += 1;
+        metrics.pushed(typeUrl).add();
+      },
       onRefused: (typeUrl, refusal, culprit) => {
+        this.#progress += 1;
         metrics.pushed(typeUrl).add();
         metrics.rejected(typeUrl).add();
         logger.warn('a sidecar refused a push', { ...about, typeUrl, culprit, reason: refusal.slice(0, 1_000) });
       },
       opened: (stream) => {
         subscription.stream = stream;
+        this.#progress += 1;
         this.#subscribers.add(subscription);
         logger.info('a sidecar subscribed', { ...about, streams: this.streams });
         // The mesh may have moved on between admission and this moment.
         this.#judge(subscription, this.#mesh.view);
       },
       closed: () => {
+        this.#progress += 1;
         this.#subscribers.delete(subscription);
         this.#told.delete(subscription);
         this.#late.delete(subscription);
@@ -168,6 +199,15 @@ export class Distribution {
     this.#rounds.close();
     this.#unsubscribe();
     this.#catchingUp.close();
+  }
+
+  /** What was not even sent to it counts too. */
+  #unsettledOf(subscription: Subscription, stream: DiscoveryStream, typeUrl: string): Unsettled | undefined {
+    const unsettled = stream.unsettled(typeUrl);
+    const told = this.#told.get(subscription);
+    if (unsettled === undefined || told?.has(typeUrl) !== true) return unsettled;
+    const names = told.get(typeUrl);
+    return { has: (name) => names === undefined || names.has(name) || unsettled.has(name) };
   }
 
   #subscriptionOf(name: SubscriberName, proven: ProvenSubscriber, workload: AdmittedWorkload): Subscription {
@@ -234,6 +274,7 @@ export class Distribution {
     }
     // From here on everybody sees the next view, those whom it concerns as soon as they are told; all in one turn.
     this.#mesh.show(view);
+    this.#progress += 1;
     const [everything, judged] =
       reach === undefined ? [this.#subscribers, this.#subscribers] : [this.#late, reach.judged];
     for (const subscription of everything) this.#note(subscription, anythingOf(TYPES), before);

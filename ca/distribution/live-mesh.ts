@@ -7,6 +7,7 @@ import type { ViewChange } from './change-reach.ts';
 import type { AddressOptions } from './mesh-address.ts';
 import { everythingIn, MeshModel, type ModelOptions } from './mesh-model.ts';
 import type { MeshView } from './mesh-view.ts';
+import type { PlacedWorkload } from './placed-workload.ts';
 import { ServiceHosts } from './service-hosts.ts';
 import type { ChangedResource } from './snapshot-changes.ts';
 
@@ -29,6 +30,7 @@ export class LiveMesh {
   #model: MeshModel | undefined;
   #hosts = ServiceHosts.none;
   #view: MeshView;
+  #workloads: readonly PlacedWorkload[] = [];
 
   constructor(options: LiveMeshOptions) {
     this.#options = options;
@@ -37,6 +39,12 @@ export class LiveMesh {
 
   get view(): MeshView {
     return this.#view;
+  }
+
+  /** While a change is taken in, as they were when they were last asked for. */
+  get workloads(): readonly PlacedWorkload[] {
+    if (this.#model !== undefined) this.#workloads = this.#model.workloads;
+    return this.#workloads;
   }
 
   /** Makes the next view, a piece at a time. It is in force once it is shown; until then the view before is. */

@@ -2,8 +2,7 @@ import type { Clock, Timer } from '../../src/core/clock.ts';
 import { reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import { TokenBucket } from '../../src/core/token-bucket.ts';
-import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
-import type { LedgerEntry, RefusalEntry } from '../ledger/entry.ts';
+import type { LedgerEntry, OperatorRefusalEntry, RefusalEntry } from '../ledger/entry.ts';
 
 export interface RefusalLedgerOptions {
   readonly append: (entry: LedgerEntry) => Promise<unknown>;
@@ -22,8 +21,11 @@ const INTERVAL = 60_000;
 
 const MOST_IDENTITIES = 1_024;
 
+type AnyRefusal = RefusalEntry | OperatorRefusalEntry;
+
 interface Refused {
-  readonly identity: SpiffeId;
+  /** The entry for those that were only counted. */
+  readonly summaryOf: (reason: string, detail: string) => AnyRefusal;
   readonly bucket: TokenBucket;
   /** By reason, since the last entry for all of them. */
   counts: Map<string, number>;
@@ -31,8 +33,8 @@ interface Refused {
 }
 
 /**
- * Ledgers the refusals of callers whose identity was proven: a few one by one, the rest as one entry for each identity
- * and minute. Otherwise one workload with a valid token could fill the disk for all.
+ * Ledgers the refusals of callers whose identity was proven, and of operators: a few one by one, the rest as one entry
+ * for each of them and minute. Otherwise one workload with a valid token could fill the disk for all.
  */
 export class RefusalLedger {
   readonly #options: RefusalLedgerOptions;
@@ -45,10 +47,10 @@ export class RefusalLedger {
   }
 
   /** Resolves once the refusal is durable, counted, or could not be ledgered, which is logged. */
-  async record(entry: RefusalEntry): Promise<void> {
-    const refused = this.#of(entry.identity);
+  async record(entry: AnyRefusal): Promise<void> {
+    const refused = this.#of(entry);
     if (refused === undefined) {
-      this.#options.countOnly(entry.reason, entry.identity.toString());
+      this.#options.countOnly(entry.reason, nameOf(entry));
       return;
     }
     refused.idle = false;
@@ -65,12 +67,16 @@ export class RefusalLedger {
     await this.#flush();
   }
 
-  #of(identity: SpiffeId): Refused | undefined {
-    const name = identity.toString();
+  #of(entry: AnyRefusal): Refused | undefined {
+    const name = nameOf(entry);
     const known = this.#refused.get(name);
     if (known !== undefined || this.#refused.size >= MOST_IDENTITIES) return known;
     const bucket = new TokenBucket({ burst: BURST, perSecond: PER_SECOND, clock: this.#options.clock });
-    const made = { identity, bucket, counts: new Map<string, number>(), idle: false };
+    const summaryOf = (reason: string, detail: string): AnyRefusal =>
+      entry.kind === 'refusal'
+        ? { kind: 'refusal', identity: entry.identity, reason, detail }
+        : { kind: 'operator-refusal', actor: entry.actor, operation: 'several', reason, detail };
+    const made = { summaryOf, bucket, counts: new Map<string, number>(), idle: false };
     this.#refused.set(name, made);
     return made;
   }
@@ -78,25 +84,24 @@ export class RefusalLedger {
   async #flush(): Promise<void> {
     const appends: Promise<void>[] = [];
     for (const [name, refused] of this.#refused) {
-      const { identity, counts, idle } = refused;
+      const { counts, idle } = refused;
       if (idle) this.#refused.delete(name);
       refused.idle = true;
       const [most] = [...counts].toSorted(([, a], [, b]) => b - a);
       if (most === undefined) continue;
       refused.counts = new Map();
       const detail = `more refusals, not ledgered one by one: ${[...counts].map((count) => count.join(' ')).join(', ')}`;
-      appends.push(this.#append({ kind: 'refusal', identity, reason: most[0], detail }));
+      appends.push(this.#append(refused.summaryOf(most[0], detail)));
     }
     await Promise.all(appends);
   }
 
-  async #append(entry: RefusalEntry): Promise<void> {
+  async #append(entry: AnyRefusal): Promise<void> {
     const { append, logger } = this.#options;
     try {
       await append(entry);
     } catch (error) {
-      const identity = entry.identity.toString();
-      logger.error('a refusal could not be ledgered', { identity, reason: reasonOf(error) });
+      logger.error('a refusal could not be ledgered', { identity: nameOf(entry), reason: reasonOf(error) });
     }
   }
 
@@ -108,4 +113,9 @@ export class RefusalLedger {
       if (this.#refused.size > 0) this.#arm();
     });
   }
+}
+
+/** No name of an operator looks like a SPIFFE ID. */
+function nameOf(entry: AnyRefusal): string {
+  return entry.kind === 'refusal' ? entry.identity.toString() : entry.actor;
 }

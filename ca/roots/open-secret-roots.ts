@@ -9,6 +9,7 @@ import type { CaMaterial } from './ca-material.ts';
 import { caSecretBody, fingerprintOf, nameOfSecret, readCaSecret, SECRETS, type SecretPlace } from './ca-secret.ts';
 import { checkMaterial } from './check-material.ts';
 import { makeRoot } from './new-root.ts';
+import { CONFIG_MAPS, isManagedByUs, SHARED_NAME } from './published-bundle.ts';
 
 export interface SecretRootsOptions {
   readonly client: Pick<KubernetesClient, 'get' | 'create'>;
@@ -35,7 +36,7 @@ const RETRY = { initial: 500, max: 10_000 } as const;
  * that the server answers to one of them alone. What counts is what the server holds, also for whoever made it. It is
  * read at each start and never changed, and its key stands on no disk but the API server's.
  *
- * @throws SealwrightError `ca_secret_unusable`, and those of `checkMaterial`, each of which names the Secret;
+ * @throws SealwrightError `ca_secret_unusable`, `ca_secret_lost`, and those of `checkMaterial`, each of which names the Secret;
  *   `kubernetes_forbidden`, `kubernetes_not_found` for the namespace, `kubernetes_unreachable` after two minutes
  */
 export async function openSecretRoots(options: SecretRootsOptions): Promise<SecretRoots> {
@@ -56,7 +57,11 @@ async function findOrMake(options: SecretRootsOptions): Promise<KubernetesObject
       if (found !== undefined) return found;
       // Once: a server that has said that it made it, and then has none, would be given one CA after the other.
       if (made) throw new SealwrightError('kubernetes_unreachable', { reason: 'it lost the Secret that it made' });
-      await make(options);
+      const lost = await isLost(options);
+      if (lost && (await client.get(SECRETS, secret)) === undefined) {
+        throw new SealwrightError('ca_secret_lost', { secret: nameOfSecret(secret), published: SHARED_NAME });
+      }
+      if (!lost) await make(options);
       made = true;
       continue;
     } catch (error) {
@@ -66,6 +71,15 @@ async function findOrMake(options: SecretRootsOptions): Promise<KubernetesObject
     }
     await new Promise<void>((resolve) => clock.after(backoff.next(), resolve));
   }
+}
+
+/**
+ * Whether a CA has already published its roots here: then a Secret that is missing was deleted, and a new CA in its place
+ * would be one that nobody trusts. Where both came about since we looked, the Secret is there at a second look.
+ */
+async function isLost({ client, secret: { namespace } }: SecretRootsOptions): Promise<boolean> {
+  const published = await client.get(CONFIG_MAPS, { namespace, name: SHARED_NAME });
+  return published !== undefined && isManagedByUs(published.metadata.labels);
 }
 
 async function make({ client, secret, trustDomain, clock, randomBytes, logger }: SecretRootsOptions): Promise<void> {

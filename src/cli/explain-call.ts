@@ -24,7 +24,7 @@ import { isHttp, isSniffed, isUnreadHttp, protocolOf, type PortProtocol } from '
 import { createTrustedProxies } from '../../proxy/authorize/trusted-proxies.ts';
 import { invalid, type CallQuestion } from './explain-question.ts';
 import { explainTokens, type ShownTokenRule } from './explain-tokens.ts';
-import { listenersOfWorkload, type WorkloadListener } from './workload-listeners.ts';
+import { listenersOfWorkload, type WorkloadListener } from '../../ca/distribution/workload-listeners.ts';
 
 /** What would become of a call, and why. Plain values, to be shown. */
 export interface ExplainedCall {

@@ -1,16 +1,31 @@
-import { request, type IncomingMessage } from 'node:http';
+import { request as requestPlain, type ClientRequest, type IncomingMessage } from 'node:http';
+import { request as requestTls } from 'node:https';
 import { createInterface } from 'node:readline';
 import { SealwrightError, reasonOf } from '../core/errors.ts';
 
 /** A CA that does not answer within this many milliseconds is taken for hung. */
 const TIMEOUT = 30_000;
 
+/** The operator API over TLS. Holds secrets: never print it. */
+export interface OperatorAddress {
+  readonly host: string;
+  readonly port: number;
+  /** PEM: what the CA's certificate must chain to. */
+  readonly roots: string;
+  /** What the CA's certificate must name; the host if not given. */
+  readonly serverName?: string | undefined;
+  readonly token?: string | undefined;
+  /** PEM, leaf first, and its key. */
+  readonly identity?: { readonly certificateChain: string; readonly privateKey: string } | undefined;
+}
+
 /** The command line's end of the operator API. */
 export class OperatorClient {
-  readonly #socket: string;
+  readonly #place: string | OperatorAddress;
 
-  constructor(socket: string) {
-    this.#socket = socket;
+  /** @param place the path of the CA's own socket, or where it listens over TLS */
+  constructor(place: string | OperatorAddress) {
+    this.#place = place;
   }
 
   async get(path: string, query: Readonly<Record<string, string | number | undefined>> = {}): Promise<unknown> {
@@ -27,8 +42,7 @@ export class OperatorClient {
     query: Readonly<Record<string, string | number | undefined>> = {},
   ): AsyncGenerator<string> {
     const response = await this.#call('GET', withQuery(path, query));
-    const broken = (reason: string): SealwrightError =>
-      new SealwrightError('operator_unreachable', { socket: this.#socket, reason });
+    const broken = (reason: string): SealwrightError => this.#unreachable(reason);
     // One line is held back: the last one says how the answer ended.
     let held: string | undefined;
     try {
@@ -46,15 +60,8 @@ export class OperatorClient {
   /** @throws SealwrightError `operator_unreachable`, or `operator_refused` with what the CA said */
   async #call(method: string, path: string, body?: string): Promise<IncomingMessage> {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const call = request({
-        socketPath: this.#socket,
-        method,
-        path,
-        timeout: TIMEOUT,
-        headers: { host: 'operator', 'content-type': 'application/json' },
-      });
-      const fail = (reason: string, cause?: unknown): void =>
-        reject(new SealwrightError('operator_unreachable', { socket: this.#socket, reason }, { cause }));
+      const call = this.#request({ method, path, timeout: TIMEOUT });
+      const fail = (reason: string, cause?: unknown): void => reject(this.#unreachable(reason, cause));
       call.once('error', (error: NodeJS.ErrnoException) => fail(error.code ?? error.message, error));
       call.once('timeout', () => {
         fail(`no answer within ${TIMEOUT / 1000} s`);
@@ -64,7 +71,36 @@ export class OperatorClient {
       call.end(body);
     });
     if (response.statusCode === 200) return response;
-    throw refusal(await textOf(response), response.statusCode ?? 0);
+    const refused = refusal(await textOf(response), response.statusCode ?? 0);
+    // Whoever must judge the token is away: nothing was refused, and the same call may work later.
+    throw response.statusCode === 503 ? this.#unreachable(String(refused.fields['said'])) : refused;
+  }
+
+  #request(asked: { readonly method: string; readonly path: string; readonly timeout: number }): ClientRequest {
+    const place = this.#place;
+    const headers = { 'content-type': 'application/json' };
+    if (typeof place === 'string') {
+      return requestPlain({ ...asked, socketPath: place, headers: { ...headers, host: 'operator' } });
+    }
+    const { host, port, roots, serverName, token, identity } = place;
+    const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    return requestTls({
+      ...asked,
+      host,
+      port,
+      // A connection for each call: a command makes one or two.
+      agent: false,
+      ca: roots,
+      ...(serverName === undefined ? {} : { servername: serverName }),
+      ...(identity === undefined ? {} : { cert: identity.certificateChain, key: identity.privateKey }),
+      headers: { ...headers, ...authorization },
+    });
+  }
+
+  #unreachable(reason: string, cause?: unknown): SealwrightError {
+    const place = this.#place;
+    const where = typeof place === 'string' ? { socket: place } : { address: `${place.host}:${place.port}` };
+    return new SealwrightError('operator_unreachable', { ...where, reason }, { cause });
   }
 }
 

@@ -24,10 +24,22 @@ export function addSettingsOptions(command: Command, process: SettingCommand): v
   }
 }
 
-/** For commands that need to know where the CA keeps its state, and nothing else. */
-export function addStateOptions(command: Command): void {
+/** For commands that speak to the CA as an operator: on its own machine by its state folder, else over TLS. */
+export function addOperatorOptions(command: Command): void {
   addConfigOption(command);
   command.option('--ca-state <folder>', "the CA's state folder, which holds its operator socket");
+  command.option('--operator-address <host:port>', 'the operator API over TLS instead, such as localhost:15016');
+  command.option('--ca-root <file>', 'PEM roots that it is verified with (the root-cert.pem of the state folder)');
+  command.option('--ca-name <name>', 'the DNS name that its certificate must hold, where it is not the host');
+  command.option(
+    '--token-file <file>',
+    'a token that "kubectl create token ACCOUNT --audience sealwright-operator" printed',
+  );
+  command.option(
+    '--certificate <file>',
+    'instead of a token, the certificate of a listed identity, its chain after it',
+  );
+  command.option('--key <file>', 'the private key of that certificate');
 }
 
 /** For commands that work on the folder of resources. */

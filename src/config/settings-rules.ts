@@ -10,7 +10,7 @@ export interface SettingsFault {
 
 /** What one setting alone cannot tell: settings that contradict each other. */
 export function checkSettings(settings: Settings): SettingsFault[] {
-  const { ttl, auth, tokenIssuer } = settings.ca;
+  const { ttl, auth, tokenIssuer, leaderElection, roots, rootsSecret } = settings.ca;
   const faults: SettingsFault[] = [];
   if (ttl.default > ttl.max) {
     const message = `${formatDuration(ttl.default)} is longer than ca.ttl.max, ${formatDuration(ttl.max)}`;
@@ -28,6 +28,19 @@ export function checkSettings(settings: Settings): SettingsFault[] {
   if (auth.audiences.length === 0) {
     // A token for any audience would let every service that a workload ever showed one to ask in its name.
     faults.push({ key: 'ca.auth.audiences', message: 'no audience', remedy: 'name at least one, such as istio-ca' });
+  }
+  const { leaseDuration, renewDeadline, retryPeriod } = leaderElection;
+  if (renewDeadline >= leaseDuration) {
+    // Else another leads while this one still believes that it does.
+    const message = `${formatDuration(renewDeadline)} is not shorter than ca.leaderElection.leaseDuration, ${formatDuration(leaseDuration)}`;
+    faults.push({ key: 'ca.leaderElection.renewDeadline', message, remedy: 'shorten it to about two thirds of that' });
+  }
+  if (retryPeriod * 1.2 >= renewDeadline) {
+    const message = `${formatDuration(retryPeriod)} leaves no second try within ca.leaderElection.renewDeadline, ${formatDuration(renewDeadline)}`;
+    faults.push({ key: 'ca.leaderElection.retryPeriod', message, remedy: 'shorten it to about a fifth of that' });
+  }
+  if (roots !== undefined && rootsSecret !== undefined) {
+    faults.push({ key: 'ca.rootsSecret', message: 'ca.roots is set too', remedy: 'keep one of them' });
   }
   if (tokenIssuer.enabled && auth.tokenReview.enabled && !tokenIssuer.besideKubernetes) {
     const remedy = 'switch one of them off, or set ca.tokenIssuer.besideKubernetes';

@@ -1,3 +1,4 @@
+import { SpiffeId } from '../identity/spiffe-id.ts';
 import { isTrustDomain } from '../identity/trust-domain.ts';
 import { parseIpRange } from '../policy/ip-range.ts';
 import {
@@ -22,8 +23,19 @@ const NAMESPACE = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const NAMESPACED_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 const DNS_NAME = /^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?$/;
 
+function isSpiffeId(text: string): boolean {
+  try {
+    return SpiffeId.parse(text).workload !== undefined;
+  } catch {
+    return false;
+  }
+}
+
 /** The shortest certificate that is issued, in milliseconds (design section 8). */
 const SHORTEST_CERTIFICATE = 10_000;
+
+/** Leases count in whole seconds; a retry more often than this is an attack on the API server. Milliseconds. */
+const [SHORTEST_LEASE, SHORTEST_RETRY] = [1_000, 100];
 
 /**
  * Every process setting, nested as in the settings file. Flags and variables are made of the keys (`settings-rows.ts`),
@@ -49,6 +61,13 @@ export const SETTINGS = {
     purpose: 'The name of this cluster in metrics and in what callers of the CA say about themselves.',
     commands: both,
     alsoVariables: ['ISTIO_META_CLUSTER_ID'],
+  }),
+  clusterDomain: textSetting({
+    default: 'cluster.local',
+    purpose: "The domain of the cluster's DNS, behind `svc.` in the names of its services and pods.",
+    commands: ca,
+    check: (text) => DNS_NAME.test(text),
+    expected: 'a DNS name',
   }),
   resources: pathSetting({
     default: 'resources',
@@ -91,6 +110,54 @@ export const SETTINGS = {
         'A folder with plugged-in CA files, such as a mounted secret cacerts; without it, those in the state folder.',
       commands: ca,
     }),
+    rootsSecret: textSetting({
+      default: undefined,
+      purpose:
+        'The Secret (namespace/name) that holds the CA instead of a folder, for replicas to share; made where there is none.',
+      commands: ca,
+      check: (text) => NAMESPACED_NAME.test(text),
+      expected: 'namespace/name of a Secret, such as sealwright-system/sealwright-ca',
+    }),
+    trustBundle: {
+      publish: truthSetting({
+        default: 'true',
+        purpose: 'Whether the roots are published in every namespace of the cluster (istio-ca-root-cert).',
+        commands: ca,
+      }),
+      takeOver: truthSetting({
+        default: 'false',
+        purpose:
+          'Overwrites published bundles that hold roots of another CA, such as those of an istiod that was removed.',
+        commands: ca,
+      }),
+    },
+    leaderElection: {
+      namespace: textSetting({
+        default: undefined,
+        purpose: 'The namespace of the lease by which one replica is the leader; rootNamespace if not given.',
+        commands: ca,
+        check: (text) => NAMESPACE.test(text),
+        expected: 'a namespace of the characters a-z 0-9 -',
+      }),
+      leaseDuration: durationSetting({
+        default: '15s',
+        purpose: 'How long the other replicas leave a lease alone that is not renewed.',
+        commands: ca,
+        min: SHORTEST_LEASE,
+      }),
+      renewDeadline: durationSetting({
+        default: '10s',
+        purpose: 'How long after its last renewal a leader goes on as one.',
+        commands: ca,
+        min: SHORTEST_LEASE,
+      }),
+      retryPeriod: durationSetting({
+        default: '2s',
+        purpose: 'How often the lease is renewed, or tried for.',
+        commands: ca,
+        min: SHORTEST_RETRY,
+      }),
+    },
     serverNames: listSetting({
       default: '',
       purpose: "DNS names and addresses of the CA's own certificate, besides those that it finds by itself.",
@@ -188,7 +255,8 @@ export const SETTINGS = {
         }),
         kubeconfig: pathSetting({
           default: undefined,
-          purpose: 'The kubeconfig of the API server that is asked; in a pod, its own account is used without one.',
+          purpose:
+            'The kubeconfig of the API server that is asked; without one, the way that the group kubernetes describes.',
           commands: ca,
         }),
       },
@@ -206,6 +274,29 @@ export const SETTINGS = {
         purpose: 'A caller that renews by its certificate must show a token at least this often.',
         commands: ca,
         min: SHORTEST_CERTIFICATE,
+      }),
+    },
+    operator: {
+      listen: hostPortSetting({
+        default: '127.0.0.1:15016',
+        clusterDefault: ':15016',
+        purpose:
+          'Where the operator API listens over TLS; only where Kubernetes judges tokens, or identities are listed.',
+        commands: ca,
+      }),
+      identities: listSetting({
+        default: '',
+        purpose: 'SPIFFE IDs whose certificates may do everything on that port.',
+        commands: ca,
+        check: isSpiffeId,
+        expected: 'a list of SPIFFE IDs, such as spiffe://cluster.local/ns/ops/sa/alice',
+      }),
+      viewers: listSetting({
+        default: '',
+        purpose: 'SPIFFE IDs whose certificates may look at everything there.',
+        commands: ca,
+        check: isSpiffeId,
+        expected: 'a list of SPIFFE IDs, such as spiffe://cluster.local/ns/ops/sa/dashboard',
       }),
     },
     metrics: {

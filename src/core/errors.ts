@@ -650,6 +650,12 @@ export const ERRORS = {
       'put ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem (or tls.crt, tls.key and ca.crt) into it, from the backup, or name another with ca.rootsSecret',
     ...unready,
   },
+  ca_secret_lost: {
+    what: 'the Secret of the CA is gone, although its roots are published: a new CA would be one that nobody trusts',
+    remedy:
+      'restore the Secret from the backup; to start afresh with a new root, delete the ConfigMap istio-ca-root-cert in that namespace first',
+    ...unready,
+  },
   ca_key_mismatch: {
     what: 'the CA key does not belong to the CA certificate',
     remedy: 'put the key and the certificate of one and the same CA in place',
@@ -807,10 +813,21 @@ export const ERRORS = {
   },
   operator_forbidden: {
     what: 'this operation is for operators',
-    remedy: 'ask somebody with the operator role',
+    remedy: 'ask somebody with the operator role, or for a role that allows it',
     grpc: 'PERMISSION_DENIED',
     http: 403,
     exit: 1,
+  },
+  operator_unauthenticated: {
+    what: 'the operator API does not know who is asking',
+    remedy:
+      'send a token that "kubectl create token ACCOUNT --audience sealwright-operator" printed, or the certificate of an identity that ca.operator.identities lists; the log of the CA says what was wrong',
+    ...unauthenticated,
+  },
+  operator_unlisted: {
+    what: 'the identity of the certificate is no operator',
+    remedy: 'list it in ca.operator.identities, or in ca.operator.viewers',
+    ...unauthenticated,
   },
   operator_socket_unavailable: {
     what: 'the operator socket cannot be opened',
@@ -952,8 +969,9 @@ export const ERRORS = {
     ...unready,
   },
   operator_unreachable: {
-    what: 'the CA does not answer on its operator socket',
-    remedy: 'start it with "sealwright ca", run this in its folder, or name its state folder with --ca-state',
+    what: 'the CA does not answer to operators',
+    remedy:
+      'start it with "sealwright ca", run this in its folder, or name its state folder with --ca-state, or its port with --operator-address',
     grpc: 'UNAVAILABLE',
     http: 503,
     exit: 3,

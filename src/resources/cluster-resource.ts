@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { jsonDocument } from '../config/json-document.ts';
 import type { Issue } from '../core/issue.ts';
 import type { KubernetesObject } from '../kubernetes/kubernetes-object.ts';
@@ -10,6 +11,9 @@ import { checkDocument } from './validate-resource.ts';
 
 /** What one object of an API server comes to. */
 export interface ClusterResource {
+  readonly uid: string;
+  /** Of what the object says; undefined where its kind has none. */
+  readonly generation: number | undefined;
   /** What is in force; undefined where it says nothing that can be. */
   readonly resource: Resource | undefined;
   /** How that came about: from what it says now or said before, or in the place of what cannot be read. */
@@ -35,17 +39,34 @@ const NOWHERE: ResourceOrigin = Object.freeze({ file: undefined, locate: () => u
  * objects that a folder would not, and nobody is there to be told that the CA does not start.
  */
 export function readClusterResource(object: KubernetesObject, reading: ClusterReading): ClusterResource {
+  if (reading.before !== undefined && saysTheSame(object, reading.before)) return reading.before;
   const { resource, issues } =
     reading.kind.reduce === undefined ? readWhole(object, reading) : readReduced(object, reading);
+  const { uid, generation } = object.metadata;
   if (resource !== undefined && !issues.some(({ severity }) => severity === 'error')) {
-    return Object.freeze({ resource, source: 'object', issues });
+    return Object.freeze({ uid, generation, resource, source: 'object', issues });
   }
   const { before } = reading;
   if (before?.source === 'object' || before?.source === 'last-good') {
-    return Object.freeze({ resource: before.resource, source: 'last-good', issues });
+    return Object.freeze({ uid, generation, resource: before.resource, source: 'last-good', issues });
   }
   const standIn = standInFor(reading.kind, object);
-  return Object.freeze({ resource: standIn, source: standIn === undefined ? 'nothing' : 'stand-in', issues });
+  const source = standIn === undefined ? 'nothing' : 'stand-in';
+  return Object.freeze({ uid, generation, resource: standIn, source, issues });
+}
+
+/**
+ * Nothing but the status or bookkeeping differs: generations count what an object says, and labels and annotations are
+ * not in it. A controller that writes thousands of statuses must not have every policy judged anew by every replica.
+ */
+function saysTheSame({ metadata }: KubernetesObject, { uid, generation, source, resource }: ClusterResource): boolean {
+  if (generation === undefined || uid !== metadata.uid || generation !== metadata.generation) return false;
+  if (source !== 'object' || resource === undefined) return false;
+  const { [LAST_APPLIED]: _, ...annotations } = metadata.annotations;
+  return isDeepStrictEqual(
+    { labels: resource.labels, annotations: resource.annotations },
+    { labels: metadata.labels, annotations },
+  );
 }
 
 interface Read {

@@ -8,6 +8,8 @@ import type { ReflectorChange, ReflectorLimits, ReflectorMetrics } from '../kube
 import { Reflector } from '../kubernetes/reflector.ts';
 import { clusterQueries, type ClusterQuery } from './cluster-queries.ts';
 import { readClusterResource, type ClusterResource } from './cluster-resource.ts';
+import type { JudgedObject } from './judged-object.ts';
+import { isOwnGroup } from './kind.ts';
 import { resourceKey, type Resource } from './resource.ts';
 import {
   compareSnapshots,
@@ -66,6 +68,7 @@ export class ClusterStore implements ResourceStore {
   readonly #followed: readonly Followed[];
   readonly #listeners = new Set<ResourceListener>();
   readonly #issueListeners = new Set<(issues: readonly Issue[]) => void>();
+  readonly #judgedListeners = new Set<() => void>();
   /** By the object that they are about, of those that have any. */
   readonly #issuesOf = new Map<string, readonly Issue[]>();
   readonly #put = new Map<string, Resource>();
@@ -132,12 +135,31 @@ export class ClusterStore implements ResourceStore {
     return () => this.#issueListeners.delete(listener);
   }
 
+  /** What people wrote, and what was made of each of it. */
+  *judged(): Generator<JudgedObject> {
+    for (const { query, reflector } of this.#followed) {
+      const { kind, apiVersion } = query.kind;
+      if (!isOwnGroup(apiVersion)) continue;
+      for (const [key, object] of reflector.items) {
+        const slash = key.indexOf('/');
+        yield { kind, namespace: key.slice(0, slash), name: key.slice(slash + 1), ...object };
+      }
+    }
+  }
+
+  /** Calls back when something of `judged` is different. Answers how to stop it. */
+  subscribeToJudged(listener: () => void): () => void {
+    this.#judgedListeners.add(listener);
+    return () => this.#judgedListeners.delete(listener);
+  }
+
   /** Follows no longer; what is held stays to be read. */
   close(): void {
     this.#gathering?.cancel();
     for (const { reflector } of this.#followed) reflector.close();
     this.#listeners.clear();
     this.#issueListeners.clear();
+    this.#judgedListeners.clear();
   }
 
   #follow(query: ClusterQuery): Followed {
@@ -154,7 +176,10 @@ export class ClusterStore implements ResourceStore {
       ...(metrics === undefined ? {} : { metrics: metrics(kind.plural) }),
       ...(limits === undefined ? {} : { limits }),
     });
-    reflector.subscribe((change) => this.#take(kind.kind, change));
+    reflector.subscribe((change) => {
+      this.#take(kind.kind, change);
+      if (isOwnGroup(kind.apiVersion) && isOther(change)) this.#callEach(this.#judgedListeners, undefined);
+    });
     return { query, reflector };
   }
 
@@ -256,6 +281,11 @@ export class ClusterStore implements ResourceStore {
       }
     }
   }
+}
+
+/** Whether more than a status is different, which is what controllers write. */
+function isOther({ changed, removed }: ReflectorChange<ClusterResource>): boolean {
+  return removed.length > 0 || changed.some(({ before, after }) => before !== after);
 }
 
 /** The settings of the mesh are there and were never readable: to go on would judge by others. */

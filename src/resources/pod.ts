@@ -1,5 +1,5 @@
 import { addressesIn, type ApiRecord, portAt, recordAt, recordsAt, textAt } from './api-value.ts';
-import { isResourceName } from './kubernetes-name.ts';
+import { isNamespaceName, isResourceName } from './kubernetes-name.ts';
 import { type PodOwner, podOwner } from './pod-owner.ts';
 import type { Resource } from './resource.ts';
 
@@ -16,6 +16,8 @@ export interface Pod {
   /** IPv4, IPv6 or both, the primary one first; empty before it was started. Those of its node where `hostNetwork`. */
   readonly addresses: readonly string[];
   readonly hostNetwork: boolean;
+  /** The name by which the cluster's DNS finds it alone, below that of its namespace (`db-0.db`); empty where it has none. */
+  readonly host: string;
   /** The node that it is bound to; empty before. */
   readonly node: string;
   readonly serviceAccount: string;
@@ -23,6 +25,8 @@ export interface Pod {
   readonly ports: readonly PodPort[];
   /** Whether its containers have ended for ever: its addresses may be another pod's by now. */
   readonly over: boolean;
+  /** Whether it was told to end. */
+  readonly terminating: boolean;
   /** Whether it is ready for calls, and is not about to go. */
   readonly ready: boolean;
   readonly owner: PodOwner;
@@ -40,14 +44,17 @@ export function reducePod(body: ApiRecord): Readonly<Record<string, unknown>> {
   const ports = portsOf(spec);
   const node = textAt(spec['nodeName']);
   const owner = podOwner(metadata);
+  const host = hostOf(metadata, spec);
   return {
     uid: textAt(metadata['uid']),
     serviceAccount: textAt(spec['serviceAccountName']),
     ...(addresses.length === 0 ? {} : { addresses }),
     ...(spec['hostNetwork'] === true ? { hostNetwork: true } : {}),
     ...(node === '' ? {} : { node }),
+    ...(host === '' ? {} : { host }),
     ...(ports.length === 0 ? {} : { ports }),
     ...(isOver(status) ? { over: true } : {}),
+    ...(isTerminating(metadata) ? { terminating: true } : {}),
     ...(isReady(metadata, status) ? { ready: true } : {}),
     ...(owner === undefined ? {} : { owner }),
   };
@@ -63,12 +70,14 @@ export function podOf({ spec, name }: Pick<Resource, 'spec' | 'name'>): Pod {
     addresses: Array.isArray(spec['addresses']) ? addressesIn(spec['addresses']) : [],
     hostNetwork: spec['hostNetwork'] === true,
     node: textAt(spec['node']),
+    host: textAt(spec['host']),
     // No identity is made of what is no name.
     serviceAccount: isResourceName(serviceAccount) ? serviceAccount : '',
     ports: recordsAt(spec['ports'], MOST).flatMap(({ name: portName, port }) => {
       return portAt(port) === 0 ? [] : [Object.freeze({ name: textAt(portName), port: portAt(port) })];
     }),
     over: spec['over'] === true,
+    terminating: spec['terminating'] === true,
     ready: spec['ready'] === true,
     owner: kind === undefined ? { kind: 'Pod' as const, name } : { kind, name: textAt(owner['name']) },
   });
@@ -89,13 +98,23 @@ function portsOf(spec: ApiRecord): Record<string, unknown>[] {
     });
 }
 
+/** Kubernetes DNS specification 2.4.2: a pod that names a headless service (`subdomain`), as those of a StatefulSet do. */
+function hostOf({ name }: ApiRecord, { hostname, subdomain }: ApiRecord): string {
+  const [own, below] = [textAt(hostname) || textAt(name), textAt(subdomain)];
+  return below !== '' && isNamespaceName(own) && isNamespaceName(below) ? `${own}.${below}` : '';
+}
+
 function isOver({ phase }: ApiRecord): boolean {
   return phase === 'Failed' || phase === 'Succeeded';
 }
 
-/** As the controller of EndpointSlices judges it. */
-function isReady({ deletionTimestamp }: ApiRecord, { conditions }: ApiRecord): boolean {
+function isTerminating({ deletionTimestamp }: ApiRecord): boolean {
   // `null` is what an absent time is written as by some.
-  if (deletionTimestamp !== undefined && deletionTimestamp !== null) return false;
+  return deletionTimestamp !== undefined && deletionTimestamp !== null;
+}
+
+/** As the controller of EndpointSlices judges it. */
+function isReady(metadata: ApiRecord, { conditions }: ApiRecord): boolean {
+  if (isTerminating(metadata)) return false;
   return recordsAt(conditions, MOST).some(({ type, status }) => type === 'Ready' && status === 'True');
 }

@@ -1,23 +1,14 @@
-import { constants } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer as createTcpServer } from 'node:net';
-import type { SecureContextOptions, TLSSocket } from 'node:tls';
-import { createSecureContext, createServer as createTlsServer } from 'node:tls';
-import { reasonOf, SealwrightError } from '../core/errors.ts';
+import type { TLSSocket } from 'node:tls';
+import { createServer as createTlsServer } from 'node:tls';
+import { reasonOf } from '../core/errors.ts';
 import type { GrpcServer } from './grpc-server.ts';
 import type { Listener } from './listen.ts';
 import { listen } from './listen.ts';
 import { chainReader } from './peer-chain.ts';
 import { builtChain, connectionKey, tlsPeer } from './server-peer.ts';
-
-/** Everything as PEM. */
-export interface ServerTls {
-  /** Leaf first. */
-  readonly certificateChain: string;
-  readonly privateKey: string;
-  /** What client certificates must chain to. At least one. */
-  readonly roots: string;
-}
+import { serverSecureContext, type ServerTls } from './server-secure-context.ts';
 
 /** Why a connection was closed before its first call. */
 export type RefusedConnection =
@@ -72,7 +63,7 @@ export async function listenTls(options: TlsListenerOptions): Promise<TlsListene
   const handshakes = new Map<string, Socket>();
 
   const tlsServer = createTlsServer({
-    ...secureContextOf(options.tls),
+    ...serverSecureContext(options.tls),
     requestCert: true,
     // The verdict is taken in `admit`: with true, a client without a certificate could not come in with its token.
     rejectUnauthorized: false,
@@ -93,7 +84,7 @@ export async function listenTls(options: TlsListenerOptions): Promise<TlsListene
       return;
     }
     if (socket.alpnProtocol !== 'h2') return refuse(socket, 'no_http2', String(socket.alpnProtocol));
-    // Tickets are off (see secureContextOf); a resumption would skip the judgement of the certificate.
+    // Tickets are off (see serverSecureContext); a resumption would skip the judgement of the certificate.
     if (socket.isSessionReused()) return refuse(socket, 'handshake_failed', 'resumed session');
     const chain = chainOf(socket);
     const gaveCertificate = chain.length > 0;
@@ -133,35 +124,10 @@ export async function listenTls(options: TlsListenerOptions): Promise<TlsListene
   return {
     address: `${host.includes(':') ? `[${host}]` : host}:${port}`,
     port,
-    setTls: (tls) => tlsServer.setSecureContext(secureContextOf(tls)),
+    setTls: (tls) => tlsServer.setSecureContext(serverSecureContext(tls)),
     close: () => {
       for (const socket of handshakes.values()) socket.destroy();
       listener.close();
     },
   };
-}
-
-/** Refuses what cannot work, before anything is replaced by it. */
-function secureContextOf(tls: ServerTls): SecureContextOptions {
-  // Without a `ca`, OpenSSL would trust the public web's roots to name our workloads.
-  if (!tls.roots.includes('-----BEGIN CERTIFICATE-----')) {
-    throw new SealwrightError('tls_credentials_invalid', { reason: 'no root certificate' });
-  }
-  const options = {
-    cert: tls.certificateChain,
-    key: tls.privateKey,
-    ca: tls.roots,
-    // Istio's floor on this port.
-    minVersion: 'TLSv1.2',
-    // No session tickets, and there is no session cache either: a resumed session carries the certificate of its first
-    // handshake past new roots, expiry and revocation (measured). Connections here live for hours, so that a full
-    // handshake each costs nothing that anybody would notice.
-    secureOptions: constants.SSL_OP_NO_TICKET,
-  } as const satisfies SecureContextOptions;
-  try {
-    createSecureContext(options);
-  } catch (cause) {
-    throw new SealwrightError('tls_credentials_invalid', { reason: reasonOf(cause) }, { cause });
-  }
-  return options;
 }

@@ -103,6 +103,14 @@ export class XdsServerSession {
     this.#push();
   }
 
+  /**
+   * The names of a type of which the client has not acknowledged what they are now, those that it refused among them.
+   * Undefined where it never asked for the type.
+   */
+  unsettled(typeUrl: string): ReadonlySet<string> | undefined {
+    return this.#types.get(typeUrl)?.unsettled();
+  }
+
   /** The transport has room again. */
   drained(): void {
     this.#full = false;

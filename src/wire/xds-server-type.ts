@@ -83,6 +83,8 @@ export class XdsServerType {
   /** The client was told of further parts, and waits for one that says that it is the last. */
   #owesLast = false;
   #inFlight: Push | undefined;
+  /** Names of accepted parts of a push of which further parts are to come: the client has them and does not go by them. */
+  readonly #early = new Set<string>();
   /** The first request of a type is always answered, so that a client knows when it has everything. */
   #owesAnswer = true;
 
@@ -321,6 +323,13 @@ export class XdsServerType {
     return gone;
   }
 
+  /** The names of which the client has not said yet that it goes by them as they are now: nothing, mostly. */
+  unsettled(): ReadonlySet<string> {
+    const sent = this.#inFlight?.entries.keys() ?? [];
+    const parts = this.#parts.flatMap((part) => [...part]);
+    return new Set([...this.#dirty, ...this.#rest, ...parts, ...sent, ...this.#early, ...this.#refused.keys()]);
+  }
+
   /**
    * The client accepted what had this nonce. Answers the version of the push that is in force as a whole by that;
    * undefined where further parts are to come, or where another answer than this one is awaited.
@@ -335,6 +344,8 @@ export class XdsServerType {
       else this.#held.delete(name);
     }
     this.#inFlight = undefined;
+    if (!this.#owesLast) this.#early.clear();
+    else for (const name of entries.keys()) this.#early.add(name);
     return this.#owesLast ? undefined : version;
   }
 

@@ -20,6 +20,8 @@ export interface SubscriberNode {
 export interface DiscoveryStream {
   /** Tells what may have changed; see `XdsServerSession.changed`. */
   changed(typeUrl: string, names?: Iterable<string>): void;
+  /** What of a type is not acknowledged; see `XdsServerSession.unsettled`. */
+  unsettled(typeUrl: string): ReadonlySet<string> | undefined;
   /** Ends the stream with this error, such as when the subscriber lost the right to it. */
   end(error: unknown): void;
 }
@@ -75,7 +77,11 @@ export function createDiscovery(options: DiscoveryOptions): BoundService {
                 ...(onRefused === undefined ? {} : { onRefused }),
               });
               const opened = session;
-              subscriber.opened({ changed: (typeUrl, names) => opened.changed(typeUrl, names), end });
+              subscriber.opened({
+                changed: (typeUrl, names) => opened.changed(typeUrl, names),
+                unsettled: (typeUrl) => opened.unsettled(typeUrl),
+                end,
+              });
             }
             session.received(readRequest(request));
           }

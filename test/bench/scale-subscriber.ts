@@ -34,6 +34,7 @@ export class ScaleSubscriber {
     this.#session = new XdsServerSession({ source: subscriber.source, send: (response) => this.#take(response) });
     subscriber.opened({
       changed: (typeUrl, names) => this.#session.changed(typeUrl, names),
+      unsettled: (typeUrl) => this.#session.unsettled(typeUrl),
       end: (error) => (this.ended ??= error),
     });
     for (const typeUrl of Object.values(CONTROL_TYPES)) {

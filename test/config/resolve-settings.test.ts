@@ -153,6 +153,19 @@ describe('the settings of a process', () => {
       /:1:13: error: ca.auth.jwksFile: keys without the issuer/,
     );
     assert.match(refusals({ flags: { 'ca-auth-audiences': '' } })[0] ?? '', /no audience/);
+    const lease = (times: Record<string, string>): string =>
+      refusals({
+        flags: Object.fromEntries(Object.entries(times).map(([name, time]) => [`ca-leader-election-${name}`, time])),
+      })[0] ?? '';
+    assert.match(lease({ 'renew-deadline': '15s' }), /15s is not shorter than ca.leaderElection.leaseDuration, 15s/);
+    assert.match(
+      lease({ 'retry-period': '9s' }),
+      /9s leaves no second try within ca.leaderElection.renewDeadline, 10s/,
+    );
+    assert.match(
+      refusals({ flags: { 'ca-roots': 'x', 'ca-roots-secret': 'a/b' } })[0] ?? '',
+      /ca-roots-secret: ca.roots is set too/,
+    );
     const both = { 'ca-token-issuer-enabled': 'true', 'ca-auth-token-review-enabled': 'true' };
     assert.match(refusals({ flags: both })[0] ?? '', /answers for tokens too/);
     assert.ok(resolve({ flags: { ...both, 'ca-token-issuer-beside-kubernetes': 'true' } }).settings);

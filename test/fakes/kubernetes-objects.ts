@@ -77,7 +77,7 @@ export class FakeObjects {
     }
   }
 
-  /** Writes an object as it is; a new one gets a uid. */
+  /** Writes an object as it is; a new one that has no uid gets one. */
   put(path: string, body: Json): StoredObject {
     const kind = this.#kindOf(path);
     const { metadata = {}, ...rest } = body as { metadata?: Json };
@@ -94,7 +94,7 @@ export class FakeObjects {
         ...metadata,
         ...namespace,
         name,
-        uid: before?.metadata.uid ?? `uid-${(this.#uid += 1)}`,
+        uid: before?.metadata.uid ?? (metadata['uid'] as string | undefined) ?? `uid-${(this.#uid += 1)}`,
         creationTimestamp: before?.metadata['creationTimestamp'] ?? '2026-01-01T00:00:00Z',
         resourceVersion: String(this.#version),
       },

@@ -368,19 +368,23 @@ function mergePatch(before: unknown, patch: unknown): unknown {
   return merged;
 }
 
+/** Selectors of `a=b` and `a!=b`. */
 function matcherOf(query: URLSearchParams, target: Target): (object: StoredObject) => boolean {
-  const terms = (text: string | null): [string, string][] =>
-    (text ?? '').split(',').flatMap((term): [string, string][] => {
-      const [name = '', value = ''] = term.split('=', 2);
-      return name === '' ? [] : [[name, value]];
-    });
+  const terms = (text: string | null): { path: string; value: string; equal: boolean }[] =>
+    [...(text ?? '').matchAll(/([^,!=]+)(!?=)([^,]*)/g)].map(([, path = '', operator, value = '']) => ({
+      path,
+      value,
+      equal: operator === '=',
+    }));
   const [labels, fields] = [terms(query.get('labelSelector')), terms(query.get('fieldSelector'))];
-  return ({ metadata }) => {
-    const own = (metadata['labels'] ?? {}) as Json;
+  return (object) => {
+    const own = (object.metadata['labels'] ?? {}) as Json;
+    const fieldOf = (path: string): unknown =>
+      path.split('.').reduce<unknown>((value, name) => (value as Json | undefined)?.[name], object);
     return (
-      (target.namespace === undefined || metadata['namespace'] === target.namespace) &&
-      labels.every(([name, value]) => own[name] === value) &&
-      fields.every(([name, value]) => metadata[name.replace('metadata.', '')] === value)
+      (target.namespace === undefined || object.metadata['namespace'] === target.namespace) &&
+      labels.every(({ path, value, equal }) => (own[path] === value) === equal) &&
+      fields.every(({ path, value, equal }) => (fieldOf(path) === value) === equal)
     );
   };
 }

@@ -56,7 +56,8 @@ export class RunningCa {
   /** Starts in a folder of settings, which is written where there is none. Fails with what the CA said. */
   static async start(folder: string, flags: readonly string[] = [], command: CaCommand = {}): Promise<RunningCa> {
     writeSettings(folder);
-    const free = ['--ca-listen', '127.0.0.1:0', '--ca-metrics-listen', '127.0.0.1:0'];
+    const listens = ['--ca-listen', '--ca-metrics-listen', '--ca-operator-listen'];
+    const free = listens.flatMap((flag) => [flag, '127.0.0.1:0']);
     const { before = [], nodeFlags = [] } = command;
     const [program, ...words] = [...before, process.execPath, ...nodeFlags, BINARY];
     const child = spawn(program, [...words, 'ca', ...free, ...flags], {
@@ -86,6 +87,12 @@ export class RunningCa {
 
   get operator(): OperatorClient {
     return new OperatorClient(join(this.folder, 'ca/operator.sock'));
+  }
+
+  /** Where it serves operators over TLS; fails where it does not. */
+  get operatorPort(): number {
+    const said = this.log.find(({ message }) => message === 'the operator API listens');
+    return Number(String(said?.['listen']).split(':').at(-1));
   }
 
   get rootPem(): string {

@@ -23,6 +23,14 @@ export interface RunningProxyOptions {
   readonly caHost?: string;
 }
 
+export interface RunningPodOptions {
+  readonly ca: RunningCa;
+  /** `namespace/name` of the pod. */
+  readonly workload: string;
+  readonly token: string;
+  readonly flags: readonly string[];
+}
+
 /** `sealwright proxy` as a process of its own, beside a running CA. */
 export class RunningProxy {
   readonly log: LogRecord[] = [];
@@ -53,10 +61,14 @@ export class RunningProxy {
   /** Puts a token where it looks for it and starts it; it may not serve yet. */
   static async spawn({ ca, workload, ...more }: RunningProxyOptions): Promise<RunningProxy> {
     const [namespace = '', name = ''] = workload.split('/');
-    const folder = join(ca.folder, 'workloads', namespace, name);
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    writeFileSync(join(folder, 'token'), await ca.token(namespace, name), { mode: 0o600 });
+    writeToken(ca.folder, workload, await ca.token(namespace, name));
     return RunningProxy.spawnAgain({ folder: ca.folder, port: ca.port, workload, ...more });
+  }
+
+  /** The sidecar of a pod, with a token that is bound to it. */
+  static spawnInPod({ ca, workload, token, flags }: RunningPodOptions): RunningProxy {
+    writeToken(ca.folder, workload, token);
+    return RunningProxy.spawnAgain({ folder: ca.folder, port: ca.port, workload, isPod: true, flags });
   }
 
   /** With what is there already, whether a CA runs or not. */
@@ -64,6 +76,8 @@ export class RunningProxy {
     readonly folder: string;
     readonly port: number;
     readonly workload: string;
+    /** Whether that is a pod. */
+    readonly isPod?: boolean;
     readonly flags?: readonly string[];
     readonly binary?: string | undefined;
     readonly before?: readonly string[];
@@ -71,8 +85,10 @@ export class RunningProxy {
     readonly nodeFlags?: readonly string[] | undefined;
   }): RunningProxy {
     const { folder, port, workload, flags = [], binary = BINARY, before = [], nodeFlags = [] } = options;
-    const { caHost = '127.0.0.1' } = options;
-    const all = ['--workload', workload, '--ca-address', `${caHost}:${port}`, '--ca-name', 'localhost', ...flags];
+    const { caHost = '127.0.0.1', isPod = false } = options;
+    const [namespace = '', name = ''] = workload.split('/');
+    const who = isPod ? ['--pod-namespace', namespace, '--pod-name', name] : ['--workload', workload];
+    const all = [...who, '--ca-address', `${caHost}:${port}`, '--ca-name', 'localhost', ...flags];
     const [program = '', ...words] = [...before, process.execPath, ...nodeFlags, binary, 'proxy', ...all];
     return new RunningProxy(spawn(program, words, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] }));
   }
@@ -124,4 +140,11 @@ export class RunningProxy {
       this.#watchers.add(watcher);
     });
   }
+}
+
+/** Where the sidecar of a workload looks for it. */
+function writeToken(home: string, workload: string, token: string): void {
+  const folder = join(home, 'workloads', workload);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  writeFileSync(join(folder, 'token'), token, { mode: 0o600 });
 }

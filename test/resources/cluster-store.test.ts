@@ -116,6 +116,35 @@ describe('the resources of a cluster', () => {
     assert.equal(store.isSynced, true);
   });
 
+  it('knows of each object its version, what is wrong with it, and what is in force, and is quiet about a status', async () => {
+    const [good, bad] = [path('a', '/a').spec, { rules: [{ to: [{}] }] }];
+    put('AuthorizationPolicy', 'good', good, { generation: 2 });
+    put('AuthorizationPolicy', 'bad', bad, { generation: 1 });
+    put('Service', 'quiet', { ports: [{ port: 80 }] });
+    const store = start();
+    await store.synced;
+    const judged = (): unknown[] =>
+      [...store.judged()].map(({ name, generation, source, issues }) => [name, generation, source, issues.length]);
+    assert.deepEqual(judged(), [
+      ['bad', 1, 'stand-in', 1],
+      ['good', 2, 'object', 0],
+    ]);
+    let told = 0;
+    store.subscribeToJudged(() => (told += 1));
+    const before = find(store, 'AuthorizationPolicy', 'good');
+    const status = { conditions: [{ type: 'Accepted', status: 'True' }] };
+    const metadata = { namespace: 'shop', name: 'good', generation: 2 };
+    server.put(resourceOf('AuthorizationPolicy'), { metadata, spec: good, status });
+    put('AuthorizationPolicy', 'bad', good, { generation: 2 });
+    await eventually(() => store.issues.length === 0);
+    assert.equal(told, 1);
+    assert.equal(find(store, 'AuthorizationPolicy', 'good'), before, 'the very same, and so judged once');
+    // The same text in another version of it: nothing is in force that was not, and yet it has to be said.
+    put('AuthorizationPolicy', 'good', good, { generation: 3 });
+    await eventually(() => told === 2);
+    assert.deepEqual(judged()[1], ['good', 3, 'object', 0]);
+  });
+
   it('tells what a rollout brings in few changes', async () => {
     const store = start();
     await store.synced;

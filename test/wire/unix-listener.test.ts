@@ -3,7 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { Server } from 'node:net';
 import { join } from 'node:path';
-import { createOperatorApp, serveOperatorSocket } from '../../ca/operator/operator-server.ts';
+import { ownerAccess } from '../../ca/operator/operator-access.ts';
+import { createOperatorApp } from '../../ca/operator/operator-app.ts';
+import { serveOperatorSocket } from '../../ca/operator/operator-server.ts';
 import { openChannel } from '../../src/wire/grpc-client.ts';
 import { GrpcServer } from '../../src/wire/grpc-server.ts';
 import { implementService } from '../../src/wire/grpc-service.ts';
@@ -61,7 +63,12 @@ describe('the Unix listener', () => {
       for (const access of ['owner', 'everyone'] as const) (await listenUnix({ server, path, access })).close();
       const operator = await serveOperatorSocket({
         path,
-        app: createOperatorApp([], () => ({ name: 'x', role: 'operator' }), new RecordingLogger()),
+        app: createOperatorApp({
+          operations: [],
+          access: ownerAccess('x'),
+          onForbidden: () => undefined,
+          logger: new RecordingLogger(),
+        }),
         logger: new RecordingLogger(),
       });
       await operator.close();

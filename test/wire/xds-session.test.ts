@@ -49,6 +49,46 @@ describe('delta xDS', () => {
     assert.deepEqual(told.sort(), ['b', 'c'], JSON.stringify(last));
   });
 
+  it('knows which names its client does not go by yet: sent, waiting, refused, and of no type that it never asked for', () => {
+    const store = new Store();
+    const { session, sent } = bareServer(store);
+    assert.equal(session.unsettled(TYPE), undefined);
+    const unsettled = (): string[] => [...(session.unsettled(TYPE) ?? assert.fail())].sort();
+    const answer = (refusal?: string): void => session.received(request({ nonce: sent.at(-1)?.nonce, refusal }));
+    for (const name of ['a', 'b']) store.set(name, 'one');
+    session.received(request({ subscribe: ['*'] }));
+    assert.deepEqual(unsettled(), ['a', 'b'], 'sent, and not answered');
+    store.set('a', 'two');
+    session.changed(TYPE, ['a']);
+    answer();
+    assert.deepEqual(unsettled(), ['a'], 'the next push has it');
+    answer();
+    assert.deepEqual(unsettled(), []);
+    store.set('b', 'bad');
+    session.changed(TYPE, ['b']);
+    answer('b is bad');
+    assert.deepEqual(unsettled(), ['b'], 'refused');
+    store.set('b', 'good');
+    session.changed(TYPE, ['b']);
+    answer();
+    assert.deepEqual(unsettled(), []);
+  });
+
+  it('counts the parts of a push as taken once the last is, for its client goes by none of them before', () => {
+    const store = new Store();
+    for (let i = 0; i < 5; i += 1) store.set(`r${i}`, 'one');
+    const sent: DeltaResponse[] = [];
+    const limits = { maxEntries: 2 };
+    const session = new XdsServerSession({ source: store, limits, send: (response) => sent.push(response) > 0 });
+    session.received(request({ subscribe: ['*'] }));
+    const left: number[] = [];
+    for (let i = 0; i < 3; i += 1) {
+      left.push(session.unsettled(TYPE)?.size ?? -1);
+      session.received(request({ nonce: sent.at(-1)?.nonce }));
+    }
+    assert.deepEqual([...left, session.unsettled(TYPE)?.size], [5, 5, 5, 0]);
+  });
+
   it('answers a first subscription also where there is nothing, so that a client knows it has all', () => {
     const world = new World();
     world.subscribe('*');

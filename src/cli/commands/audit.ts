@@ -7,7 +7,7 @@ import { formatIssue } from '../../core/issue.ts';
 import { CheckFailed, type CommandContext } from '../command.ts';
 import { count } from '../render/count.ts';
 import { openOperator } from '../open-operator.ts';
-import { addStateOptions } from '../settings-options.ts';
+import { addOperatorOptions } from '../settings-options.ts';
 
 /** `sealwright audit verify|export`: the ledger, checked without trusting the CA that wrote it. */
 export function configure(command: Command, context: CommandContext): void {
@@ -16,7 +16,7 @@ export function configure(command: Command, context: CommandContext): void {
     .description('recompute the whole ledger and compare it with every tree head that was signed')
     .argument('[file]', 'an export to verify instead of the running CA');
   verify.option('--log-id <hex>', 'the name that the log is known by; without it, that the ledger agrees with itself');
-  addStateOptions(verify);
+  addOperatorOptions(verify);
   verify.action(async (file: string | undefined, options: Record<string, unknown>) => {
     const lines =
       file === undefined
@@ -47,7 +47,7 @@ export function configure(command: Command, context: CommandContext): void {
   const write = command
     .command('export')
     .description('print the ledger as lines of JSON, for "audit verify" elsewhere');
-  addStateOptions(write);
+  addOperatorOptions(write);
   write.action(async (options: Record<string, unknown>) => {
     for await (const line of openOperator(options, context).lines('/v1/ledger/export')) context.stdout(`${line}\n`);
   });

@@ -11,7 +11,10 @@ export function configure(command: Command, context: CommandContext): void {
     const settings = loadSettings(options, context);
     const { startCa } = await import('../../../ca/server.ts');
     const stopped = untilStopped();
-    const ca = await startCa(settings, { env: context.env, version: packageVersion(), log: context.stderr });
+    // What waits for an API server listens nowhere yet, and would let the process end.
+    const starting = setInterval(() => {}, 60_000);
+    const surroundings = { env: context.env, version: packageVersion(), log: context.stderr };
+    const ca = await startCa(settings, surroundings).finally(() => clearInterval(starting));
     await stopped;
     await ca.close();
   });

@@ -8,7 +8,7 @@ import { parseIdentityArgument } from '../identity-argument.ts';
 import { openOperator } from '../open-operator.ts';
 import { addOutputOption, renderListing, type Column, type ListingFormat } from '../render/listing.ts';
 import { renderDistance, renderTime } from '../render/time.ts';
-import { addStateOptions, loadSettings } from '../settings-options.ts';
+import { addOperatorOptions, loadSettings } from '../settings-options.ts';
 
 /** One issued certificate, as the operator API tells of it. */
 interface IssuedRow {
@@ -28,7 +28,7 @@ export function configure(command: Command, context: CommandContext): void {
 
   const list = command.command('list').description('every identity with its newest certificate');
   addOutputOption(list);
-  addStateOptions(list);
+  addOperatorOptions(list);
   list.action(async (options: Record<string, unknown>) => {
     const rows = await collect(openOperator(options, context).lines('/v1/identities'));
     context.stdout(renderListing(formatOf(options), columns, rows));
@@ -39,7 +39,7 @@ export function configure(command: Command, context: CommandContext): void {
     .description('every certificate of one identity, oldest first')
     .argument('<identity>', 'namespace/service-account or a SPIFFE ID');
   addOutputOption(history);
-  addStateOptions(history);
+  addOperatorOptions(history);
   history.action(async (text: string, options: Record<string, unknown>) => {
     const identity = parseIdentityArgument(text, loadSettings(options, context).trustDomain).toString();
     const rows = await collect(openOperator(options, context).lines('/v1/identities/history', { identity }));
@@ -51,7 +51,7 @@ export function configure(command: Command, context: CommandContext): void {
     .command('show')
     .description('the newest certificate of one identity, in full')
     .argument('<identity>', 'namespace/service-account or a SPIFFE ID');
-  addStateOptions(show);
+  addOperatorOptions(show);
   show.action(async (text: string, options: Record<string, unknown>) => {
     const identity = parseIdentityArgument(text, loadSettings(options, context).trustDomain).toString();
     const answer = readAnswer(await openOperator(options, context).get('/v1/identities/show', { identity }));
@@ -74,7 +74,7 @@ export function configure(command: Command, context: CommandContext): void {
     .option('--out <folder>', 'where the files are written (this folder)')
     .option('--force', 'replace files that are there already')
     .option('--password-file <file>', 'the password of the PKCS#12 file, on its first line');
-  addStateOptions(issue);
+  addOperatorOptions(issue);
   issue.action(async (text: string, options: Record<string, unknown>) => {
     const { issueIdentity } = await import('../issue-identity.ts');
     const identity = parseIdentityArgument(text, loadSettings(options, context).trustDomain);

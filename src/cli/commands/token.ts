@@ -4,7 +4,7 @@ import { SealwrightError } from '../../core/errors.ts';
 import { readAnswer } from '../answer.ts';
 import type { CommandContext } from '../command.ts';
 import { openOperator } from '../open-operator.ts';
-import { addStateOptions } from '../settings-options.ts';
+import { addOperatorOptions } from '../settings-options.ts';
 
 /** `sealwright token create`: a service account token of the embedded issuer, on stdout. */
 export function configure(command: Command, context: CommandContext): void {
@@ -15,7 +15,7 @@ export function configure(command: Command, context: CommandContext): void {
     .option('--pod <name>', 'the pod that the token is bound to (the name of the service account)')
     .option('--audience <audience...>', 'whom the token is for (the audiences that the CA accepts)')
     .option('--ttl <duration>', 'how long it is valid (1h)');
-  addStateOptions(create);
+  addOperatorOptions(create);
   create.action(async (account: string, options: Record<string, unknown>) => {
     const [namespace, serviceAccount, ...more] = account.split('/');
     if (!namespace || !serviceAccount || more.length > 0) {

@@ -84,6 +84,11 @@ describe('the admission of a pod', () => {
     assert.deepEqual(admitted([pod(), entry!], { kind: 'WorkloadEntry' }).labels, { app: 'vm' });
     assert.equal(admitted([entry!]).kind, 'WorkloadEntry');
     assert.throws(() => admitted([entry!], { kind: 'Pod' }), early);
+    // What the embedded issuer calls a pod is a WorkloadEntry, until there is a pod of that name.
+    const before = admitted([entry!], bound);
+    assert.equal(before.kind, 'WorkloadEntry');
+    assert.throws(() => admitted([entry!, pod()], { ...bound, before }), refused);
+    assert.throws(() => admitted([entry!], { ...bound, kind: 'Pod' }), early);
     // A pod of another account is nobody's namesake.
     assert.equal(admitted([pod({ spec: { serviceAccountName: 'x' } }), entry!]).kind, 'WorkloadEntry');
   });

@@ -6,6 +6,10 @@ import { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import { parseTrustDomain } from '../../../src/identity/trust-domain.ts';
 import { createMetrics, type Metrics } from '../../../src/observe/metrics.ts';
 import type { Resource } from '../../../src/resources/resource.ts';
+import { parseYaml } from '../../../src/config/yaml-document.ts';
+import { readKubernetesObject } from '../../../src/kubernetes/kubernetes-object.ts';
+import { readClusterResource } from '../../../src/resources/cluster-resource.ts';
+import { RESOURCE_KINDS } from '../../../src/resources/kind.ts';
 import { readResources } from '../../../src/resources/read-file.ts';
 import { policyValidators } from '../../../src/resources/policy-resource.ts';
 import { formatIssue } from '../../../src/core/issue.ts';
@@ -74,6 +78,21 @@ export function readDocuments(...texts: readonly string[]): Resource[] {
   const errors = issues.filter(({ severity }) => severity === 'error');
   if (errors.length > 0) throw new Error(errors.map(formatIssue).join('\n'));
   return [...resources];
+}
+
+/** The same as objects of an API server. */
+export function clusterSnapshotOf(texts: readonly string[]): ResourceSnapshot {
+  const resources = parseYaml(texts.join('\n---\n'), { file: 'mesh.yaml' }).documents.map(({ value }) => {
+    const kind = RESOURCE_KINDS.find((row) => row.kind === (value as { kind?: unknown }).kind);
+    const object = readKubernetesObject(value, kind ?? { apiVersion: '', kind: '' });
+    if (kind === undefined || object === undefined) throw new Error('no object');
+    const validators = policyValidators({ rootNamespace: 'sealwright-system', strayRoot: 'warning' });
+    const { resource, issues } = readClusterResource(object, { kind, validators, before: undefined });
+    const errors = issues.filter(({ severity }) => severity === 'error');
+    if (resource === undefined || errors.length > 0) throw new Error(errors.map(formatIssue).join('\n'));
+    return resource;
+  });
+  return makeSnapshot(resources, 1);
 }
 
 export interface Hub {
@@ -185,6 +204,7 @@ export class JoinedSidecar {
     this.#client.connected((request) => this.#up.push(request) > 0);
     this.#subscriber.opened({
       changed: (type, names) => this.#server.changed(type, names),
+      unsettled: (type) => this.#server.unsettled(type),
       end: (error) => (this.ended ??= error),
     });
   }

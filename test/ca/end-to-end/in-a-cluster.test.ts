@@ -24,9 +24,11 @@ describe('the CA of a cluster', () => {
   beforeEach(async function () {
     server = await FakeKubernetesServer.start(...kinds);
     folder = temporaryFolder(this);
-    server.put(resourceOf('WorkloadEntry'), {
-      metadata: { namespace: 'shop', name: 'catalog' },
-      spec: { address: '10.0.0.1', serviceAccount: 'catalog' },
+    server.put(resourceOf('Pod'), {
+      // As the embedded issuer names the pod of its tokens.
+      metadata: { namespace: 'shop', name: 'catalog', uid: 'shop.catalog' },
+      spec: { serviceAccountName: 'catalog', nodeName: 'node-1' },
+      status: { phase: 'Running', podIP: '10.0.0.1' },
     });
     server.put(resourceOf('AuthorizationPolicy'), { ...path('first', '/first') });
   });

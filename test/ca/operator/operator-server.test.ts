@@ -4,7 +4,9 @@ import { once } from 'node:events';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Actor, Operation } from '../../../ca/operator/operation.ts';
-import { createOperatorApp, serveOperatorSocket, type OperatorServer } from '../../../ca/operator/operator-server.ts';
+import { operatorOfRole } from '../../../ca/operator/operator-access.ts';
+import { createOperatorApp, type ForbiddenOperation, type OperatorApp } from '../../../ca/operator/operator-app.ts';
+import { serveOperatorSocket, type OperatorServer } from '../../../ca/operator/operator-server.ts';
 import { OperatorClient } from '../../../src/cli/operator-client.ts';
 import { SealwrightError, type ErrorCode } from '../../../src/core/errors.ts';
 import { temporaryFolder } from '../../fakes/folder.ts';
@@ -65,11 +67,18 @@ describe('the operator API', () => {
   let path: string;
   let client: OperatorClient;
   let actor: Actor;
+  let forbidden: ForbiddenOperation[];
+
+  const app = (): OperatorApp => {
+    const access = { authenticate: async () => operatorOfRole(actor.name, actor.role) };
+    return createOperatorApp({ operations, access, onForbidden: (one) => forbidden.push(one), logger });
+  };
 
   beforeEach(async function () {
+    forbidden = [];
     path = join(temporaryFolder(this), 'operator.sock');
     actor = { name: 'socket:uid=7', role: 'operator' };
-    server = await serveOperatorSocket({ path, app: createOperatorApp(operations, () => actor, logger), logger });
+    server = await serveOperatorSocket({ path, app: app(), logger });
     client = new OperatorClient(path);
   });
   afterEach(async () => {
@@ -89,6 +98,7 @@ describe('the operator API', () => {
   it('refuses a viewer what only an operator may do', async () => {
     actor = { name: 'viewer', role: 'viewer' };
     await assert.rejects(client.post('/v1/echo', { say: 'x' }), failsWith('operator_refused', /operators/));
+    assert.deepEqual(forbidden, [{ actor: 'viewer', operation: 'echo', reason: 'its role is viewer' }]);
     assert.deepEqual(await collect(client.lines('/v1/count', { to: 2 })), ['0', '1']);
   });
 
@@ -127,7 +137,7 @@ describe('the operator API', () => {
 
   it('refuses a second CA on the same state folder, and leaves the first one answering', async () => {
     await assert.rejects(
-      serveOperatorSocket({ path, app: createOperatorApp(operations, () => actor, logger), logger }),
+      serveOperatorSocket({ path, app: app(), logger }),
       failsWith('operator_socket_unavailable', /another CA is running/),
     );
     assert.deepEqual(await client.post('/v1/echo', { say: 'still here' }), { said: 'still here', by: 'socket:uid=7' });
@@ -143,7 +153,7 @@ describe('the operator API', () => {
     assert.ok(existsSync(left));
     const second = await serveOperatorSocket({
       path: left,
-      app: createOperatorApp(operations, () => actor, logger),
+      app: app(),
       logger,
     });
     await second.close();
@@ -152,7 +162,7 @@ describe('the operator API', () => {
   it('says that the path is too long for a socket', async function () {
     const long = join(temporaryFolder(this), 'x'.repeat(100), 'operator.sock');
     await assert.rejects(
-      serveOperatorSocket({ path: long, app: createOperatorApp([], () => actor, logger), logger }),
+      serveOperatorSocket({ path: long, app: app(), logger }),
       failsWith('operator_socket_unavailable', /longer than 107/),
     );
   });

@@ -3,6 +3,7 @@ import { randomBytes, X509Certificate } from 'node:crypto';
 import { inspect } from 'node:util';
 import { fingerprintOf, readCaSecret, SECRETS } from '../../../ca/roots/ca-secret.ts';
 import { openSecretRoots, type SecretRoots, type SecretRootsOptions } from '../../../ca/roots/open-secret-roots.ts';
+import { CONFIG_MAPS, SHARED_NAME } from '../../../ca/roots/published-bundle.ts';
 import { SealwrightError, type ErrorCode } from '../../../src/core/errors.ts';
 import { parseTrustDomain } from '../../../src/identity/trust-domain.ts';
 import type { KubernetesObject } from '../../../src/kubernetes/kubernetes-object.ts';
@@ -136,6 +137,31 @@ describe('a root in a Secret', () => {
     });
   }
 
+  it('is not made anew where its roots are published: it was deleted, and a new one nobody would trust', async () => {
+    const labels = { 'app.kubernetes.io/managed-by': 'sealwright' };
+    api.create(CONFIG_MAPS, { metadata: { name: SHARED_NAME, labels } }, { namespace: SECRET.namespace });
+    await refused('ca_secret_lost');
+    assert.equal(api.get(SECRETS, SECRET), undefined);
+    api.delete(CONFIG_MAPS, { namespace: SECRET.namespace, name: SHARED_NAME });
+    // Another CA's bundle says nothing about ours.
+    api.create(CONFIG_MAPS, { metadata: { name: SHARED_NAME } }, { namespace: SECRET.namespace });
+    await open();
+  });
+
+  it('is used where another replica made and published it since it was looked for', async () => {
+    put(encoded(good));
+    const labels = { 'app.kubernetes.io/managed-by': 'sealwright' };
+    api.create(CONFIG_MAPS, { metadata: { name: SHARED_NAME, labels } }, { namespace: SECRET.namespace });
+    const client = api.client();
+    let first = true;
+    const get: typeof client.get = (...all) => {
+      if (!first) return client.get(...all);
+      first = false;
+      return Promise.resolve(undefined);
+    };
+    assert.deepEqual((await open({ client: { ...client, get } })).material.roots, [root.certificate]);
+  });
+
   it('stops the start where a key is missing, and names the Secret and the key', async () => {
     for (const name of NAMES) {
       api.delete(SECRETS, SECRET);
@@ -246,8 +272,7 @@ describe('a root in a Secret', () => {
     done.catch(() => undefined);
     while (!state.over) {
       await new Promise(setImmediate);
-      // While a key is made no time passes: that takes as long as the machine does, and nobody waits for the clock.
-      if (clock.nextDue !== undefined) clock.advance(500);
+      clock.advance(500);
     }
     return done;
   }

@@ -1,8 +1,8 @@
-import type { ResourceSnapshot } from '../resources/resource-store.ts';
-import { parseSidecar } from '../resources/sidecar.ts';
-import { sidecarFor } from '../../ca/distribution/applicable.ts';
-import type { PlacedWorkload } from '../../ca/distribution/placed-workload.ts';
-import { protocolOf, type PortProtocol } from '../../ca/distribution/protocol.ts';
+import type { ResourceSnapshot } from '../../src/resources/resource-store.ts';
+import { parseSidecar } from '../../src/resources/sidecar.ts';
+import { sidecarFor } from './applicable.ts';
+import type { PlacedWorkload } from './placed-workload.ts';
+import { protocolOf, type PortProtocol } from './protocol.ts';
 
 /** A port as policy names it. */
 export interface WorkloadListener {

@@ -1,0 +1,17 @@
+import type { Settings } from '../../src/config/settings-table.ts';
+import { configOfSettings, type KubernetesConfig } from '../../src/kubernetes/api-access.ts';
+
+/**
+ * The API server that judges tokens; undefined where none does. The same that resources come from, unless a kubeconfig of
+ * its own is named.
+ *
+ * @throws SealwrightError `kubernetes_config_invalid` where no kubeconfig is named and this is no pod
+ */
+export function tokenReviewConfig(
+  { ca, kubernetes }: Settings,
+  env: Readonly<Record<string, string | undefined>>,
+): KubernetesConfig | undefined {
+  const { enabled, kubeconfig } = ca.auth.tokenReview;
+  if (!enabled) return undefined;
+  return kubeconfig === undefined ? configOfSettings(kubernetes, env) : { kubeconfig };
+}

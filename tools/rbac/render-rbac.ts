@@ -1,0 +1,93 @@
+import { resourceName } from '../../src/kubernetes/api-resource.ts';
+import { CLUSTER_RIGHTS, ROOT_NAMESPACE, ROOT_RIGHTS, SECRET_RIGHTS, SERVICE_ACCOUNT, type Right } from './rights.ts';
+
+/** The beginning and end of what is written by the tool in docs/security.md. */
+export const RIGHTS_BEGIN = '<!-- The rights of the CA: written by tools/write-rbac.ts from tools/rbac/rights.ts. -->';
+export const RIGHTS_END = '<!-- End of the rights. -->';
+
+const HEAD = '# Generated from tools/rbac/rights.ts by tools/write-rbac.ts; a test compares the two.\n';
+
+/** The files of `manifests/rbac`, by their names. */
+export function renderRbac(): ReadonlyMap<string, string> {
+  const files = {
+    'ca.yaml': [
+      account(),
+      role('ClusterRole', SERVICE_ACCOUNT, CLUSTER_RIGHTS),
+      binding('ClusterRole', SERVICE_ACCOUNT),
+      role('Role', SERVICE_ACCOUNT, ROOT_RIGHTS),
+      binding('Role', SERVICE_ACCOUNT),
+    ],
+    'ca-secret.yaml': [
+      role('Role', `${SERVICE_ACCOUNT}-secret`, SECRET_RIGHTS),
+      binding('Role', `${SERVICE_ACCOUNT}-secret`),
+    ],
+  };
+  return new Map(Object.entries(files).map(([name, documents]) => [name, HEAD + documents.join('---\n')]));
+}
+
+/** The same for people, as a part of docs/security.md. */
+export function renderRights(): string {
+  const listOf = (rights: readonly Right[]): string =>
+    rights
+      .map(({ group, resources, names, verbs, why }) => {
+        const what = resources.map((resource) => `\`${nameOf(group, resource)}\``).join(', ');
+        const which = names === undefined ? '' : ` called ${names.map((name) => `\`${name}\``).join(' or ')}`;
+        return `- ${verbs.join(', ')} ${what}${which}: ${why}\n`;
+      })
+      .join('');
+  return [
+    `${RIGHTS_BEGIN}\n`,
+    `In the whole cluster:\n\n${listOf(CLUSTER_RIGHTS)}`,
+    `In the CA's own namespace:\n\n${listOf(ROOT_RIGHTS)}`,
+    `There too, where the CA's key is in a Secret (\`manifests/rbac/ca-secret.yaml\`):\n\n${listOf(SECRET_RIGHTS)}`,
+    `${RIGHTS_END}\n`,
+  ].join('\n');
+}
+
+/** As the log names it: `authorizationpolicies.security.istio.io/status`. */
+function nameOf(group: string, resource: string): string {
+  const [plural = '', subresource] = resource.split('/');
+  return resourceName({ group, plural }, subresource);
+}
+
+function account(): string {
+  return `apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: ${SERVICE_ACCOUNT}
+  namespace: ${ROOT_NAMESPACE}
+`;
+}
+
+function role(kind: 'ClusterRole' | 'Role', name: string, rights: readonly Right[]): string {
+  const words = (values: readonly string[]): string => `[${values.map((value) => JSON.stringify(value)).join(', ')}]`;
+  const rules = rights.map(
+    ({ group, resources, names, verbs, why }) => `  # ${why}
+  - apiGroups: ${words([group])}
+    resources: ${words(resources)}
+${names === undefined ? '' : `    resourceNames: ${words(names)}\n`}    verbs: ${words(verbs)}
+`,
+  );
+  return `apiVersion: rbac.authorization.k8s.io/v1
+kind: ${kind}
+metadata:
+  name: ${name}
+${kind === 'Role' ? `  namespace: ${ROOT_NAMESPACE}\n` : ''}rules:
+${rules.join('')}`;
+}
+
+function binding(kind: 'ClusterRole' | 'Role', name: string): string {
+  return `apiVersion: rbac.authorization.k8s.io/v1
+kind: ${kind}Binding
+metadata:
+  name: ${name}
+${kind === 'Role' ? `  namespace: ${ROOT_NAMESPACE}\n` : ''}roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: ${kind}
+  name: ${name}
+subjects:
+  - kind: ServiceAccount
+    name: ${SERVICE_ACCOUNT}
+    namespace: ${ROOT_NAMESPACE}
+`;
+}
