@@ -223,6 +223,7 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
         bundle: { trustDomain, roots: material.roots },
         rootNamespace: settings.rootNamespace,
         clusterId: settings.clusterId,
+        clusterDomain: settings.clusterDomain.toLowerCase(),
         discoversPods: cluster !== undefined,
         fetchKeySet: createKeySetFetcher({
           guard: createAddressGuard(settings.ca.keySets.allowAddresses),
