@@ -25,6 +25,8 @@ export interface ReflectorLimits {
   readonly silence: number;
   /** The longest first delay after a failure, and the longest of all. */
   readonly backoff: readonly [number, number];
+  /** The longest delay while nobody answers: that is cheap, and what changed meanwhile is to be heard of soon. */
+  readonly unanswered: number;
   /** A watch that lived for as long was a good one. */
   readonly goodWatch: number;
 }
@@ -33,7 +35,8 @@ export const REFLECTOR_LIMITS: ReflectorLimits = Object.freeze<ReflectorLimits>(
   page: 500,
   watchTime: [300_000, 600_000],
   silence: 90_000,
-  backoff: [500, 15_000],
+  backoff: [500, 30_000],
+  unanswered: 3_000,
   goodWatch: 10_000,
 });
 

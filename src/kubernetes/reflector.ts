@@ -109,8 +109,15 @@ export class Reflector<T> {
       if (end === undefined || (good && end.reason === 'ended')) continue;
       if (end.reason === 'ended' && (this.#shortWatches += 1) > 1)
         this.#failed('watch', this.#unusable('it ends each watch at once'));
-      await this.#pause(Math.max(this.#backoff.next(), retryAfterOf(end.error) ?? 0));
+      await this.#pause(this.#delayAfter(end));
     }
+  }
+
+  #delayAfter({ error }: WatchEnd): number {
+    const delay = Math.max(this.#backoff.next(), retryAfterOf(error) ?? 0);
+    const { unanswered } = this.#limits;
+    const isAnswered = error?.code !== 'kubernetes_unreachable' || error.fields['status'] !== undefined;
+    return isAnswered || delay <= unanswered ? delay : Math.ceil(this.#options.random() * unanswered);
   }
 
   /** Reads everything. Answers how a watch that was to do so ended, or a failure; nothing where a watch is to follow. */
@@ -223,8 +230,9 @@ export class Reflector<T> {
       this.#version = undefined;
       this.#refusals = 0;
     }
-    // History that is gone is nothing to be put right, nor is a way of asking that the server does not know.
-    if (error === undefined || reason === 'gone') return;
+    // History that is gone is nothing to be put right, nor is a way of asking that the server does not know. And one
+    // whose etcd is old sends no bookmarks of kinds that nobody writes: what comes next shows whether it is there.
+    if (error === undefined || reason === 'gone' || (reason === 'silent' && !initial)) return;
     const asksOtherwise = initial && this.#version === undefined && mayBeUnknown(end);
     if (!asksOtherwise || error.code === 'kubernetes_forbidden') this.#failed('watch', error);
   }

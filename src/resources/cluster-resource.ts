@@ -39,9 +39,10 @@ const NOWHERE: ResourceOrigin = Object.freeze({ file: undefined, locate: () => u
  * objects that a folder would not, and nobody is there to be told that the CA does not start.
  */
 export function readClusterResource(object: KubernetesObject, reading: ClusterReading): ClusterResource {
-  if (reading.before !== undefined && saysTheSame(object, reading.before)) return reading.before;
-  const { resource, issues } =
-    reading.kind.reduce === undefined ? readWhole(object, reading) : readReduced(object, reading);
+  const isWritten = reading.kind.reduce === undefined;
+  // Of a pod the status matters, which no generation counts.
+  if (isWritten && reading.before !== undefined && saysTheSame(object, reading.before)) return reading.before;
+  const { resource, issues } = isWritten ? readWhole(object, reading) : readReduced(object, reading);
   const { uid, generation } = object.metadata;
   if (resource !== undefined && !issues.some(({ severity }) => severity === 'error')) {
     return Object.freeze({ uid, generation, resource, source: 'object', issues });

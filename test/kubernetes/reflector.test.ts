@@ -61,7 +61,7 @@ describe('a reflector', () => {
     server.put(configMaps, { metadata: { namespace, name, labels: { team: namespace } }, data: { value } });
   };
   const start = (more: Partial<ReflectorOptions<Said>> = {}): Reflector<Said> => {
-    const limits = { backoff: [4, 20], goodWatch: 30, page: 3, ...more.limits } as const;
+    const limits = { backoff: [4, 20], unanswered: 20, goodWatch: 30, page: 3, ...more.limits } as const;
     const reflector = new Reflector({
       client,
       resource: configMaps,

@@ -183,6 +183,22 @@ describe('the resources of a cluster', () => {
     assert.deepEqual(store.issues, []);
   });
 
+  it('hears of the status of pods, which no generation counts', async () => {
+    const pod = (podIP: string): void => {
+      server.put(resourceOf('Pod'), {
+        metadata: { namespace: 'shop', name: 'p', generation: 1 },
+        spec: { serviceAccountName: 'p', nodeName: 'node-1' },
+        status: { phase: 'Running', podIP },
+      });
+    };
+    pod('10.0.0.1');
+    const store = start();
+    await store.synced;
+    assert.deepEqual(find(store, 'Pod', 'p')?.spec['addresses'], ['10.0.0.1']);
+    pod('10.0.0.2');
+    await eventually(() => JSON.stringify(find(store, 'Pod', 'p')?.spec['addresses']) === '["10.0.0.2"]');
+  });
+
   describe('that cannot be read', () => {
     const selector = { matchLabels: { app: 'web' } };
     const specOf = async (kind: string, spec: unknown, more: object = {}): Promise<Resource | undefined> => {
