@@ -97,7 +97,14 @@ export function workloadAliases({ workload, memberships }: PlacedWorkload): stri
   const found = workload.hostNetwork || workload.kind === 'EndpointSlice' ? [] : workload.addresses;
   const own = found.map((address) => addressAlias(workload.network, address));
   const names = memberships.flatMap(({ service }) => [service.key, ...service.aliases]);
-  return [...new Set([...own, ...names])];
+  return [...new Set([...own, ...ownNames(workload), ...names])];
+}
+
+/** The names by which a cluster's DNS finds a pod alone; the shortest means one of the caller's own namespace. */
+function ownNames({ kind, namespace, hostname }: PlacedWorkload['workload']): string[] {
+  if (kind !== 'Pod' || hostname === '') return [];
+  const host = hostname.split('.', 2).join('.');
+  return [hostname, `${host}.${namespace}.svc`, `${host}.${namespace}`, host].map((name) => `*/${name}`);
 }
 
 /** A service as `istio.workload.Address`, found by `<namespace>/<hostname>`, its other names and its addresses. */

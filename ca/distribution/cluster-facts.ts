@@ -14,6 +14,7 @@ import { workloadOf, type MeshWorkload } from './workload.ts';
  */
 export class ClusterFacts {
   readonly #clusterId: string;
+  readonly #clusterDomain: string;
   readonly #nodes = new Map<string, Resource>();
   /** Pods, WorkloadEntries, and the slices that matter. */
   readonly #resources = new Map<string, Resource>();
@@ -23,8 +24,9 @@ export class ClusterFacts {
   readonly #slicesNaming = new KeysBy();
   readonly #slicesOf = new KeysBy();
 
-  constructor(clusterId: string) {
+  constructor({ clusterId, clusterDomain }: { readonly clusterId: string; readonly clusterDomain: string }) {
     this.#clusterId = clusterId;
+    this.#clusterDomain = clusterDomain;
   }
 
   /** Takes in what changed, and answers it with all else that is to be read again. */
@@ -56,7 +58,8 @@ export class ClusterFacts {
 
   /** The workload of a Pod. */
   podWorkload(resource: Resource): MeshWorkload | undefined {
-    return podWorkload(resource, { clusterId: this.#clusterId, nodes: (name) => this.#nodes.get(name) });
+    const [clusterId, clusterDomain] = [this.#clusterId, this.#clusterDomain];
+    return podWorkload(resource, { clusterId, clusterDomain, nodes: (name) => this.#nodes.get(name) });
   }
 
   /** Whose an address is that somebody of a namespace writes down: a pod's, or a WorkloadEntry's of that namespace. */

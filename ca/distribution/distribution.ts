@@ -13,6 +13,7 @@ import type { KeySetFetcher } from '../key-sets/fetch-key-set.ts';
 import { KeySets } from '../key-sets/key-sets.ts';
 import { admit } from './admit-subscriber.ts';
 import { fairKeyPlacesOf } from './applicable.ts';
+import { CatchingUp } from './catching-up.ts';
 import { reachOf } from './change-reach.ts';
 import type { DistributionMetrics } from './distribution-metrics.ts';
 import type { ConnectedSidecar, Unsettled } from './connected-sidecar.ts';
@@ -32,6 +33,8 @@ export interface DistributionOptions {
   readonly bundle: TrustBundle;
   readonly rootNamespace: string;
   readonly clusterId: string;
+  /** Of the cluster's DNS; `cluster.local` unless it says otherwise. */
+  readonly clusterDomain?: string;
   /** Whether the store has the pods of a cluster. */
   readonly discoversPods?: boolean;
   /** Reads the keys that policies name. */
@@ -74,10 +77,8 @@ export class Distribution {
   readonly #told = new Map<Subscription, Told>();
   /** Those who asked for something while a change was being taken in: what they asked for may be part of it. */
   readonly #late = new Set<Subscription>();
-  /** Those who wait for what the store has said until now, and for what is being taken in. */
-  readonly #waiting: (() => void)[] = [];
-  readonly #waitingForThis: (() => void)[] = [];
-  #changing = false;
+  readonly #catchingUp = new CatchingUp();
+  #closed = false;
   #progress = 0;
   #bundle: XdsResource;
 
@@ -86,9 +87,9 @@ export class Distribution {
     this.#bundle = trustBundleResource(options.bundle.roots);
     const { fetchKeySet: fetch, clock, random, logger, store, rest = REST } = options;
     this.#keySets = new KeySets({ fetch, onChange: () => this.#tellAll(CONTROL_TYPES.keySet), clock, random, logger });
-    const { rootNamespace, clusterId, bundle } = options;
+    const { rootNamespace, clusterId, clusterDomain, bundle } = options;
     const { trustDomain } = bundle;
-    this.#mesh = new LiveMesh({ rootNamespace, clusterId, trustDomain, now: () => clock.now(), logger });
+    this.#mesh = new LiveMesh({ rootNamespace, clusterId, clusterDomain, trustDomain, now: () => clock.now(), logger });
     // Nobody waits for a turn yet, and nobody is to see a mesh without its policies.
     this.#mesh.show(atOnce(this.#mesh.next([], store.snapshot)).view);
     this.#keepKeySets();
@@ -141,9 +142,7 @@ export class Distribution {
 
   /** Resolves once subscribers may see all that the store has said until now. */
   async caughtUp(): Promise<void> {
-    if (this.#changes.size === 0 && !this.#changing) return;
-    const waiting = this.#changes.size > 0 ? this.#waiting : this.#waitingForThis;
-    await new Promise<void>((resolve) => waiting.push(resolve));
+    if (!this.#closed) await this.#catchingUp.wait(this.#changes.size > 0);
   }
 
   /**
@@ -195,10 +194,11 @@ export class Distribution {
 
   /** Follows the store no longer. Streams end with the server that they are on. */
   close(): void {
+    this.#closed = true;
     this.#keySets.close();
     this.#rounds.close();
     this.#unsubscribe();
-    for (const resolve of [...this.#waiting.splice(0), ...this.#waitingForThis.splice(0)]) resolve();
+    this.#catchingUp.close();
   }
 
   /** What was not even sent to it counts too. */
@@ -221,7 +221,7 @@ export class Distribution {
       workload: () => subscription.workload,
       onAsked: (typeUrl, asked, is) => {
         if (typeUrl === CONTROL_TYPES.address) this.#subscribers.asks(subscription, asked, is);
-        if (this.#changing) this.#late.add(subscription);
+        if (this.#catchingUp.isTaking) this.#late.add(subscription);
       },
     });
     const subscription: Subscription = { name, proven, source, workload, stream: undefined };
@@ -245,13 +245,11 @@ export class Distribution {
   /** Takes in what changed, and tells everybody whom it concerns. */
   *#round(): Slices<void> {
     if (this.#changes.size > 0) {
-      this.#changing = true;
-      this.#waitingForThis.push(...this.#waiting.splice(0));
+      this.#catchingUp.begin();
       try {
         yield* this.#takeIn();
       } finally {
-        this.#changing = false;
-        for (const resolve of this.#waitingForThis.splice(0)) resolve();
+        this.#catchingUp.end();
       }
     }
     for (const [subscription, told] of this.#told) {

@@ -17,6 +17,8 @@ import { endpointWorkloads, workloadOf, type MeshWorkload } from './workload.ts'
 export interface ModelOptions {
   readonly clusterId: string;
   readonly rootNamespace: string;
+  /** Behind `svc.` in the names of its DNS; `cluster.local` unless it says otherwise. */
+  readonly clusterDomain?: string | undefined;
 }
 
 /** What one resource told of before, and tells of now. */
@@ -59,10 +61,12 @@ export class MeshModel {
   readonly #selectivePolicies = new SelectorIndex<PeerAuthentication>();
   readonly #workloads = new LabelIndex<KnownWorkload>();
   readonly #facts: ClusterFacts;
+  readonly #clusterDomain: string;
 
   constructor(options: ModelOptions) {
     this.#options = options;
-    this.#facts = new ClusterFacts(options.clusterId);
+    this.#clusterDomain = options.clusterDomain ?? 'cluster.local';
+    this.#facts = new ClusterFacts({ clusterId: options.clusterId, clusterDomain: this.#clusterDomain });
   }
 
   get services(): MeshService[] {
@@ -146,7 +150,7 @@ export class MeshModel {
   #changeServices(changed: ChangedResource): Told<OwnedService> {
     const key = resourceKey(changed);
     const before = this.#services.get(key) ?? [];
-    const after = changed.after === undefined ? [] : ownedServices(changed.after);
+    const after = changed.after === undefined ? [] : ownedServices(changed.after, this.#clusterDomain);
     for (const owned of before) this.#selectiveServices.delete(owned, owned.service.namespace);
     for (const owned of after) {
       const { namespace, selector } = owned.service;

@@ -9,10 +9,10 @@ export interface OwnedService {
 }
 
 /** The services that one resource tells of. */
-export function ownedServices(resource: Resource): OwnedService[] {
+export function ownedServices(resource: Resource, clusterDomain: string): OwnedService[] {
   const { kind, namespace, name } = resource;
   const place = kind === 'ServiceEntry' ? 0 : 1;
-  return servicesOf(resource).map((service, index) => {
+  return servicesOf(resource, clusterDomain).map((service, index) => {
     // No name holds a zero, so that texts are in the order of what is put together in them.
     return { service, order: [place, namespace, name, String(index).padStart(6, '0')].join('\0') };
   });

@@ -5,6 +5,7 @@ import { TLS_MODE, workloadUid, type MeshWorkload } from './workload.ts';
 
 export interface PodPlace {
   readonly clusterId: string;
+  readonly clusterDomain: string;
   /** The Node of a name, where it is known. */
   readonly nodes: (name: string) => Pick<Resource, 'spec'> | undefined;
 }
@@ -14,7 +15,10 @@ const NETWORK = 'topology.istio.io/network';
 const LOCALITY = 'istio-locality';
 
 /** The workload of a Pod; nothing before it has an address, and once its containers have ended. */
-export function podWorkload(resource: Resource, { clusterId, nodes }: PodPlace): MeshWorkload | undefined {
+export function podWorkload(
+  resource: Resource,
+  { clusterId, clusterDomain, nodes }: PodPlace,
+): MeshWorkload | undefined {
   const pod = podOf(resource);
   if (pod.over || pod.addresses.length === 0) return undefined;
   const { namespace, name, labels } = resource;
@@ -24,7 +28,7 @@ export function podWorkload(resource: Resource, { clusterId, nodes }: PodPlace):
     namespace,
     name,
     addresses: pod.addresses,
-    hostname: '',
+    hostname: pod.host === '' ? '' : `${pod.host}.${namespace}.svc.${clusterDomain}`,
     network: labels[NETWORK] ?? '',
     locality: placeOf(labels, pod.node === '' ? undefined : nodes(pod.node)),
     weight: 0,

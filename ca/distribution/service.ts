@@ -1,6 +1,6 @@
 import type { Resource } from '../../src/resources/resource.ts';
 import { parseServiceEntry } from '../../src/resources/service-entry.ts';
-import { parseService } from '../../src/resources/service.ts';
+import { parseService, type Service } from '../../src/resources/service.ts';
 import { protocolOf, protocolOfName, type PortProtocol } from './protocol.ts';
 import type { MeshWorkload } from './workload.ts';
 
@@ -39,8 +39,8 @@ export interface MeshService {
 }
 
 /** The services of one ServiceEntry (one a host) or Service. */
-export function servicesOf(resource: Resource): MeshService[] {
-  if (resource.kind === 'Service') return kubernetesService(resource);
+export function servicesOf(resource: Resource, clusterDomain: string): MeshService[] {
+  if (resource.kind === 'Service') return kubernetesService(resource, clusterDomain);
   return resource.kind === 'ServiceEntry' ? serviceEntryServices(resource) : [];
 }
 
@@ -75,17 +75,31 @@ function serviceEntryServices(resource: Resource): MeshService[] {
   });
 }
 
+/** What services are told as, whatever the domain of the cluster: rules and metrics name them so everywhere. */
+const DOMAIN = 'cluster.local';
+
+/**
+ * Another name for something outside of the cluster is no service: what it is for, its own DNS name says. Another name for
+ * a service of the cluster is known, and has no port to be called at: what counts is the name that it stands for, by
+ * which a call is protected.
+ */
+function isElsewhere({ externalName }: Service, clusterDomain: string): boolean {
+  return externalName !== '' && ![DOMAIN, clusterDomain].some((domain) => externalName.endsWith(`.svc.${domain}`));
+}
+
 /** A selector that no workload has, since a label has a name. */
 const NOBODY = Object.freeze({ '': '' });
 
 /** The names by which a cluster's DNS finds a Service (Kubernetes DNS specification 2.3 and its search paths). */
-function kubernetesService(resource: Resource): MeshService[] {
+function kubernetesService(resource: Resource, clusterDomain: string): MeshService[] {
   const service = parseService(resource).value;
-  if (service === undefined) return [];
+  if (service === undefined || isElsewhere(service, clusterDomain)) return [];
   const { namespace, name } = resource;
-  const hostname = `${name}.${namespace}.svc.cluster.local`;
-  const shorter = [`${name}.${namespace}.svc`, `${name}.${namespace}`];
-  const ports = service.ports
+  const hostname = `${name}.${namespace}.svc.${DOMAIN}`;
+  const domains = clusterDomain === DOMAIN ? [] : [`${name}.${namespace}.svc.${clusterDomain}`];
+  const shorter = [...domains, `${name}.${namespace}.svc`, `${name}.${namespace}`];
+  const called = service.externalName === '' ? service.ports : [];
+  const ports = called
     .filter(({ transport, protocol }) => transport === 'TCP' && protocol !== 'udp')
     .map(({ port, name: portName, protocol, targetPort }): MeshServicePort => {
       return { number: port, name: portName, protocol: protocolOf(protocol), target: targetPort };

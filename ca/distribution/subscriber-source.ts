@@ -64,8 +64,6 @@ export class SubscriberSource implements ResourceSource {
   readonly #options: SubscriberSourceOptions;
   /** The moment that it still sees, and as whom, between a change that concerns it and being told. */
   #held: { readonly view: MeshView; readonly workload: AdmittedWorkload } | undefined;
-  /** As they were asked about last: a session asks about one type many times in a row. */
-  #recent: { readonly typeUrl: string; readonly seen: MeshView; readonly view: TypeView } | undefined;
 
   constructor(options: SubscriberSourceOptions) {
     this.#options = options;
@@ -73,11 +71,7 @@ export class SubscriberSource implements ResourceSource {
 
   view(typeUrl: string): TypeView {
     const seen = this.#seen();
-    if (this.#recent?.typeUrl === typeUrl && this.#recent.seen === seen) return this.#recent.view;
-    const index = this.#indexOf(typeUrl, seen);
-    const view = { ...index, version: seen.version };
-    this.#recent = { typeUrl, seen, view };
-    return view;
+    return { ...this.#indexOf(typeUrl, seen), version: seen.version };
   }
 
   onAsked(typeUrl: string, name: string, asked: boolean): void {
@@ -94,23 +88,22 @@ export class SubscriberSource implements ResourceSource {
     this.#held ??= { view, workload: this.#options.workload() };
   }
 
-  /** Sees the mesh, the keys and the bundle as they are now. */
+  /** Sees the mesh as it is now. */
   move(): void {
     this.#held = undefined;
-    this.#recent = undefined;
   }
 
   /** A sidecar may ask about the keys that it is given, and no others. */
   #lookAgain(name: string): void {
-    if (this.#keyPlaces(this.#seen()).has(name)) this.#options.shared().keySets.lookAgain(name);
+    if (this.#keyPlaces(this.#seen(), this.#audience()).has(name)) this.#options.shared().keySets.lookAgain(name);
   }
 
   #seen(): MeshView {
     return this.#held?.view ?? this.#options.shared().view;
   }
 
-  #keyPlaces({ snapshot }: MeshView): ReturnType<typeof keyPlacesOf> {
-    return keyPlacesOf(requestAuthenticationsFor(snapshot, this.#audience()));
+  #keyPlaces({ snapshot }: MeshView, audience: Audience): ReturnType<typeof keyPlacesOf> {
+    return keyPlacesOf(requestAuthenticationsFor(snapshot, audience));
   }
 
   #audience(): Audience {
@@ -123,10 +116,12 @@ export class SubscriberSource implements ResourceSource {
     const { snapshot } = view;
     const audience = this.#audience();
     if (typeUrl === CONTROL_TYPES.address) return view.addresses.seenFrom(audience.namespace);
-    if (typeUrl === CONTROL_TYPES.secret) return indexOf([bundle]);
+    if (typeUrl === CONTROL_TYPES.secret) return indexOf(() => [bundle]);
     if (typeUrl === CONTROL_TYPES.keySet) {
-      const held = [...this.#keyPlaces(view).keys()].flatMap((name) => keySets.get(name) ?? []);
-      return indexOf(held.map(keySetResource));
+      return indexOf(() => {
+        const names = [...this.#keyPlaces(view, audience).keys()];
+        return names.flatMap((name) => keySets.get(name) ?? []).map(keySetResource);
+      });
     }
     if (typeUrl === CONTROL_TYPES.destinationRule) {
       const kind = 'DestinationRule';
@@ -147,7 +142,9 @@ export class SubscriberSource implements ResourceSource {
       });
     }
     const select = Object.hasOwn(SELECTORS, typeUrl) ? SELECTORS[typeUrl] : undefined;
-    const selected = select?.(view, audience);
-    return indexOf(selected === undefined ? [] : [envelopeOf(selected)]);
+    return indexOf(() => {
+      const selected = select?.(view, audience);
+      return selected === undefined ? [] : [envelopeOf(selected)];
+    });
   }
 }

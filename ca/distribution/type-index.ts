@@ -7,13 +7,15 @@ export interface TypeIndex {
   names(): Iterable<string>;
 }
 
-/** A few resources without aliases. Of two with one name the first counts. */
-export function indexOf(resources: readonly XdsResource[]): TypeIndex {
+/** A few resources without aliases, found out when somebody asks. Of two with one name the first counts. */
+export function indexOf(make: () => readonly XdsResource[]): TypeIndex {
+  let made: readonly XdsResource[] | undefined;
+  const all = (): readonly XdsResource[] => (made ??= make());
   return {
     find: (name) => {
-      const found = resources.find((resource) => resource.name === name);
+      const found = all().find((resource) => resource.name === name);
       return found === undefined ? [] : [found];
     },
-    names: () => new Set(resources.map(({ name }) => name)),
+    names: () => new Set(all().map(({ name }) => name)),
   };
 }

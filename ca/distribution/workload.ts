@@ -15,7 +15,7 @@ export interface MeshWorkload {
   readonly name: string;
   /** Numeric. Empty where only a name is known. */
   readonly addresses: readonly string[];
-  /** To be resolved where there is no address. */
+  /** A DNS name of it alone; to be resolved where there is no address. */
   readonly hostname: string;
   readonly network: string;
   readonly locality: string;

@@ -4,7 +4,9 @@ import type { Logger } from '../../src/core/logger.ts';
 import { isAddress, normalizeHost, subscriptionsFor, wildcardsFor } from './destination-name.ts';
 import {
   type Found,
+  calledSo,
   chosen,
+  meantBy,
   nearestFirst,
   notTaken,
   OUTSIDE,
@@ -225,11 +227,13 @@ export class OnDemandBook implements AddressBook {
 
   /**
    * Workloads go by the names of all services that they are behind, and may come with another one of these. Whoever
-   * asked for a host is answered by its service, or by nothing being there.
+   * asked for a host is answered by its service, by the pods whose own name it is, or by nothing being there.
    */
   #isAnswer({ host }: Entry, name: string): boolean {
     const { held } = this.#options;
-    return isAddress(host) || held.services(name).length > 0 || held.workloads(name).length === 0;
+    if (isAddress(host) || held.services(name).length > 0) return true;
+    const there = held.workloads(name);
+    return there.length === calledSo(there, host).length;
   }
 
   /** Looks up anew what an entry stands for; true where that is something else now. */
@@ -251,9 +255,11 @@ export class OnDemandBook implements AddressBook {
     const address = isAddress(entry.host);
     // An entry for an address knows its services' names too, and behind these are others.
     const ofHost = address ? names.filter((name) => name.endsWith(`/${entry.host}`)) : names;
-    const named = distinct(names.flatMap((name) => held.services(name)));
-    const workloads = podsFirst(this.#workloads(ofHost));
-    const services = address ? notTaken(named, workloads, own().namespace) : named;
+    const claiming = distinct(names.flatMap((name) => held.services(name)));
+    const found = this.#workloads(ofHost);
+    const named = address ? [] : calledSo(found, entry.host);
+    const workloads = address ? podsFirst(found) : meantBy(named, entry.host, own().namespace);
+    const services = notTaken(claiming, workloads, own().namespace);
     if (services.length > 0) {
       // A service that was found by its address came without the workloads behind it: they have its name.
       if (address) {
@@ -265,10 +271,12 @@ export class OnDemandBook implements AddressBook {
       );
     }
     const [workload] = workloads;
-    if (workload === undefined) return this.#lookUpWildcards(entry);
-    if (!address) return [unknown('there are workloads of this service, and the service is not known')];
+    if (workload === undefined) {
+      if (found.length === named.length) return this.#lookUpWildcards(entry);
+      return [unknown('there are workloads of this service, and the service is not known')];
+    }
     if (workloads.some((other) => !alike(workload, other))) {
-      return [unknown('several workloads share this address, and each is another')];
+      return [unknown(`several workloads share this ${address ? 'address' : 'name'}, and each is another`)];
     }
     const before = entry.found[0];
     return before?.kind === 'workload' && before.workload === workload

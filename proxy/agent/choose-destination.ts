@@ -69,6 +69,18 @@ export function podsFirst(there: readonly Workload[]): readonly Workload[] {
   return pods.length > 0 ? pods : there;
 }
 
+/** Of the workloads that go by a name those whose own it is, and no service's: `db-0.db.shop` or the whole of it. */
+export function calledSo(workloads: readonly Workload[], host: string): readonly Workload[] {
+  return workloads.filter(({ addresses, hostname }) => {
+    return addresses.length > 0 && (hostname === host || hostname.startsWith(`${host}.`));
+  });
+}
+
+/** A name of two parts (`db-0.db`) means a pod of the own namespace. */
+export function meantBy(named: readonly Workload[], host: string, own: string): readonly Workload[] {
+  return host.split('.').length > 2 ? named : named.filter(({ namespace }) => namespace === own);
+}
+
 export function unknown(reason: string): Destination {
   return Object.freeze({ kind: 'unknown', reason });
 }

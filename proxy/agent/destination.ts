@@ -21,7 +21,7 @@ export interface Workload {
   readonly namespace: string;
   /** Numeric addresses; may be empty where only `hostname` is known. */
   readonly addresses: readonly string[];
-  /** A DNS name to be resolved; empty where there are addresses. */
+  /** A DNS name of it alone, to be resolved where there is no address; mostly empty. */
   readonly hostname: string;
   readonly network: string;
   readonly clusterId: string;

@@ -62,6 +62,13 @@ export const SETTINGS = {
     commands: both,
     alsoVariables: ['ISTIO_META_CLUSTER_ID'],
   }),
+  clusterDomain: textSetting({
+    default: 'cluster.local',
+    purpose: "The domain of the cluster's DNS, behind `svc.` in the names of its services and pods.",
+    commands: ca,
+    check: (text) => DNS_NAME.test(text),
+    expected: 'a DNS name',
+  }),
   resources: pathSetting({
     default: 'resources',
     purpose: 'The folder of Kubernetes-style YAML documents that is watched; only where kubernetes.enabled is not set.',

@@ -1,5 +1,5 @@
 import { addressesIn, type ApiRecord, portAt, recordAt, recordsAt, textAt } from './api-value.ts';
-import { isResourceName } from './kubernetes-name.ts';
+import { isNamespaceName, isResourceName } from './kubernetes-name.ts';
 import { type PodOwner, podOwner } from './pod-owner.ts';
 import type { Resource } from './resource.ts';
 
@@ -16,6 +16,8 @@ export interface Pod {
   /** IPv4, IPv6 or both, the primary one first; empty before it was started. Those of its node where `hostNetwork`. */
   readonly addresses: readonly string[];
   readonly hostNetwork: boolean;
+  /** The name by which the cluster's DNS finds it alone, below that of its namespace (`db-0.db`); empty where it has none. */
+  readonly host: string;
   /** The node that it is bound to; empty before. */
   readonly node: string;
   readonly serviceAccount: string;
@@ -42,12 +44,14 @@ export function reducePod(body: ApiRecord): Readonly<Record<string, unknown>> {
   const ports = portsOf(spec);
   const node = textAt(spec['nodeName']);
   const owner = podOwner(metadata);
+  const host = hostOf(metadata, spec);
   return {
     uid: textAt(metadata['uid']),
     serviceAccount: textAt(spec['serviceAccountName']),
     ...(addresses.length === 0 ? {} : { addresses }),
     ...(spec['hostNetwork'] === true ? { hostNetwork: true } : {}),
     ...(node === '' ? {} : { node }),
+    ...(host === '' ? {} : { host }),
     ...(ports.length === 0 ? {} : { ports }),
     ...(isOver(status) ? { over: true } : {}),
     ...(isTerminating(metadata) ? { terminating: true } : {}),
@@ -66,6 +70,7 @@ export function podOf({ spec, name }: Pick<Resource, 'spec' | 'name'>): Pod {
     addresses: Array.isArray(spec['addresses']) ? addressesIn(spec['addresses']) : [],
     hostNetwork: spec['hostNetwork'] === true,
     node: textAt(spec['node']),
+    host: textAt(spec['host']),
     // No identity is made of what is no name.
     serviceAccount: isResourceName(serviceAccount) ? serviceAccount : '',
     ports: recordsAt(spec['ports'], MOST).flatMap(({ name: portName, port }) => {
@@ -91,6 +96,12 @@ function portsOf(spec: ApiRecord): Record<string, unknown>[] {
       const own = textAt(name);
       return { ...(own === '' ? {} : { name: own }), port: portAt(containerPort) };
     });
+}
+
+/** Kubernetes DNS specification 2.4.2: a pod that names a headless service (`subdomain`), as those of a StatefulSet do. */
+function hostOf({ name }: ApiRecord, { hostname, subdomain }: ApiRecord): string {
+  const [own, below] = [textAt(hostname) || textAt(name), textAt(subdomain)];
+  return below !== '' && isNamespaceName(own) && isNamespaceName(below) ? `${own}.${below}` : '';
 }
 
 function isOver({ phase }: ApiRecord): boolean {

@@ -5,18 +5,26 @@ import { Distribution } from '../../ca/distribution/distribution.ts';
 import { createDistributionMetrics } from '../../ca/distribution/distribution-metrics.ts';
 import { parseTrustDomain } from '../../src/identity/trust-domain.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
-import type { ResourceEdit } from '../../src/resources/resource-store.ts';
 import { CONTROL_TYPES } from '../../src/wire/control-types.ts';
 import { HandFedStore } from '../fakes/hand-fed-store.ts';
 import { RecordingLogger } from '../fakes/logger.ts';
 import { realClock } from '../fakes/real-clock.ts';
 import type { Figure } from './figure.ts';
 import { loopTurns } from './loop-turns.ts';
+import { editOf, type ScaleEdit } from './scale-edit.ts';
 import { ScaleMesh } from './scale-mesh.ts';
 import { ScaleSubscriber } from './scale-subscriber.ts';
 
 const SUBSCRIBERS = 1_000;
 const { address, authorizationPolicy } = CONTROL_TYPES;
+
+const EDITS: readonly { what: ScaleEdit['what']; typeUrl: string; rounds: number }[] = [
+  { what: 'policy of one service', typeUrl: authorizationPolicy, rounds: 21 },
+  { what: 'pod', typeUrl: address, rounds: 21 },
+  { what: 'service', typeUrl: address, rounds: 21 },
+  { what: 'policy of the mesh', typeUrl: authorizationPolicy, rounds: 11 },
+  { what: 'modes of the mesh', typeUrl: address, rounds: 5 },
+];
 
 /** Longer than the CA rests between two rounds of pushes. */
 const PATIENCE = 400;
@@ -53,39 +61,15 @@ async function measure(
     note(`first complete push to ${SUBSCRIBERS} ${first}; ${memory()}, of which ${before} before`);
     const sizes = running.subscribers.map(({ bytes }) => bytes).sort((a, b) => a - b);
     note(`a sidecar that talks to five services was sent ${sizes[SUBSCRIBERS >> 1]} bytes, the most ${sizes.at(-1)}`);
-    const [own = ''] = mesh.namespaces;
-    // Those of one service: of twenty in a namespace, each with as many subscribers as the others.
-    const policy = await running.rounds('one policy of one service', 21, (round) => ({
-      edit: { put: [mesh.policy(own, 7, `/round${round}`)] },
-      typeUrl: authorizationPolicy,
-    }));
-    note(policy.line);
-    const pod = await running.rounds('one pod', 21, (round) => ({
-      edit: { put: [mesh.pod(own, 4, round + 1)] },
-      typeUrl: address,
-    }));
-    note(pod.line);
-    const service = await running.rounds('one service', 21, (round) => ({
-      edit: { put: [mesh.service(own, 5, 81 + round)] },
-      typeUrl: address,
-    }));
-    note(service.line);
-    const wide = await running.rounds('a policy of the whole mesh', 11, (round) => ({
-      edit: { put: [mesh.meshPolicy(`/round${round}`)] },
-      typeUrl: authorizationPolicy,
-    }));
-    note(wide.line);
-    const mode = await running.rounds('the mode of the whole mesh', 5, (round) => ({
-      edit: {
-        put: mesh.namespaces.map((namespace) =>
-          mesh.peerAuthentication(namespace, round % 2 === 0 ? 'PERMISSIVE' : 'STRICT'),
-        ),
-      },
-      typeUrl: address,
-    }));
-    note(mode.line);
+    let policy = Number.NaN;
+    for (const { what, typeUrl, rounds } of EDITS) {
+      progress(`${pods} pods: ${what}`);
+      const { cpu, line } = await running.rounds({ what, typeUrl, rounds });
+      if (what === 'policy of one service') policy = cpu;
+      note(line);
+    }
     note(await running.rollingRestart());
-    return { policy: policy.cpu, notes };
+    return { policy, notes };
   } finally {
     running.close();
   }
@@ -137,16 +121,17 @@ class RunningMesh {
   }
 
   /** Edits one after the other, each when the one before has reached everybody. */
-  async rounds(
-    what: string,
-    count: number,
-    next: (round: number) => { readonly edit: ResourceEdit; readonly typeUrl: string },
-  ): Promise<{ readonly cpu: number; readonly line: string }> {
+  async rounds({
+    what,
+    typeUrl,
+    rounds,
+  }: (typeof EDITS)[number]): Promise<{ readonly cpu: number; readonly line: string }> {
     const all: Taken[] = [];
     let told = 0;
     let bytes = 0;
-    for (let round = 0; round < count; round += 1) {
-      const { edit, typeUrl } = next(round);
+    const idle = await taken(async () => this.#quiet());
+    for (let round = 0; round < rounds; round += 1) {
+      const edit = editOf(this.#mesh, { what, round });
       const before = this.subscribers.map(({ pushes }) => pushes.get(typeUrl) ?? 0);
       const sent = this.#sent();
       await this.#rest();
@@ -162,14 +147,15 @@ class RunningMesh {
     }
     if (told === 0) throw new Error(`${what}: nobody was told`);
     const times = all.map(({ wall }) => wall).sort((a, b) => a - b);
-    const cpu = median(all.map((each) => each.cpu));
+    // Waiting until it is quiet costs something too.
+    const cpu = median(all.map((each) => each.cpu)) - idle.cpu;
     // By itself, since measuring turns keeps the loop busy.
     const turns = await loopTurns(async () => {
-      this.#store.edit(next(count).edit);
+      this.#store.edit(editOf(this.#mesh, { what, round: rounds }));
       await this.#quiet();
     });
     const line =
-      `${what}: ${told} of ${SUBSCRIBERS} told, the last after p50 ${shown(median(times))} ms, worst of ${count} ${shown(times.at(-1))}; ` +
+      `${what}: ${told} of ${SUBSCRIBERS} told, the last after p50 ${shown(median(times))} ms, worst of ${rounds} ${shown(times.at(-1))}; ` +
       `CPU p50 ${shown(cpu)} ms, longest turn ${shown(turns.longestOfOurs)}; ${bytes} bytes to all`;
     return { cpu, line };
   }

@@ -84,4 +84,12 @@ export const FIGURES: Readonly<Record<string, RegisteredFigure>> = {
     what: 'a policy changed with 1000 sidecars connected at 10,000 pods, 2000 services, 5000 policies, against 1000 pods',
     load: async () => (await import('./distribution-scale.ts')).distributionScale,
   },
+  'distribution-push': {
+    what: 'a policy of the whole mesh edited, to the last of 1000 sidecars over gRPC, at 10,000 pods',
+    load: async () => (await import('./distribution-push.ts')).distributionPush,
+  },
+  'kubernetes-scale': {
+    what: 'the same with the resources in a real API server (etcd, kube-apiserver, kube-controller-manager, kubectl)',
+    load: async () => (await import('./kubernetes-scale.ts')).kubernetesScale,
+  },
 };

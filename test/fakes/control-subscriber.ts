@@ -15,6 +15,8 @@ export interface SubscriberOptions {
   readonly token?: string;
   /** Instead of the node id that the workload's name makes. */
   readonly nodeId?: string;
+  /** Told of each push that was taken in. */
+  readonly onPush?: (typeUrl: string) => void;
 }
 
 /** A sidecar as far as the control stream goes: what it was sent, over a real connection. */
@@ -27,9 +29,11 @@ export class ControlSubscriber {
   readonly ended: Promise<unknown>;
   readonly #session = new XdsClientSession();
   readonly #events = new EventEmitter();
+  readonly #onPush: SubscriberOptions['onPush'];
   readonly #abort = new AbortController();
 
-  constructor({ channel, workload, token, nodeId }: SubscriberOptions) {
+  constructor({ channel, workload, token, nodeId, onPush }: SubscriberOptions) {
+    this.#onPush = onPush;
     const [namespace, name] = workload.split('/');
     for (const typeUrl of Object.values(CONTROL_TYPES)) this.#declare(typeUrl);
     const settings = {
@@ -125,6 +129,7 @@ export class ControlSubscriber {
           }
         }
         this.pushes.set(typeUrl, (this.pushes.get(typeUrl) ?? 0) + 1);
+        this.#onPush?.(typeUrl);
         // After the session has taken it in.
         queueMicrotask(() => this.#events.emit('push'));
       },

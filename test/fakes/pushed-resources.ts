@@ -18,6 +18,8 @@ export interface PushedWorkload {
   readonly name: string;
   readonly namespace?: string;
   readonly addresses?: readonly string[];
+  /** A DNS name of it alone. */
+  readonly hostname?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly serviceAccount?: string;
   readonly trustDomain?: string;
@@ -50,6 +52,7 @@ export function pushedWorkload(of: PushedWorkload): XdsResource {
         name,
         namespace,
         addresses: addresses.map(bytesOf),
+        hostname: of.hostname ?? '',
         trustDomain: of.trustDomain ?? 'cluster.local',
         serviceAccount: of.serviceAccount ?? name,
         clusterId: 'Kubernetes',

@@ -119,24 +119,40 @@ export function createHubWith(
 ): Hub {
   const store = new MemoryStore();
   store.set(...texts);
+  return { store, ...createHubOf(options.store ?? store, options) };
+}
+
+/** A hub of a store. */
+export function createHubOf(
+  store: ResourceStore,
+  options: {
+    readonly fetchKeySet?: KeySetFetcher;
+    readonly clock?: FakeClock;
+    readonly discoversPods?: boolean;
+    /** Instead of the clock's. */
+    readonly elapsed?: () => number;
+    readonly rest?: number;
+  } = {},
+): Omit<Hub, 'store'> {
   const logger = new RecordingLogger();
   const metrics = createMetrics({ processMetrics: false });
-  const clock = options.clock ?? new FakeClock();
+  const { fetchKeySet, discoversPods = false, clock = new FakeClock() } = options;
+  const elapsed = options.elapsed ?? (() => clock.elapsed());
   const distribution: Distribution = new Distribution({
-    store: options.store ?? store,
+    store,
     bundle: { trustDomain: TRUST_DOMAIN, roots: [Buffer.from('root')] },
     rootNamespace: 'sealwright-system',
     clusterId: 'Kubernetes',
-    discoversPods: options.discoversPods ?? false,
-    fetchKeySet: options.fetchKeySet ?? (() => Promise.reject(new Error('no keys are fetched here'))),
+    discoversPods,
+    fetchKeySet: fetchKeySet ?? (() => Promise.reject(new Error('no keys are fetched here'))),
     random: () => 0.5,
     metrics: createDistributionMetrics(metrics, () => distribution.streams),
-    clock,
+    clock: { now: () => clock.now(), after: (delay, call) => clock.after(delay, call), elapsed },
     // A test sees what came of a change as soon as it was made: time stands still in it.
-    rest: 0,
+    rest: options.rest ?? 0,
     logger,
   });
-  return { distribution, store, logger, metrics };
+  return { distribution, logger, metrics };
 }
 
 /** A sidecar that is joined to a distribution without a network: both ends of the protocol, and queues between them. */
@@ -199,7 +215,7 @@ export class JoinedSidecar {
   }
 
   unsubscribe(typeUrl: string, ...names: string[]): this {
-    this.#client.unsubscribe(typeUrl, names);
+    for (const dropped of this.#client.unsubscribe(typeUrl, names)) this.held.delete(dropped);
     return this.settle();
   }
 

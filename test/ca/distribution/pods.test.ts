@@ -51,6 +51,19 @@ describe('a Pod as a workload', () => {
     assert.equal(message(placed).networkMode, NetworkMode.HOST_NETWORK);
   });
 
+  it('is found by the name that is its own alone, where it has one', () => {
+    const names = aliases(only(pod({ name: 'db-0', spec: { subdomain: 'db' } })));
+    assert.deepEqual(
+      names.filter((name) => name.startsWith('*/')),
+      ['*/db-0.db.shop.svc.cluster.local', '*/db-0.db.shop.svc', '*/db-0.db.shop', '*/db-0.db'],
+    );
+    const { hostname } = message(only(pod({ name: 'db-0', spec: { subdomain: 'db', hostname: 'first' } })));
+    assert.equal(hostname, 'first.db.shop.svc.cluster.local');
+    for (const spec of [{ hostname: 'x' }, { subdomain: 'a.b' }, { subdomain: 'db', hostname: 'a.b' }]) {
+      assert.equal(message(only(pod({ name: 'db-0', spec }))).hostname, '');
+    }
+  });
+
   it('is none before it has an address, nor once it has ended', () => {
     assert.equal(model(pod({ ips: [] })).workloads.length, 0);
     assert.equal(model(pod({ status: { phase: 'Succeeded' } })).workloads.length, 0);
@@ -151,6 +164,22 @@ describe('a Kubernetes Service in front of pods', () => {
     const headless = of({ clusterIP: 'None', clusterIPs: ['None'] });
     assert.equal(headless.name, 'shop/catalog.shop.svc.cluster.local');
     assert.ok(!headless.aliases.some((alias) => alias.startsWith('/')));
+  });
+
+  it('is found by the domain of the cluster as well, where that is another', () => {
+    const all = [pod({ name: 'db-0', spec: { subdomain: 'db' } }), service({ ports: [] })];
+    const { services, workloads } = modelOf(makeSnapshot(all, 1), { ...OPTIONS, clusterDomain: 'corp.example' });
+    const { name, aliases: also } = serviceResource(services[0]!);
+    assert.equal(name, 'shop/catalog.shop.svc.cluster.local');
+    assert.ok(also.includes('*/catalog.shop.svc.corp.example') && also.includes(`*/catalog.shop.svc.cluster.local`));
+    assert.ok(aliases(workloads[0]!).includes('*/db-0.db.shop.svc.corp.example'));
+  });
+
+  it('is none where it is another name for something elsewhere, and not to be called where for something here', () => {
+    const named = (externalName: string) => service({ type: 'ExternalName', externalName, ports: [{ port: 80 }] });
+    assert.equal(model(named('db.example.com')).services.length, 0);
+    const [here] = model(named('db.other.svc.cluster.local')).services;
+    assert.deepEqual([here?.key, here?.ports], ['shop/catalog.shop.svc.cluster.local', []]);
   });
 
   it('says whether its workloads are to be called before they are ready', () => {

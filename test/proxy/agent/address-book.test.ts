@@ -230,6 +230,49 @@ describe('the address book', () => {
     assert.match(reasonOf(book.peek({ host: '10.0.0.1' }) ?? assert.fail()), /several workloads share this address/);
   });
 
+  describe('of a name that is one pod’s, as in a StatefulSet', () => {
+    const db = (name: string, namespace = 'shop'): XdsResource => {
+      const hostname = `${name}.db.${namespace}.svc.cluster.local`;
+      const names = [hostname, `${name}.db.${namespace}.svc`, `${name}.db.${namespace}`, `${name}.db`];
+      return pushedWorkload({
+        kind: 'Pod',
+        name,
+        namespace,
+        hostname,
+        serviceAccount: 'db',
+        addresses: [name === 'db-0' ? '10.0.0.1' : '10.0.0.2'],
+        services: { [`${namespace}/db.${namespace}.svc.cluster.local`]: { 80: 5432 } },
+        aliases: names.map((each) => `*/${each}`),
+      });
+    };
+    const uidAt = (destination: Destination | undefined): string | undefined =>
+      destination?.kind === 'workload' ? destination.workload.uid : destination?.kind;
+
+    it('is that pod, and never outside of the mesh (invariant 5)', async () => {
+      const hosts = ['db-0.db.shop.svc.cluster.local', 'db-0.db.shop.svc', 'db-0.db.shop', 'db-0.db'];
+      const resolved = hosts.map((host) => book.resolve({ host }));
+      push([db('db-0'), db('db-1')]);
+      for (const each of resolved) assert.equal(uidAt(await each), 'Kubernetes//Pod/shop/db-0');
+    });
+
+    it('is of the own namespace where it says none', async () => {
+      const resolved = ['db-0.db', 'db-0.db.other'].map((host) => book.resolve({ host }));
+      push([db('db-0', 'other')]);
+      const wild = ['*/*.db', '*/*.db.other', '*/*.other'];
+      push([], wild);
+      assert.deepEqual([uidAt(await resolved[0]), uidAt(await resolved[1])], ['outside', 'Kubernetes//Pod/other/db-0']);
+    });
+
+    it('is not another namespace’s to write down in a ServiceEntry (invariant 5)', async () => {
+      const hostname = 'db-0.db.shop.svc.cluster.local';
+      const resolved = book.resolve({ host: hostname });
+      push([pushedService({ hostname, namespace: 'attacker' }), db('db-0')]);
+      assert.equal(uidAt(await resolved), 'Kubernetes//Pod/shop/db-0');
+      push([pushedService({ hostname, namespace: 'shop' })]);
+      assert.equal(uidAt(book.peek({ host: hostname })), 'service');
+    });
+  });
+
   it('says of a service whether its workloads are called before they are ready', async () => {
     const [ready, early] = ['ready.shop.svc', 'early.shop.svc'].map((host) => book.resolve({ host }));
     push([
