@@ -39,9 +39,6 @@ import { openLedger } from './ledger/ledger.ts';
 import { RefusalCounter } from './ledger/refusal-counter.ts';
 import { identityOperations } from './operator/identity-operations.ts';
 import { ledgerOperations } from './operator/ledger-operations.ts';
-import { ownerAccess } from './operator/operator-access.ts';
-import { createOperatorApp, type ForbiddenOperation } from './operator/operator-app.ts';
-import { serveOperatorSocket } from './operator/operator-server.ts';
 import { tokenOperations } from './operator/token-operations.ts';
 import { ledgerRefusal } from './ledger-refusal.ts';
 import { namesOfSettings } from './names-of-settings.ts';
@@ -50,7 +47,7 @@ import { openControllers } from './open-controllers.ts';
 import { openMaterial } from './open-material.ts';
 import { openKubernetesJudge } from './open-kubernetes-judge.ts';
 import { openNodeAuthorizer } from './open-node-authorizer.ts';
-import { openOperatorPort } from './open-operator-port.ts';
+import { openOperators } from './open-operators.ts';
 import { openStatus } from './open-status.ts';
 import { openStore } from './open-store.ts';
 import { createReadiness } from './readiness.ts';
@@ -308,33 +305,19 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
         }),
       }),
     ];
-    const onForbidden = ({ actor, operation, reason: detail }: ForbiddenOperation): void => {
-      // It never rejects: what cannot be ledgered is logged.
-      void proven.record({ kind: 'operator-refusal', actor, operation, reason: 'operator_forbidden', detail });
-    };
-    // The socket is 0600: who can open it owns the state folder, or is root.
-    const owner = ownerAccess(`socket:uid=${process.getuid?.() ?? 0}`);
-    started(
-      await serveOperatorSocket({
-        path: join(folder, 'operator.sock'),
-        app: createOperatorApp({ operations, access: owner, onForbidden, logger }),
-        logger,
-      }),
-      (part) => part.close(),
-    );
-    const operatorPort = started(
-      await openOperatorPort(settings, {
-        operations,
-        kubernetes: judge,
-        certificate,
-        tls: { certificateChain, privateKey, roots },
-        onStranger: (code, remoteAddress) => refusals.count(code, remoteAddress),
-        onForbidden,
-        clock,
-        logger: perCall,
-      }),
-      (part) => part?.close(),
-    );
+    const operatorPort = await openOperators(settings, {
+      operations,
+      uid: process.getuid?.() ?? 0,
+      kubernetes: judge,
+      certificate,
+      tls: { certificateChain, privateKey, roots },
+      proven,
+      refusals,
+      clock,
+      logger,
+      perCall,
+      started,
+    });
     const readiness = started(
       createReadiness({
         ledger,

@@ -27,14 +27,18 @@ export function judgeBundle(text: string | undefined, { pem, roots }: OurRoots):
   return { kind: 'foreign', unknown: unknown.map((der) => createHash('sha256').update(der).digest('hex')) };
 }
 
-const BLOCK = /-----BEGIN ([A-Z0-9 ]*CERTIFICATE)-----([\s\S]*?)-----END \1-----/g;
+const BEGIN = /-----BEGIN [A-Z0-9 ]{0,40}CERTIFICATE-----/;
+const END = '-----END';
 
 /**
  * Every certificate that some reader could find in a text, as DER. More lenient than what we would trust by ourselves:
- * what is overseen here would be overwritten.
+ * what is overseen here would be overwritten. A block that never ends does not hide the one behind it, as in Go's reader.
  */
 function certificatesIn(text: string): Buffer[] {
-  return [...text.matchAll(BLOCK)].flatMap(([, , body = '']) => {
+  const [, ...blocks] = text.split(BEGIN);
+  return blocks.flatMap((block) => {
+    const [body = ''] = block.split(END);
+    // Lines of a block's head, which RFC 1421 allows.
     const base64 = body.replaceAll(/^.*:.*$/gm, '');
     try {
       return [new X509Certificate(Buffer.from(base64, 'base64')).raw];

@@ -3,11 +3,14 @@ import type { Clock } from '../../src/core/clock.ts';
 /** After so long without a write all is forgotten, in milliseconds. */
 const QUIET = 15 * 60_000;
 
-/** The wait after the second write in a row, which doubles up to the longest. Milliseconds. */
+/** So many in a row are free: the one that made it, and two that put it right. */
+const FREE = 3;
+
+/** The wait after those, which doubles up to the longest. Milliseconds. */
 const [FIRST_WAIT, LONGEST_WAIT] = [1_000, 5 * 60_000];
 
 /** From so many writes in a row on, somebody writes against us and does not merely make a mistake. */
-const CONTESTED = 5;
+const CONTESTED = 6;
 
 interface Writes {
   count: number;
@@ -29,8 +32,8 @@ export class RepairPace {
   /** How many milliseconds to wait before this object is written; 0 for none. */
   waitOf(key: string): number {
     const writes = this.#recent(key);
-    if (writes === undefined || writes.count < 2) return 0;
-    const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.min(writes.count - 2, 20));
+    if (writes === undefined || writes.count < FREE) return 0;
+    const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.min(writes.count - FREE, 20));
     return Math.max(0, writes.last + wait - this.#clock.elapsed());
   }
 

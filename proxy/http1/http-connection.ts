@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { reasonOf } from '../../src/core/errors.ts';
 import { cancelDeadline, DeadlineEntry, type Expiring } from '../tcp/deadlines.ts';
 import { breakSocket } from '../tcp/break-socket.ts';
+import { readChunks } from '../tcp/chunk-reader.ts';
 import { ANSWERS, answerFor, renderAnswer, type PreparedAnswer } from './answers.ts';
 import { BodyReader } from './body-reader.ts';
 import type { BodySink } from './chunked-reader.ts';
@@ -75,7 +76,7 @@ export class HttpConnection implements ExchangeClient, Expiring, UndecidedOwner 
     this.#exchange = new Exchange(this, this.#record, this.#body);
     this.#undecided = new UndecidedRequest(this, this.#reader.head);
     socket.setNoDelay(true);
-    socket.on('data', this.#onData);
+    readChunks(socket, this.#onData);
     socket.on('end', this.#onEnd);
     socket.on('drain', this.#onDrain);
     // Its reason does not change what is done: `close` follows.

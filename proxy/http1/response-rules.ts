@@ -84,8 +84,10 @@ function frame(
   if (length === undefined) return PROBLEM.contentLength;
 
   if (head.status < 200 || head.status === 204) {
-    // RFC 9112 6.3: these have no body, whatever they claim; a client that believed the claim would lose its place.
-    return length > 0 || transferEncoding >= 0 ? PROBLEM.bodyNotAllowed : undefined;
+    // RFC 9112 6.3: these have no body, whatever they claim; a client that believed the claim would lose its place. None may
+    // have a length (RFC 9110 8.6), and what some add is one zero: no other spelling of it.
+    const claims = transferEncoding >= 0 || (contentLength >= 0 && !head.valueIs(contentLength, '0'));
+    return claims ? PROBLEM.bodyNotAllowed : undefined;
   }
   if (request.method === 'HEAD' || head.status === 304) return undefined;
   if (transferEncoding >= 0) {

@@ -1,4 +1,5 @@
 import type { OnReadOpts, Socket } from 'node:net';
+import { readInto } from './read-into.ts';
 
 /** Sizes of the buffer that is read into. ztunnel's steps: an idle connection holds 1 KiB, a busy one reads 256 at once. */
 const SIZES = [1024, 16 * 1024, 256 * 1024] as const;
@@ -6,11 +7,13 @@ const SIZES = [1024, 16 * 1024, 256 * 1024] as const;
 const COPIED = 4 * 1024;
 /** The most that a TLS socket delivers at once. */
 const TLS_RECORD = 16 * 1024;
+/** Up to which step the buffer of a TLS socket grows: what is longer than a record is never filled. */
+const TLS_STEP = 1;
 /** Reads in a row that a smaller buffer would have held, until there is a smaller one. */
 const PATIENCE = 16;
 
 /**
- * Reads a socket of our own making into one buffer, again and again, instead of a new one for each read. The buffer
+ * Reads a socket into one buffer, again and again, instead of a new one for each read. The buffer
  * grows when a read fills it, and shrinks when reads are short. What was read into it is passed on without a copy, and
  * nothing more is read until it was written, so that no connection ever holds more than one buffer; or, of a TLS socket,
  * what it has decrypted besides.
@@ -53,6 +56,26 @@ export class GrowingReader {
     }
   }
 
+  /** The same for a socket that was accepted. Says whether Node lets it; where not, the socket emits `data`. */
+  adopt(from: Socket, to: Socket, count: (length: number) => void): boolean {
+    let current = this.#next();
+    const adopted = readInto(from, {
+      first: current,
+      next: () => {
+        const next = this.#next();
+        if (next === current) return undefined;
+        return (current = next);
+      },
+      callback: (length, read) => {
+        // In its turn: before it comes what the socket holds, which it emits.
+        while (from.readableLength > 0 && from.read() !== null);
+        return this.#onRead(length, read);
+      },
+    });
+    if (adopted) this.attach(from, to, count);
+    return adopted;
+  }
+
   readonly #onRead = (length: number, read: Uint8Array): boolean => {
     this.#adapt(length, read.length);
     const bytes = Buffer.from(read.buffer, read.byteOffset, length);
@@ -79,7 +102,8 @@ export class GrowingReader {
   };
 
   #adapt(length: number, size: number): void {
-    if (length === size && this.#step < SIZES.length - 1) {
+    const most = this.#from !== undefined && 'encrypted' in this.#from ? TLS_STEP : SIZES.length - 1;
+    if (length === size && this.#step < most) {
       this.#step += 1;
       this.#short = 0;
     } else if (length <= (SIZES[this.#step - 1] ?? 0)) {

@@ -3,7 +3,7 @@ import { breakSocket } from './break-socket.ts';
 import { BufferGarbage } from './buffer-garbage.ts';
 import { cancelDeadline, DeadlineEntry, type DeadlineQueue, type Expiring } from './deadlines.ts';
 import { CONNECT_TIMEOUT, failureWords } from './failure-words.ts';
-import type { GrowingReader } from './growing-reader.ts';
+import { GrowingReader } from './growing-reader.ts';
 import type { IdleLimit } from './idle-limit.ts';
 
 /** Of all relays of this thread. */
@@ -71,11 +71,13 @@ export class TcpRelay implements Expiring {
         idle?.queue.add(this.deadline);
       });
     }
+    // What it has read already, and all of it where its own reading cannot be had.
     downstream.on('data', (bytes: Buffer) => {
       this.#received += bytes.length;
       GARBAGE.note(bytes.length);
       if (!upstream.write(bytes)) downstream.pause();
     });
+    new GrowingReader().adopt(downstream, upstream, (length) => (this.#received += length));
     if (reader === undefined) {
       upstream.on('data', (bytes: Buffer) => {
         this.#sent += bytes.length;

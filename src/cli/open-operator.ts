@@ -5,9 +5,6 @@ import type { CommandContext } from './command.ts';
 import { OperatorClient, type OperatorAddress } from './operator-client.ts';
 import { loadSettings } from './settings-options.ts';
 
-/** Read besides `--operator-address`, so that it need not be repeated. */
-const ADDRESS_VARIABLE = 'SEALWRIGHT_OPERATOR_ADDRESS';
-
 /** A token of Kubernetes has 1 to 2 KiB; a chain of certificates a few. */
 const LARGEST_FILE = 256 * 1024;
 
@@ -18,8 +15,8 @@ const LARGEST_FILE = 256 * 1024;
  * @throws SealwrightError `argument_invalid`, `settings_invalid`
  */
 export function openOperator(options: Readonly<Record<string, unknown>>, context: CommandContext): OperatorClient {
-  const address = textOf(options['operatorAddress']) ?? context.env[ADDRESS_VARIABLE];
-  if (address !== undefined && address !== '') return new OperatorClient(addressOf(address, options, context));
+  const address = textOf(options['operatorAddress']);
+  if (address !== undefined) return new OperatorClient(addressOf(address, options, context));
   for (const [name, flag] of Object.entries(ONLY_WITH_ADDRESS)) {
     if (options[name] === undefined) continue;
     throw invalid(flag, undefined, 'with --operator-address: the socket needs none');

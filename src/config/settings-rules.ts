@@ -1,4 +1,5 @@
 import { formatDuration } from '../core/duration.ts';
+import { SpiffeId } from '../identity/spiffe-id.ts';
 import type { Settings } from './settings-table.ts';
 
 /** A rule between settings that was broken; the place is that of `key`. */
@@ -45,6 +46,18 @@ export function checkSettings(settings: Settings): SettingsFault[] {
   if (tokenIssuer.enabled && auth.tokenReview.enabled && !tokenIssuer.besideKubernetes) {
     const remedy = 'switch one of them off, or set ca.tokenIssuer.besideKubernetes';
     faults.push({ key: 'ca.tokenIssuer.enabled', message: 'the Kubernetes API server answers for tokens too', remedy });
+  }
+  if (auth.trustedNodeAccounts.length > 0 && !settings.kubernetes.enabled) {
+    const remedy = 'set kubernetes.enabled, or list nobody';
+    const message = 'nobody can act for the pods of a node where no pods are known';
+    faults.push({ key: 'ca.auth.trustedNodeAccounts', message, remedy });
+  }
+  const { identities, viewers } = settings.ca.operator;
+  for (const [key, listed] of Object.entries({ identities, viewers })) {
+    const foreign = listed.find((identity) => SpiffeId.parse(identity).trustDomain !== settings.trustDomain);
+    if (foreign === undefined) continue;
+    const remedy = `name identities of ${settings.trustDomain}`;
+    faults.push({ key: `ca.operator.${key}`, message: `${foreign} is of another trust domain`, remedy });
   }
   const { interceptionMode, inbound, outbound } = settings.proxy;
   for (const [key, { port }] of Object.entries({ inbound, outbound })) {

@@ -4,6 +4,7 @@ import { reasonOf, SealwrightError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import { answerInTime } from './answer-in-time.ts';
 import type { KubernetesClient } from './api-client.ts';
+import { retryAfterOf } from './api-errors.ts';
 import { HeldTerm, momentOf, type LeaderTerm, type SentAt } from './leader-term.ts';
 import { leaseBody, LEASES, nextRenewTime, readLease, sameRecord } from './lease-record.ts';
 import type { LeasePlace, LeaseRecord, ReadLease } from './lease-record.ts';
@@ -92,29 +93,33 @@ export class LeaseElection {
   async #tryOnce(): Promise<void> {
     const { clock, random, timings } = this.#options;
     const began = clock.elapsed();
-    await this.#attempt();
+    const wanted = await this.#attempt();
     if (this.#closing.signal.aborted) return;
-    const { retryPeriod } = timings;
+    const { retryPeriod, leaseDuration } = timings;
     const pause = this.isLeader
       ? Math.max(0, retryPeriod - (clock.elapsed() - began))
-      : retryPeriod * (1 + JITTER * random());
+      : Math.max(retryPeriod * (1 + JITTER * random()), Math.min(wanted, leaseDuration));
     this.#timer = clock.after(pause, () => this.#try());
   }
 
-  async #attempt(): Promise<void> {
+  /** Answers how many milliseconds the server asks to be left alone. A leader does not: it would lose its place. */
+  async #attempt(): Promise<number> {
     const { onTry, logger, lease } = this.#options;
+    let wanted = 0;
     try {
       const won = await this.#acquireOrRenew();
       onTry?.(won ? 'renewed' : 'waiting');
       this.#lastFailure = '';
     } catch (error) {
       onTry?.('failed');
+      wanted = retryAfterOf(error) ?? 0;
       const reason = reasonOf(error);
       // Every two seconds while the server is away: said once.
       if (reason !== this.#lastFailure) logger.warn('the lease was not renewed or tried for', { ...lease, reason });
       this.#lastFailure = reason;
     }
     if (this.#term !== undefined && !this.#term.isCurrent) this.#term.end();
+    return wanted;
   }
 
   /** Whether the lease is ours. */
@@ -230,7 +235,8 @@ export class LeaseElection {
     const over = new Promise<void>((resolve) => term.signal.addEventListener('abort', () => resolve(), { once: true }));
     const stop = whileLeading(term);
     await over;
-    logger.warn('leads no more', { ...lease, closing: this.#closing.signal.aborted });
+    if (this.#closing.signal.aborted) logger.info('gives up the lease, as it stops', { ...lease });
+    else logger.warn('leads no more', { ...lease });
     await (async (): Promise<void> => stop())().catch((error: unknown) =>
       logger.error('the work of the leader did not end cleanly', { reason: reasonOf(error) }),
     );

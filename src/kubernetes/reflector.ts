@@ -4,6 +4,7 @@ import { reasonOf, SealwrightError } from '../core/errors.ts';
 import { retryAfterOf } from './api-errors.ts';
 import { resourceName } from './api-resource.ts';
 import type { KubernetesObject } from './kubernetes-object.ts';
+import { listInPages } from './list-in-pages.ts';
 import { ReflectedObjects, type Replacement } from './reflected-objects.ts';
 import {
   REFLECTOR_LIMITS,
@@ -11,6 +12,8 @@ import {
   type ReflectorLimits,
   type ReflectorOptions,
 } from './reflector-options.ts';
+import { ReflectorHealth } from './reflector-health.ts';
+import { mayBeUnknown, type StreamEnd } from './stream-end.ts';
 import type { WatchEnd, WatchEvent } from './watch-event.ts';
 import type { Watch } from './watch.ts';
 
@@ -35,15 +38,13 @@ export class Reflector<T> {
   readonly #limits: ReflectorLimits;
   readonly #backoff: Backoff;
   readonly #objects: ReflectedObjects<T>;
+  readonly #health: ReflectorHealth;
   readonly #listeners = new Set<(change: ReflectorChange<T>) => void>();
   readonly #stopped = new AbortController();
   #resolveSynced: () => void = () => {};
   #isSynced = false;
-  /** At present, by what was tried. */
-  readonly #failures = new Map<'list' | 'watch', SealwrightError>();
   /** From where a watch goes on; undefined where everything has to be listed first. */
   #version: string | undefined;
-  #heard: number | undefined;
   #watch: Watch | undefined;
   #flushing = false;
   #refusals = 0;
@@ -60,6 +61,9 @@ export class Reflector<T> {
     const [initial, max] = this.#limits.backoff;
     this.#backoff = new Backoff({ initial, max, random: options.random });
     this.#objects = new ReflectedObjects((object, before) => this.#readOne(object, before));
+    const { clock, logger, metrics } = options;
+    const resource = resourceName(options.resource);
+    this.#health = new ReflectorHealth({ resource, held: () => this.items.size, clock, logger, metrics });
     this.synced = new Promise((resolve) => (this.#resolveSynced = resolve));
     void this.#run();
   }
@@ -75,12 +79,12 @@ export class Reflector<T> {
 
   /** Why it does not hear of changes at present; empty where it does. */
   get failures(): readonly SealwrightError[] {
-    return [...this.#failures.values()];
+    return this.#health.failures;
   }
 
   /** Milliseconds since the server was last heard of, be it that nothing changed; undefined before the first time. */
   get age(): number | undefined {
-    return this.#heard === undefined ? undefined : this.#options.clock.elapsed() - this.#heard;
+    return this.#health.age;
   }
 
   /** Calls back after each change, several changes at once where they came at once. Answers how to stop it. */
@@ -108,7 +112,7 @@ export class Reflector<T> {
       if (good) this.#backoff.reset();
       if (end === undefined || (good && end.reason === 'ended')) continue;
       if (end.reason === 'ended' && (this.#shortWatches += 1) > 1)
-        this.#failed('watch', this.#unusable('it ends each watch at once'));
+        this.#health.failed('watch', this.#unusable('it ends each watch at once'));
       await this.#pause(this.#delayAfter(end));
     }
   }
@@ -127,37 +131,18 @@ export class Reflector<T> {
       if (this.#version !== undefined || !mayBeUnknown(end)) return end;
     }
     try {
-      await this.#list();
+      const { client, resource, query = {} } = this.#options;
+      const begin = (): Replacement => this.#objects.replace();
+      const { replacement, resourceVersion } = await listInPages({ client, resource, query, limit: this.#page, begin });
+      if (this.#closed) return undefined;
+      this.#complete(replacement, resourceVersion);
       this.#streams = false;
       return undefined;
     } catch (error) {
       const failure = error instanceof SealwrightError ? error : this.#unusable(reasonOf(error));
       this.#page = Math.max(SMALLEST_PAGE, Math.floor(this.#page / 2));
-      this.#failed('list', failure);
+      this.#health.failed('list', failure);
       return { reason: 'refused', error: failure };
-    }
-  }
-
-  async #list(): Promise<void> {
-    const { client, resource, query = {} } = this.#options;
-    let replacement = this.#objects.replace();
-    let next: string | undefined;
-    let limit: number | undefined = this.#page;
-    for (;;) {
-      const page = { ...(limit === undefined ? {} : { limit }), ...(next === undefined ? {} : { continue: next }) };
-      try {
-        const { items, resourceVersion, continue: rest } = await client.list(resource, { ...query, ...page });
-        for (const object of items) replacement.put(object);
-        if (this.#closed) return;
-        if (rest === undefined) return this.#complete(replacement, resourceVersion);
-        next = rest;
-      } catch (error) {
-        // The pages are of one moment, whose history the server may drop before the last: then all in one piece.
-        const lost = next !== undefined && error instanceof SealwrightError && error.code === 'kubernetes_gone';
-        if (!lost || limit === undefined) throw error;
-        replacement = this.#objects.replace();
-        [next, limit] = [undefined, undefined];
-      }
     }
   }
 
@@ -173,7 +158,7 @@ export class Reflector<T> {
       const onOpen = (): void => {
         opened = true;
         // It may still be ended or refused at once. One that goes on for a while is well, though nothing changes.
-        const well = (): void => (replacement === undefined ? this.#alive('watch') : undefined);
+        const well = (): void => (replacement === undefined ? this.#health.alive('watch') : undefined);
         settled = clock.after(this.#limits.goodWatch, well);
       };
       const onEvent = (event: WatchEvent): void => {
@@ -181,7 +166,7 @@ export class Reflector<T> {
         else if (event.type === 'BOOKMARK') {
           if (!event.initialEventsEnd) return;
           this.#complete(replacement, event.resourceVersion);
-          this.#alive('watch');
+          this.#health.alive('watch');
           replacement = undefined;
         } else if (event.type === 'DELETED') replacement.remove(event.object);
         else replacement.put(event.object);
@@ -217,7 +202,7 @@ export class Reflector<T> {
     }
     this.#refusals = 0;
     this.#shortWatches = 0;
-    this.#alive('watch');
+    this.#health.alive('watch');
     this.#flushSoon();
   }
 
@@ -234,7 +219,7 @@ export class Reflector<T> {
     // whose etcd is old sends no bookmarks of kinds that nobody writes: what comes next shows whether it is there.
     if (error === undefined || reason === 'gone' || (reason === 'silent' && !initial)) return;
     const asksOtherwise = initial && this.#version === undefined && mayBeUnknown(end);
-    if (!asksOtherwise || error.code === 'kubernetes_forbidden') this.#failed('watch', error);
+    if (!asksOtherwise || error.code === 'kubernetes_forbidden') this.#health.failed('watch', error);
   }
 
   #complete(replacement: Replacement, version: string): void {
@@ -243,28 +228,11 @@ export class Reflector<T> {
     this.#page = this.#limits.page;
     this.#shortWatches = 0;
     this.#options.metrics?.listed();
-    this.#alive('list');
+    this.#health.alive('list');
     this.#flush();
     if (this.#isSynced) return;
     this.#isSynced = true;
     this.#resolveSynced();
-  }
-
-  #alive(what: 'list' | 'watch'): void {
-    this.#heard = this.#options.clock.elapsed();
-    if (!this.#failures.delete(what) || this.#failures.size > 0) return;
-    const { logger, resource } = this.#options;
-    logger.info('objects are followed again', { resource: resourceName(resource), held: this.items.size });
-  }
-
-  #failed(what: 'list' | 'watch', error: SealwrightError): void {
-    const { logger, metrics, resource } = this.#options;
-    metrics?.failed(what, error);
-    const known = this.#failures.get(what)?.message === error.message;
-    this.#failures.set(what, error);
-    const fields = { resource: resourceName(resource), error, held: this.items.size };
-    if (known) logger.debug('objects cannot be followed', fields);
-    else logger.warn('objects cannot be followed; what is held stays in force', fields);
   }
 
   #readOne(object: KubernetesObject, before: T | undefined): { readonly of: T } | undefined {
@@ -323,23 +291,4 @@ export class Reflector<T> {
       signal.addEventListener('abort', done);
     });
   }
-}
-
-/** How a watch ended, and whether the server had taken it. */
-type StreamEnd = WatchEnd & { readonly opened: boolean };
-
-/**
- * Whether a watch that was to tell everything may have ended since the server cannot do that, and says so in one of many
- * ways: by a status, by an event of error where its etcd is too old, or by never coming to the end of it. Also who may not
- * watch may still list; and is told what it lacks.
- */
-function mayBeUnknown({ reason, error, opened }: StreamEnd): boolean {
-  if (reason === 'refused') {
-    return (
-      error?.code !== 'kubernetes_throttled' &&
-      error?.code !== 'kubernetes_not_found' &&
-      error?.fields['status'] !== 401
-    );
-  }
-  return opened && (reason === 'silent' || reason === 'ended' || reason === 'garbage');
 }

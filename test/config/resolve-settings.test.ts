@@ -153,6 +153,11 @@ describe('the settings of a process', () => {
       /:1:13: error: ca.auth.jwksFile: keys without the issuer/,
     );
     assert.match(refusals({ flags: { 'ca-auth-audiences': '' } })[0] ?? '', /no audience/);
+    const trusted = { 'ca-auth-trusted-node-accounts': 'istio-system/ztunnel' };
+    assert.match(refusals({ flags: trusted })[0] ?? '', /where no pods are known; set kubernetes.enabled/);
+    assert.ok(resolve({ flags: { ...trusted, 'kubernetes-enabled': 'true' } }).settings);
+    const foreign = { 'ca-operator-viewers': 'spiffe://elsewhere/ns/ops/sa/alice' };
+    assert.match(refusals({ flags: foreign })[0] ?? '', /another trust domain; name identities of cluster.local/);
     const lease = (times: Record<string, string>): string =>
       refusals({
         flags: Object.fromEntries(Object.entries(times).map(([name, time]) => [`ca-leader-election-${name}`, time])),

@@ -229,10 +229,17 @@ describe('authentication by a real API server', function () {
 
     it('since it forbids the question: callers are to come again, and the log names what is missing', async () => {
       const { token } = await podWithToken();
+      const { own } = await renewing();
       await on.allow(false);
       // Roles reach the API server's own cache in a moment.
       await until(async () => (await refusal(issue(token)).catch(() => undefined)) !== undefined);
       await comesAgain(token);
+      // Nor may it ask for pods: a renewal by certificate goes on, and that is said.
+      assert.equal((await issue(undefined, own)).certChain.length, 2);
+      own.close();
+      assert.ok(
+        ca.log.some(({ message }) => message === 'a renewal goes on without asking whether its pod is still there'),
+      );
       assert.ok(
         ca.log.some((record) => /may not create tokenreviews.authentication.k8s.io/.test(String(record['reason']))),
       );

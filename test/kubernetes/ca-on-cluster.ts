@@ -8,8 +8,8 @@ import type { Cluster } from './cluster.ts';
 export interface CaOnClusterOptions {
   /** Of `ca.auth` besides TokenReview. */
   readonly auth?: Readonly<Record<string, unknown>>;
-  /** Whether resources come from the API server too. */
-  readonly resources?: boolean;
+  /** Whether resources come from the API server too, and may be read there. */
+  readonly resources?: 'readable' | 'unreadable';
 }
 
 export interface CaOnCluster {
@@ -26,7 +26,7 @@ const BINDING = '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings';
 export async function startCaOn(
   cluster: Cluster,
   folder: string,
-  { auth = {}, resources = false }: CaOnClusterOptions = {},
+  { auth = {}, resources }: CaOnClusterOptions = {},
 ): Promise<CaOnCluster> {
   for (const file of ['ca-authentication', 'operators']) {
     await cluster.apply(readFileSync(join(PROJECT, `manifests/rbac/${file}.yaml`), 'utf8'));
@@ -44,12 +44,12 @@ export async function startCaOn(
     });
   };
   await allow(true);
-  if (resources) await readEverything(cluster, namespace);
+  if (resources === 'readable') await readEverything(cluster, namespace);
   const kubeconfig = await cluster.kubeconfigOf(namespace, 'sealwright-ca');
   // JSON is YAML.
-  const tokenReview = { enabled: true, ...(resources ? {} : { kubeconfig }) };
+  const tokenReview = { enabled: true, ...(resources === undefined ? { kubeconfig } : {}) };
   const settings = {
-    ...(resources ? { kubernetes: { enabled: true, kubeconfig } } : {}),
+    ...(resources === undefined ? {} : { kubernetes: { enabled: true, kubeconfig } }),
     ca: { auth: { tokenReview, ...auth } },
   };
   writeFileSync(join(folder, 'sealwright.yaml'), JSON.stringify(settings));

@@ -1,8 +1,12 @@
 import { strict as assert } from 'node:assert';
+import { X509Certificate } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { openChannel } from '../../src/wire/grpc-client.ts';
+import { makeCsrPem } from '../fakes/csr-maker.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
-import { RunningCa } from '../fakes/running-ca.ts';
+import { realClock } from '../fakes/real-clock.ts';
+import { createCertificate, RunningCa } from '../fakes/running-ca.ts';
 import { useCluster } from './cluster.ts';
 import { until } from './until.ts';
 
@@ -13,6 +17,13 @@ const named = (apiGroup: string, resource: string, names: readonly string[], ver
   verbs,
   ...(names.length === 0 ? {} : { resourceNames: names }),
 });
+/** Rejects after so many milliseconds. */
+function nothingWithin(within: number): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    realClock.after(within, () => reject(new Error(`nothing within ${within} ms`)));
+  });
+}
+
 const BUNDLES = ['istio-ca-root-cert', 'sealwright-root-cert'];
 const CLUSTER_RULES = [
   named('', 'namespaces', [], ['list', 'watch']),
@@ -153,6 +164,85 @@ describe('replicas of the CA on a real API server', function () {
     const took = performance.now() - began;
     assert.ok(took < 8_000, `repaired by the next leader after ${Math.round(took)} ms`);
     assert.equal(await leads(other), true);
+  });
+
+  it('all issue under the one root, without a failure while the leader is killed and another takes over', async () => {
+    const replicas = await Promise.all([start('one'), start('two'), start('three')]);
+    const { 'root-cert.pem': pem = '' } = await secret();
+    const root = new X509Certificate(pem);
+    const leaderAmong = async (candidates: readonly RunningCa[]): Promise<RunningCa> => {
+      let found: RunningCa | undefined;
+      await until(async () => {
+        for (const ca of candidates) if (await leads(ca)) found = ca;
+        return found !== undefined;
+      });
+      return found ?? assert.fail();
+    };
+    const leader = await leaderAmong(replicas);
+    const counts = { issued: 0, failed: 0, issuedAfter: 0 };
+    const called = new Set(replicas);
+    const call = async (ca: RunningCa): Promise<void> => {
+      const token = await ca.token('shop', 'catalog');
+      const tls = { roots: pem, serverName: 'localhost' };
+      const channel = openChannel({ address: `127.0.0.1:${ca.port}`, clock: realClock, tls });
+      const csr = makeCsrPem();
+      while (called.has(ca)) {
+        try {
+          const { certChain } = await createCertificate(channel, { csr, token });
+          assert.ok(new X509Certificate(certChain[0] ?? '').verify(root.publicKey));
+          counts.issued += 1;
+          if (!called.has(leader)) counts.issuedAfter += 1;
+        } catch (error) {
+          // Whoever was asked at that moment was killed; any other failure is one.
+          if (called.has(ca)) {
+            counts.failed += 1;
+            console.error(error);
+          }
+        }
+      }
+      channel.close();
+    };
+    const calls = replicas.flatMap((ca) => [call(ca), call(ca)]);
+    await until(() => counts.issued > 100);
+    called.delete(leader);
+    await leader.stop('SIGKILL');
+    const left = replicas.filter((ca) => ca !== leader);
+    await leaderAmong(left);
+    const until200 = counts.issuedAfter + 200;
+    await until(() => counts.issuedAfter >= until200);
+    called.clear();
+    await Promise.all(calls);
+    assert.equal(counts.failed, 0);
+    assert.equal((await Promise.all(left.map((ca) => leads(ca)))).filter((each) => each).length, 1);
+    await cluster().ask('DELETE', `/api/v1/namespaces/default/configmaps/istio-ca-root-cert`);
+    await until(async () => (await published('default')) === pem);
+  });
+
+  it('start once an API server is there that was away', async () => {
+    await cluster().plane.stopApiServer();
+    const starting = start('one');
+    // It waits: nothing else can make a CA of it.
+    await assert.rejects(Promise.race([starting, nothingWithin(3_000)]), /nothing within/);
+    await cluster().plane.startApiServer();
+    const ca = await starting;
+    await until(() => leads(ca));
+  });
+
+  it('give way to another controller that writes the same bundle on and on, and say so', async () => {
+    const one = await start('one');
+    const { 'root-cert.pem': root } = await secret();
+    await until(async () => (await published('default')) === root);
+    let writes = 0;
+    const path = '/api/v1/namespaces/default/configmaps/istio-ca-root-cert';
+    const began = performance.now();
+    while (performance.now() - began < 8_000) {
+      if ((await published('default')) === 'another’s') continue;
+      await cluster().plane.api('PATCH', path, { data: { 'root-cert.pem': 'another’s' } });
+      writes += 1;
+    }
+    assert.ok(writes >= 4 && writes <= 8, `${writes} writes by the other in eight seconds`);
+    await one.logged('another controller writes the trust bundle again and again; it is repaired ever more seldom');
+    assert.equal(await metric(one, 'sealwright_trust_bundle_contested_total'), 1);
   });
 
   it('hand over at once when the leader is told to stop', async () => {

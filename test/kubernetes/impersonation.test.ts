@@ -48,13 +48,13 @@ describe('a node agent on a real API server', function () {
     shop = await cluster().namespace('shop', ['web']);
     const on = await startCaOn(cluster(), temporaryFolder(this), {
       auth: { trustedNodeAccounts: ['ztunnel', 'second', 'third', 'fourth'].map((name) => `${system}/${name}`) },
-      resources: true,
+      resources: 'readable',
     });
     ca = on.ca;
     channel = ca.channel();
     await ca.logged('the resources of the cluster were read');
-    agentOne = await agent('ztunnel-1', 'node-1');
-    agentTwo = await agent('second-1', 'node-2', 'second');
+    agentOne = await agentOf('ztunnel-1', 'node-1');
+    agentTwo = await agentOf('second-1', 'node-2', 'second');
     await cluster().pod({ namespace: shop, name: 'web-1', serviceAccount: 'web', node: 'node-1' });
   });
   after(async () => {
@@ -62,7 +62,7 @@ describe('a node agent on a real API server', function () {
     await ca?.stop();
   });
 
-  const agent = async (name: string, node: string, account = 'ztunnel'): Promise<string> => {
+  const agentOf = async (name: string, node: string, account = 'ztunnel'): Promise<string> => {
     const uid = await cluster().pod({ namespace: system, name, serviceAccount: account, node });
     return cluster().token({ namespace: system, serviceAccount: account, pod: { name, uid } });
   };
@@ -129,27 +129,28 @@ describe('a node agent on a real API server', function () {
     assert.equal(entry?.text('identity'), idOf('second', system));
   }).timeout(40_000);
 
-  it('counts a pod that is being started, and one no longer that is ending, has ended or has left', async () => {
-    const name = await account();
-    const agentOne = await agent('third-1', 'node-1', 'third');
-    assert.equal((await refusal(ask(agentOne, idOf(name)))).status, 'UNAVAILABLE');
-    const pod = { namespace: shop, name: `${name}-pod` };
-    await cluster().pod({ ...pod, serviceAccount: name, phase: 'Pending' });
-    await until(async () => (await ask(agentOne, idOf(name)).catch(() => undefined)) !== undefined);
-    await cluster().podStatus(pod, { phase: 'Succeeded', ready: false });
-    opaque(await settled(agentOne, idOf(name)));
+  it('counts a pod that is being started, and one no longer that is ending or has ended', async () => {
+    const agent = await agentOf('third-1', 'node-1', 'third');
+    const issued = (name: string): Promise<void> =>
+      until(async () => (await ask(agent, idOf(name)).catch(() => undefined)) !== undefined);
 
-    const ending = await account();
+    const [ended, ending] = [await account(), await account()];
+    assert.equal((await refusal(ask(agent, idOf(ended)))).status, 'UNAVAILABLE');
+    const pod = { namespace: shop, name: `${ended}-pod` };
+    await cluster().pod({ ...pod, serviceAccount: ended, phase: 'Pending' });
+    await issued(ended);
     // With time to end it stays, marked as ending, since no kubelet says that it is gone.
     const spec = { terminationGracePeriodSeconds: 300 };
     await cluster().pod({ namespace: shop, name: `${ending}-pod`, serviceAccount: ending, spec });
-    await until(async () => (await ask(agentOne, idOf(ending)).catch(() => undefined)) !== undefined);
+    await issued(ending);
+
+    await cluster().podStatus(pod, { phase: 'Succeeded', ready: false });
     await cluster().ask('DELETE', `/api/v1/namespaces/${shop}/pods/${ending}-pod`);
-    opaque(await settled(agentOne, idOf(ending)));
+    for (const seen of await Promise.all([settled(agent, idOf(ended)), settled(agent, idOf(ending))])) opaque(seen);
   }).timeout(60_000);
 
   it('is nobody without a listed account, without a pod, or for what is no workload of this mesh', async () => {
-    opaque(await settled(await agent('other-1', 'node-1', 'other'), idOf('web')));
+    opaque(await settled(await agentOf('other-1', 'node-1', 'other'), idOf('web')));
     opaque(await settled(await cluster().token({ namespace: system, serviceAccount: 'ztunnel' }), idOf('web')));
     opaque(await settled(agentOne, `spiffe://elsewhere/ns/${shop}/sa/web`));
     opaque(await settled(agentOne, 'shop/web'));
@@ -157,7 +158,7 @@ describe('a node agent on a real API server', function () {
 
   it('is asked to come again for a pod that may only not have been seen yet, and ledgered all the same', async () => {
     const name = await account();
-    const seen = await refusal(ask(await agent('fourth-1', 'node-1', 'fourth'), idOf(name)));
+    const seen = await refusal(ask(await agentOf('fourth-1', 'node-1', 'fourth'), idOf(name)));
     assert.deepEqual([seen.status, seen.reason], ['UNAVAILABLE', 'impersonation_not_yet']);
     await until(async () => (await ledgered(ca, 'refusal')).some((one) => one.text('detail').includes(idOf(name))));
   });
@@ -193,5 +194,21 @@ describe('a node agent on a real API server', function () {
       assert.equal(again.reason, 'renewal_impersonated');
       held.close();
     });
+  });
+
+  it('is asked to come again, and nothing is held against it, while the pods have not been read', async function () {
+    this.timeout(60_000);
+    const on = await startCaOn(cluster(), temporaryFolder(this), {
+      auth: { trustedNodeAccounts: [`${system}/ztunnel`] },
+      resources: 'unreadable',
+    });
+    const over = on.ca.channel();
+    const seen = await refusal(ask(agentOne, idOf('web'), over));
+    assert.deepEqual([seen.status, seen.reason], ['UNAVAILABLE', 'pods_not_read']);
+    // It gets its own meanwhile.
+    await createCertificate(over, { csr: makeCsrPem(), token: agentOne });
+    over.close();
+    assert.deepEqual(await ledgered(on.ca, 'refusal'), []);
+    await on.ca.stop();
   });
 });

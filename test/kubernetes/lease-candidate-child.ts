@@ -9,8 +9,9 @@ import { realClock } from '../fakes/real-clock.ts';
  * A process that takes part in an election and, as often as it can, does what only the leader may do: it adds a line to
  * the file of acts, with the time of the machine's one steady clock and its own name.
  */
-const [kubeconfig = '', namespace = '', acts = '', name = hostname()] = process.argv.slice(2);
-const clock = realClock;
+const [kubeconfig = '', namespace = '', acts = '', name = hostname(), wallOffset = '0'] = process.argv.slice(2);
+/** Off by so many milliseconds. */
+const clock = { ...realClock, now: () => realClock.now() + Number(wallOffset) };
 const client = await createKubernetesClient({ config: { kubeconfig }, clock });
 const logger = new RecordingLogger();
 const election = new LeaseElection({

@@ -10,6 +10,9 @@ import { until } from './until.ts';
 /** What the candidates were started with, in milliseconds; see lease-candidate-child.ts. */
 const [LEASE, DEADLINE] = [3_000, 2_000];
 
+/** How far the wall clock of each is off, in milliseconds. */
+const CANDIDATES = { a: 0, b: -86_400_000, c: 3_600_000 } as const;
+
 /** All that a candidate may do, as the manifest gives it. */
 const RULES = [
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
@@ -54,10 +57,17 @@ describe('an election between processes on a real API server', function () {
   /** How often the acting one changed. Two leaders at a time would take turns in every few milliseconds. */
   const changes = (): number =>
     acts().reduce((sum, act, index, all) => sum + (index > 0 && all[index - 1]?.by !== act.by ? 1 : 0), 0);
-  const start = (name: string): ChildProcess => {
+  const start = (name: string, wallOffset: number): ChildProcess => {
     const child = spawn(
       process.execPath,
-      [join(PROJECT, 'test/kubernetes/lease-candidate-child.ts'), kubeconfig, namespace, file, name],
+      [
+        join(PROJECT, 'test/kubernetes/lease-candidate-child.ts'),
+        kubeconfig,
+        namespace,
+        file,
+        name,
+        String(wallOffset),
+      ],
       { stdio: ['ignore', 'ignore', 'inherit'] },
     );
     running.set(name, child);
@@ -81,7 +91,7 @@ describe('an election between processes on a real API server', function () {
     file = join(cluster().plane.folder, `${namespace}.acts`);
     writeFileSync(file, '');
     running = new Map();
-    for (const name of ['a', 'b', 'c']) start(name);
+    for (const [name, wallOffset] of Object.entries(CANDIDATES)) start(name, wallOffset);
   });
 
   afterEach(async () => {

@@ -10,12 +10,31 @@ describe('the rights of the CA', () => {
   it('are the files and the page that the tool writes', () => {
     const folder = join(PROJECT, 'manifests/rbac');
     const rendered = renderRbac();
-    assert.deepEqual(readdirSync(folder).toSorted(), [...rendered.keys()].toSorted());
+    const others = ['ca-authentication.yaml', 'operators.yaml'];
+    assert.deepEqual(readdirSync(folder).toSorted(), [...rendered.keys(), ...others].toSorted());
     for (const [name, text] of rendered) {
       assert.equal(readFileSync(join(folder, name), 'utf8'), text, `${name}: run tools/write-rbac.ts`);
     }
     const page = readFileSync(join(PROJECT, 'docs/security.md'), 'utf8');
     assert.ok(page.includes(renderRights()), 'docs/security.md: run tools/write-rbac.ts');
+  });
+
+  it('hold those of a CA that does no more than ask about its callers', () => {
+    const file = join(PROJECT, 'manifests/rbac/ca-authentication.yaml');
+    const { documents } = parseYaml(readFileSync(file, 'utf8'), { file });
+    const [document = assert.fail()] = documents;
+    const { rules } = document.value as { rules: { apiGroups: string[]; resources: string[]; verbs: string[] }[] };
+    assert.equal(rules.length, 3);
+    for (const { apiGroups, resources, verbs } of rules) {
+      const all = CLUSTER_RIGHTS.some((right) => {
+        return (
+          apiGroups.join() === right.group &&
+          resources.join() === right.resources.join() &&
+          verbs.join() === right.verbs.join()
+        );
+      });
+      assert.ok(all, resources.join());
+    }
   });
 
   it('are of the account that is bound, and of nobody else', () => {

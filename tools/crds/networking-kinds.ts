@@ -198,7 +198,7 @@ export const NETWORKING_KINDS: readonly KindContent[] = [
     kind: 'WorkloadEntry',
     spec: { ...WORKLOAD_ENTRY, description: 'One workload outside the cluster.' },
     specRequired: true,
-    columns: [AGE, { name: 'Address', type: 'string', jsonPath: '.spec.address' }, ACCEPTED],
+    columns: [AGE, { name: 'Address', type: 'string', jsonPath: '.spec.address' }],
   },
   {
     kind: 'ServiceEntry',
@@ -208,7 +208,6 @@ export const NETWORKING_KINDS: readonly KindContent[] = [
       { name: 'Hosts', type: 'string', jsonPath: '.spec.hosts' },
       { name: 'Location', type: 'string', jsonPath: '.spec.location' },
       { name: 'Resolution', type: 'string', jsonPath: '.spec.resolution' },
-      ACCEPTED,
       AGE,
     ],
   },

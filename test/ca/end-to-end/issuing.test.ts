@@ -12,7 +12,9 @@ import { ecKeys, extension, makeCa, makeSvid } from '../../fakes/certificate-mak
 import { makeCsrPem } from '../../fakes/csr-maker.ts';
 import { temporaryFolder } from '../../fakes/folder.ts';
 import { FakeKubernetesApi } from '../../fakes/kubernetes-api.ts';
+import { rejection } from '../../fakes/rejection.ts';
 import { createCertificate, RunningCa } from '../../fakes/running-ca.ts';
+import { until } from '../../kubernetes/until.ts';
 import { encodePart, serviceAccountClaims, signToken, testKey } from '../../fakes/tokens.ts';
 
 /** What a refused caller saw: gRPC status, text, and the code in the trailing metadata. */
@@ -182,6 +184,22 @@ describe('a running CA', () => {
         status: 'UNAUTHENTICATED',
         said: 'request impersonation authentication failure',
         reason: 'impersonation_not_allowed',
+      });
+    });
+
+    it('by a name in the trailing metadata, under which log and ledger tell the reason', async () => {
+      const metadata = { ImpersonatedIdentity: 'spiffe://cluster.local/ns/shop/sa/invoices' };
+      const { fields } = await rejection(
+        createCertificate(channel, { csr: makeCsrPem(), token, metadata }),
+        'ca_refused',
+      );
+      const call = String(fields['call']);
+      assert.match(call, /^[0-9a-f]{16}$/);
+      const said = ca.log.find((record) => record['call'] === call);
+      assert.match(String(said?.['reason']), /sa\/invoices.*no trusted node account/);
+      await until(async () => {
+        for await (const line of ca.operator.lines('/v1/ledger/export')) if (line.includes(`call ${call}`)) return true;
+        return false;
       });
     });
 

@@ -63,6 +63,8 @@ export const RESPONSE_CASES: readonly ResponseCase[] = [
   refuse('chunks to a client of HTTP/1.0', `${CHUNKED}0\r\n\r\n`, { to: 'HTTP/1.0' }),
   refuse('204 with a length', `HTTP/1.1 204 No Content\r\nContent-Length: 6\r\n\r\npoison`),
   refuse('204 with chunks', 'HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'),
+  refuse('103 with a zero spelled in two digits', `HTTP/1.1 103 Early Hints\r\nContent-Length: 00\r\n\r\n${POISON}`),
+  refuse('204 with a zero spelled in two digits', `HTTP/1.1 204 No Content\r\nContent-Length:00\r\n\r\n`),
   refuse('103 with a length', `HTTP/1.1 103 Early Hints\r\nContent-Length: 6\r\n\r\npoison${POISON}`),
   refuse('100 with chunks', `HTTP/1.1 100 Continue\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${POISON}`),
   refuse('a change of protocol with a length', 'HTTP/1.1 101 x\r\nUpgrade: websocket\r\nContent-Length: 5\r\n\r\n', {
