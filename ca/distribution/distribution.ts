@@ -19,13 +19,14 @@ import type { DistributionMetrics } from './distribution-metrics.ts';
 import type { ConnectedSidecar, Unsettled } from './connected-sidecar.ts';
 import { LiveMesh } from './live-mesh.ts';
 import { PacedWork } from './paced-work.ts';
+import { PendingNews } from './pending-news.ts';
 import type { MeshView } from './mesh-view.ts';
 import type { PlacedWorkload } from './placed-workload.ts';
 import { SnapshotChanges } from './snapshot-changes.ts';
 import { SubscriberIndex } from './subscriber-index.ts';
 import { SubscriberSource } from './subscriber-source.ts';
 import type { AdmittedWorkload, ProvenSubscriber, SubscriberName } from './subscriber.ts';
-import { anythingOf, tell, tellAlso, type Subscription, type Told } from './subscription.ts';
+import { anythingOf, type Subscription, type Told } from './subscription.ts';
 import { trustBundleResource } from './trust-bundle-resource.ts';
 
 export interface DistributionOptions {
@@ -73,8 +74,7 @@ export class Distribution {
   readonly #mesh: LiveMesh;
   readonly #rounds: PacedWork;
   readonly #unsubscribe: () => void;
-  /** Whom to tell of what, in the order in which they are told. */
-  readonly #told = new Map<Subscription, Told>();
+  readonly #news = new PendingNews(this.#subscribers);
   /** Those who asked for something while a change was being taken in: what they asked for may be part of it. */
   readonly #late = new Set<Subscription>();
   readonly #catchingUp = new CatchingUp();
@@ -182,7 +182,7 @@ export class Distribution {
       closed: () => {
         this.#progress += 1;
         this.#subscribers.delete(subscription);
-        this.#told.delete(subscription);
+        this.#news.delete(subscription);
         this.#late.delete(subscription);
         const left = (this.#streams.get(key) ?? 1) - 1;
         if (left > 0) this.#streams.set(key, left);
@@ -204,10 +204,8 @@ export class Distribution {
   /** What was not even sent to it counts too. */
   #unsettledOf(subscription: Subscription, stream: DiscoveryStream, typeUrl: string): Unsettled | undefined {
     const unsettled = stream.unsettled(typeUrl);
-    const told = this.#told.get(subscription);
-    if (unsettled === undefined || told?.has(typeUrl) !== true) return unsettled;
-    const names = told.get(typeUrl);
-    return { has: (name) => names === undefined || names.has(name) || unsettled.has(name) };
+    if (unsettled === undefined) return undefined;
+    return { has: (name) => unsettled.has(name) || this.#news.concerns(subscription, typeUrl, name) };
   }
 
   #subscriptionOf(name: SubscriberName, proven: ProvenSubscriber, workload: AdmittedWorkload): Subscription {
@@ -252,8 +250,7 @@ export class Distribution {
         this.#catchingUp.end();
       }
     }
-    for (const [subscription, told] of this.#told) {
-      this.#told.delete(subscription);
+    for (const [subscription, told] of this.#news.take()) {
       this.#tell(subscription, told);
       yield;
     }
@@ -277,27 +274,14 @@ export class Distribution {
     this.#progress += 1;
     const [everything, judged] =
       reach === undefined ? [this.#subscribers, this.#subscribers] : [this.#late, reach.judged];
-    for (const subscription of everything) this.#note(subscription, anythingOf(TYPES), before);
-    for (const [subscription, told] of reach?.told ?? []) this.#note(subscription, told, before);
+    for (const subscription of everything) this.#news.add(subscription, anythingOf(TYPES), before);
+    for (const [subscription, told] of reach?.told ?? []) this.#news.add(subscription, told, before);
     for (const subscription of judged) this.#judge(subscription, before);
     if (change === undefined || changes.some(({ kind }) => kind === 'RequestAuthentication')) this.#keepKeySets();
   }
 
-  /** Has a subscriber told, and shows it the mesh as it was until then. */
-  #note(subscription: Subscription, told: Told, before: MeshView): void {
-    if (!this.#subscribers.has(subscription)) return;
-    subscription.source.hold(before);
-    const known = this.#told.get(subscription);
-    if (known === undefined) this.#told.set(subscription, told);
-    else tellAlso(known, told);
-  }
-
   #tellAll(typeUrl: string): void {
-    for (const subscription of this.#subscribers) {
-      const told = this.#told.get(subscription) ?? new Map();
-      tell(told, typeUrl, undefined);
-      this.#told.set(subscription, told);
-    }
+    this.#news.addForAll(typeUrl);
     this.#rounds.ask();
   }
 
@@ -308,7 +292,7 @@ export class Distribution {
       const workload = this.#admit(name, proven, before);
       if (isDeepStrictEqual(workload, before)) return;
       // With other labels anything may apply that did not, and the other way round.
-      this.#note(subscription, anythingOf(TYPES), view);
+      this.#news.add(subscription, anythingOf(TYPES), view);
       this.#subscribers.relabel(subscription, workload);
     } catch (error) {
       this.#end(subscription, error);
@@ -334,7 +318,7 @@ export class Distribution {
     const { logger } = this.#options;
     logger.warn('a control stream is ended', { workload: `${name.namespace}/${name.name}`, reason: reasonOf(error) });
     subscription.stream = undefined;
-    this.#told.delete(subscription);
+    this.#news.delete(subscription);
     stream?.end(error);
   }
 }
