@@ -29,6 +29,10 @@ export interface SecretRoots {
 
 /** An API server may take as long to come back after an upgrade. After it, the kubelet starts us again. Ms. */
 const PATIENCE = 120_000;
+
+/** A server that has just started forbids everything until it has read the roles. Ms. */
+const FORBIDDEN_PATIENCE = 15_000;
+
 const RETRY = { initial: 500, max: 10_000 } as const;
 
 /**
@@ -51,6 +55,7 @@ async function findOrMake(options: SecretRootsOptions): Promise<KubernetesObject
   const { client, secret, clock, random, logger } = options;
   const backoff = new Backoff({ ...RETRY, random });
   const began = clock.elapsed();
+  let forbiddenAt: number | undefined;
   for (let made = false; ;) {
     try {
       const found = await client.get(SECRETS, secret);
@@ -65,8 +70,11 @@ async function findOrMake(options: SecretRootsOptions): Promise<KubernetesObject
       made = true;
       continue;
     } catch (error) {
-      const late = clock.elapsed() - began > PATIENCE;
-      if (!mayPass(error) || late) throw error;
+      const now = clock.elapsed();
+      const isForbidden = error instanceof SealwrightError && error.code === 'kubernetes_forbidden';
+      forbiddenAt = isForbidden ? (forbiddenAt ?? now) : undefined;
+      const patient = isForbidden ? now - (forbiddenAt ?? now) < FORBIDDEN_PATIENCE : mayPass(error);
+      if (!patient || now - began > PATIENCE) throw error;
       logger.warn('the CA is not read yet', { secret: nameOfSecret(secret), reason: reasonOf(error) });
     }
     await new Promise<void>((resolve) => clock.after(backoff.next(), resolve));
