@@ -68,7 +68,7 @@ describe('a published bundle', () => {
     fc.assert(
       fc.property(fc.jsonValue(), fc.jsonValue(), (data, labels) => {
         const object = readKubernetesObject(
-          { metadata: { name: 'istio-ca-root-cert', labels }, data } as Record<string, unknown>,
+          { metadata: { name: 'istio-ca-root-cert', labels }, data },
           { apiVersion: 'v1', kind: 'ConfigMap' },
         );
         if (object === undefined) return;
