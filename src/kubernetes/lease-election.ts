@@ -229,17 +229,30 @@ export class LeaseElection {
   }
 
   async #work(term: HeldTerm, before: Promise<void>): Promise<void> {
-    const { whileLeading, logger, lease } = this.#options;
+    const { logger, lease } = this.#options;
     await before;
     if (!term.isCurrent) return;
     const over = new Promise<void>((resolve) => term.signal.addEventListener('abort', () => resolve(), { once: true }));
-    const stop = whileLeading(term);
+    const stop = this.#begin(term);
+    if (stop === undefined) return;
     await over;
     if (this.#closing.signal.aborted) logger.info('gives up the lease, as it stops', { ...lease });
     else logger.warn('leads no more', { ...lease });
     await (async (): Promise<void> => stop())().catch((error: unknown) =>
       logger.error('the work of the leader did not end cleanly', { reason: reasonOf(error) }),
     );
+  }
+
+  /** Work that cannot begin is another's to do: the term is over, and the lease is tried for again. */
+  #begin(term: HeldTerm): (() => void | Promise<void>) | undefined {
+    const { whileLeading, logger, lease } = this.#options;
+    try {
+      return whileLeading(term);
+    } catch (error) {
+      logger.error('the work of the leader did not begin', { ...lease, reason: reasonOf(error) });
+      term.end();
+      return undefined;
+    }
   }
 
   /** Twice, since a renewal that got no answer may have been written after all. */

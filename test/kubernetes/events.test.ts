@@ -21,8 +21,8 @@ describe('Events in a real API server', () => {
     recorder = new EventRecorder({ client, instance: 'sealwright-ca-0', clock: realClock, randomBytes, logger });
   });
   after('the recorder', async () => {
-    await recorder.close();
-    client.close();
+    await recorder?.close();
+    client?.close();
   });
 
   it('are what kubectl describe shows at the pod that got no certificate', async () => {

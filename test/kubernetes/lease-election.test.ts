@@ -88,6 +88,28 @@ describe('an election by lease', () => {
     assert.equal(world.lease['holderIdentity'], '');
   });
 
+  it('tries again where the work of the leader cannot begin', async () => {
+    const logger = new RecordingLogger();
+    let begun = 0;
+    const election = new LeaseElection({
+      client: world.api.client(),
+      lease: LEASE,
+      identity: 'one',
+      timings: { ...TIMINGS, retryPeriod: 10 },
+      clock: realClock,
+      random: half,
+      logger,
+      whileLeading: () => {
+        begun += 1;
+        if (begun === 1) throw new Error('no such luck');
+        return () => undefined;
+      },
+    });
+    while (begun < 2) await new Promise(setImmediate);
+    await election.close();
+    assert.ok(logger.lines.some(({ level, fields }) => level === 'error' && fields['reason'] === 'no such luck'));
+  });
+
   it('takes over when the leader has been gone for the whole lease, and not before', async () => {
     const pauses = [{ from: 10_500, lasts: 3_600_000 }];
     world.start({ ...steady, pauses }, half);

@@ -67,11 +67,11 @@ describe('the status of policies in a real API server', function () {
     lead();
   });
   after('the leader', async () => {
-    await status.close();
-    await events.close();
-    distribution.close();
-    store.close();
-    client.close();
+    await status?.close();
+    await events?.close();
+    distribution?.close();
+    store?.close();
+    client?.close();
   });
 
   const policy = (namespace: string, name: string, spec: object): object => {

@@ -63,9 +63,9 @@ describe('a mesh on a real API server, of which parts are killed', function () {
     await traffic.stop();
     for (const sidecar of sidecars) await sidecar.stop('SIGKILL');
     for (const replica of replicas) await replica.stop('SIGKILL');
-    application.closeAllConnections();
-    application.close();
-    await balancer.close();
+    application?.closeAllConnections();
+    application?.close();
+    await balancer?.close();
   });
   afterEach(function () {
     if (!this.currentTest?.isFailed()) return;

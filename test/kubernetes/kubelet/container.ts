@@ -25,6 +25,9 @@ export interface ContainerOrder {
   readonly readOnlyRoot: boolean;
 }
 
+/** Folders of the machine that every container sees. */
+const PROGRAMS = [PROJECT, dirname(process.execPath)];
+
 /** Where a container finds the folder of its pod. */
 const POD_FILES = '/.pod';
 
@@ -111,12 +114,22 @@ function startScript(order: ContainerOrder): string {
     `mkdir ${layers}/upper ${layers}/work ${root}`,
     `mount -t overlay overlay -o lowerdir=/,upperdir=${layers}/upper,workdir=${layers}/work ${root}`,
     `for system in proc dev sys; do mount --rbind /$system ${root}/$system; done`,
-    `mkdir -p ${root}${quote(PROJECT)} ${root}${POD_FILES}`,
-    `mount --bind -o ro ${quote(PROJECT)} ${root}${quote(PROJECT)}`,
+    `mkdir -p ${root}${POD_FILES}`,
+    // A container's own user finds its program, wherever the machine keeps it: in somebody's home too.
+    ...PROGRAMS.flatMap((folder) => [
+      `mkdir -p ${root}${quote(folder)}`,
+      ...foldersAbove(folder).map((each) => `chmod a+x ${root}${quote(each)}`),
+      `mount --bind -o ro ${quote(folder)} ${root}${quote(folder)}`,
+    ]),
     `mount --bind ${quote(podFolder)} ${root}${POD_FILES}`,
     `exec chroot ${root} sh -c ${quote(inside.join('\n'))}`,
     '',
   ].join('\n');
+}
+
+function foldersAbove(path: string): string[] {
+  const above = dirname(path);
+  return above === path ? [] : [...foldersAbove(above), above];
 }
 
 /** A file is mounted on a file, and a folder on a folder. */
