@@ -30,7 +30,7 @@ async function refusal(call: Promise<unknown>): Promise<Seen> {
   return assert.fail('it was issued');
 }
 
-describe('authentication by a real API server', function () {
+describe('authentication by a real API server (slow)', function () {
   const cluster = useCluster();
   let on: CaOnCluster;
   let ca: RunningCa;

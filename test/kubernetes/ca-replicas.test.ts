@@ -40,7 +40,7 @@ const NAMESPACE_RULES = [
   named('', 'secrets', ['sealwright-root'], ['get', 'list', 'watch']),
 ];
 
-describe('replicas of the CA on a real API server', function () {
+describe('replicas of the CA on a real API server (slow)', function () {
   this.timeout(120_000);
   const cluster = useCluster(() => ({
     apiServerFlags: [

@@ -42,7 +42,7 @@ const BEYOND_THE_SCHEMA = new Set(
   ),
 );
 
-describe('the CustomResourceDefinitions in a real API server', () => {
+describe('the CustomResourceDefinitions in a real API server (slow)', () => {
   const cluster = useCluster();
   before('taught', async function () {
     this.timeout(60_000);

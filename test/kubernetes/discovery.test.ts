@@ -14,7 +14,7 @@ import { until } from './until.ts';
 const OPTIONS = { clusterId: 'Kubernetes', rootNamespace: 'sealwright-system' };
 const DOMAIN = 'svc.cluster.local';
 
-describe('what is discovered in a cluster', () => {
+describe('what is discovered in a cluster (slow)', () => {
   const cluster = useCluster();
   let client: KubernetesClient;
   let store: ClusterStore;

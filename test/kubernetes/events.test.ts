@@ -10,7 +10,7 @@ import { realClock } from '../fakes/real-clock.ts';
 import { useCluster } from './cluster.ts';
 import { until } from './until.ts';
 
-describe('Events in a real API server', () => {
+describe('Events in a real API server (slow)', () => {
   const cluster = useCluster();
   const logger = new RecordingLogger();
   let client: KubernetesClient;

@@ -16,7 +16,7 @@ import { until } from './until.ts';
 
 const AUDIENCE = 'https://kubernetes.default.svc.cluster.local';
 
-describe('following a real API server', function () {
+describe('following a real API server (slow)', function () {
   this.timeout(90_000);
   const cluster = useCluster();
   const closing: (() => void | Promise<void>)[] = [];

@@ -30,7 +30,7 @@ async function refusal(call: Promise<unknown>): Promise<Seen> {
   return assert.fail('it was issued');
 }
 
-describe('a node agent on a real API server', function () {
+describe('a node agent on a real API server (slow)', function () {
   const cluster = useCluster();
   let ca: RunningCa;
   let channel: Channel;

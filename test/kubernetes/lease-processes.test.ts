@@ -30,7 +30,7 @@ interface Act {
   readonly by: string;
 }
 
-describe('an election between processes on a real API server', function () {
+describe('an election between processes on a real API server (slow)', function () {
   this.timeout(120_000);
   const cluster = useCluster();
   let namespace: string;

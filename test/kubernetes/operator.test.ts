@@ -14,7 +14,7 @@ import { until } from './until.ts';
 const failsWith = (code: ErrorCode, text: RegExp) => (error: unknown) =>
   error instanceof SealwrightError && error.code === code && text.test(error.message);
 
-describe('the operator API on a real API server', function () {
+describe('the operator API on a real API server (slow)', function () {
   const cluster = useCluster();
   let on: CaOnCluster;
   let ca: RunningCa;

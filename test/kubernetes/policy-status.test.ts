@@ -18,7 +18,7 @@ import { until } from './until.ts';
 
 const ROOT = 'sealwright-system';
 
-describe('the status of policies in a real API server', function () {
+describe('the status of policies in a real API server (slow)', function () {
   this.timeout(120_000);
   const cluster = useCluster();
   const logger = new RecordingLogger();

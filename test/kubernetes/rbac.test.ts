@@ -41,7 +41,7 @@ function nameOf({ group, resource }: Pick<Single, 'group' | 'resource'>): string
   return resourceName({ group, plural }, subresource);
 }
 
-describe('the rights of the CA on a real API server', function () {
+describe('the rights of the CA on a real API server (slow)', function () {
   this.timeout(240_000);
   const cluster = useCluster(() => ({
     apiServerFlags: [

@@ -17,7 +17,7 @@ const NET = loopbackNet();
 const SIDECAR = { 'security.istio.io/tlsMode': 'istio' };
 
 /** Pods with addresses of this machine, whose sidecars are called by name. */
-describe('the sidecars of pods, with a real API server', function () {
+describe('the sidecars of pods, with a real API server (slow)', function () {
   this.timeout(120_000);
   const cluster = useCluster();
   const proxies: RunningProxy[] = [];

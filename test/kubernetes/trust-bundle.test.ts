@@ -25,7 +25,7 @@ const RULES = [
   },
 ];
 
-describe('the trust bundle on a real API server', function () {
+describe('the trust bundle on a real API server (slow)', function () {
   this.timeout(120_000);
   const cluster = useCluster();
   const clock = realClock;

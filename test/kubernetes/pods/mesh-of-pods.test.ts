@@ -28,7 +28,7 @@ spec: { mtls: { mode: STRICT } }
 /** What a call may come to while nothing forbids it. */
 const GOOD = new Set(['sent', 'answered 200']);
 
-describe('a mesh of pods whose connections are intercepted, on a real control plane', function () {
+describe('a mesh of pods whose connections are intercepted, on a real control plane (slow)', function () {
   this.timeout(180_000);
   let network: PodNetwork | undefined;
   let mesh: MeshOfPods;
