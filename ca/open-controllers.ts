@@ -1,4 +1,3 @@
-import { hostname } from 'node:os';
 import type { Settings } from '../src/config/settings-table.ts';
 import type { Random } from '../src/core/backoff.ts';
 import type { Clock } from '../src/core/clock.ts';
@@ -18,6 +17,7 @@ import { createElectionMetrics } from './controllers/election-metrics.ts';
 import type { Follow } from './controllers/followed.ts';
 import { TrustBundleController } from './controllers/trust-bundle-controller.ts';
 import { createTrustBundleMetrics } from './controllers/trust-bundle-metrics.ts';
+import { replicaNameOf } from './replica-name.ts';
 import type { CaMaterial } from './roots/ca-material.ts';
 
 /** What only the leader does: begun with each term, and ended by what it answers. */
@@ -62,7 +62,7 @@ export async function openControllers({ ca, rootNamespace }: Settings, parts: Co
     ...(ca.trustBundle.publish ? [publishing(ca.trustBundle, { ...parts, logger })] : []),
     ...(parts.work ?? []),
   ];
-  const identity = `${env['POD_NAME'] ?? hostname()}_${randomBytes(8).toString('hex')}`;
+  const identity = `${replicaNameOf(env)}_${randomBytes(8).toString('hex')}`;
   const lease = { namespace: timings.namespace ?? rootNamespace, name: LEASE_NAME };
   const election: LeaseElection = started(
     new LeaseElection({

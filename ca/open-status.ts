@@ -1,4 +1,3 @@
-import { hostname } from 'node:os';
 import type { Settings } from '../src/config/settings-table.ts';
 import type { Random } from '../src/core/backoff.ts';
 import type { Clock } from '../src/core/clock.ts';
@@ -10,6 +9,7 @@ import { EventRecorder } from './controllers/events.ts';
 import { PolicyStatus, type Population } from './controllers/policy-status.ts';
 import type { Cluster } from './open-cluster.ts';
 import type { OpenStore } from './open-store.ts';
+import { replicaNameOf } from './replica-name.ts';
 
 export interface StatusParts {
   readonly cluster: Cluster | undefined;
@@ -40,7 +40,7 @@ export function openStatus(settings: Settings, parts: StatusParts): ClusterStatu
   const { store, judged } = resources;
   if (cluster === undefined || judged === undefined) return { events: () => {}, whileLeading: () => () => () => {} };
   const { client } = cluster;
-  const instance = env['POD_NAME'] ?? hostname();
+  const instance = replicaNameOf(env);
   const recorder = started(new EventRecorder({ client, instance, clock, randomBytes, logger }), (part) => part.close());
   metrics.readCounter('sealwright_events_dropped_total', 'Kubernetes Events that were not written.', [], () => [
     { values: [], value: recorder.dropped },

@@ -1,6 +1,7 @@
 import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf, SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
+import { answerInTime } from '../../src/kubernetes/answer-in-time.ts';
 import type { Caller } from './authenticator.ts';
 
 /** What is known of whoever holds a certificate. */
@@ -80,7 +81,7 @@ export function createWorkloadPresence(options: WorkloadPresenceOptions): Worklo
       waiting += 1;
       let reason: string | undefined;
       try {
-        reason = await within(reasonWhyGone(holder), patience, clock);
+        reason = await answerInTime(reasonWhyGone(holder), patience, clock);
       } catch (error) {
         logger.warn('a renewal goes on without asking whether its pod is still there', {
           identity: holder.identity.toString(),
@@ -95,14 +96,4 @@ export function createWorkloadPresence(options: WorkloadPresenceOptions): Worklo
       throw new SealwrightError('renewal_gone', { identity: identity.toString(), pod: pod?.name, reason });
     },
   };
-}
-
-async function within<T>(answer: Promise<T>, patience: number, clock: Pick<Clock, 'after'>): Promise<T> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = clock.after(patience, () => reject(new Error(`no answer within ${patience} ms`)));
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    timer.cancel();
-  }
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf, SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { KubernetesClient } from '../../src/kubernetes/api-client.ts';
-import { retryAfterOf } from '../../src/kubernetes/api-errors.ts';
+import { isOvertaken, retryAfterOf } from '../../src/kubernetes/api-errors.ts';
 import type { ApiResource } from '../../src/kubernetes/api-resource.ts';
 import { isRecord, type KubernetesObject } from '../../src/kubernetes/kubernetes-object.ts';
 import { isManagedByUs, MANAGED_BY } from '../roots/published-bundle.ts';
@@ -133,8 +133,7 @@ export class ClusterBundleController {
 
   #failed(error: unknown): number | undefined {
     const { metrics, logger } = this.#options;
-    const code = error instanceof SealwrightError ? error.code : undefined;
-    if (code === 'kubernetes_conflict' || code === 'kubernetes_exists') return undefined;
+    if (isOvertaken(error)) return undefined;
     metrics.failed();
     logger.warn('the ClusterTrustBundle was not written', { name: CLUSTER_BUNDLE, reason: reasonOf(error) });
     return retryAfterOf(error);

@@ -132,8 +132,9 @@ export class PolicyStatus {
       } catch (error) {
         logger.warn('the statuses of policies could not be read', { reason: reasonOf(error) });
         const { promise, resolve } = Promise.withResolvers<void>();
-        clock.after(backoff.next(), resolve);
+        const timer = clock.after(backoff.next(), resolve);
         await Promise.race([promise, this.#stopped.promise]);
+        timer.cancel();
       }
     }
     await Promise.race([this.#options.objects.synced, this.#stopped.promise]);

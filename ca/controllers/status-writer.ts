@@ -182,9 +182,9 @@ export class StatusWriter {
         break;
       }
       const target = this.#targets.get(key);
-      this.#waiting.news.delete(key);
+      const isNews = this.#waiting.news.delete(key);
       this.#waiting.counts.delete(key);
-      if (target !== undefined) this.#send(key, target);
+      if (target !== undefined) this.#send(key, target, isNews);
     }
     this.#armForRest();
   }
@@ -213,16 +213,23 @@ export class StatusWriter {
     return Math.max(isNews ? 0 : target.notBefore, this.#forbidden.get(target.name.kind) ?? 0);
   }
 
-  #send(key: string, target: Target): void {
+  #send(key: string, target: Target, isNews: boolean): void {
+    const { news, counts } = this.#waiting;
     target.busy = true;
+    let isUntold = false;
     const sending = this.#write(target)
-      .catch((error: unknown) => this.#failed(key, target, error))
+      .catch((error: unknown) => {
+        isUntold = isNews;
+        this.#failed(key, target, error);
+      })
       .finally(() => {
         target.busy = false;
         this.#sending.delete(sending);
-        // What was wanted meanwhile is another text.
+        // What was wanted meanwhile is another text; and news that failed are still news, whatever numbers came since.
         if (this.#targets.get(key) === target && target.text !== target.written.text && target.scope !== 'nothing') {
-          if (!this.#waiting.news.has(key)) this.#waiting.counts.add(key);
+          if (isUntold) news.add(key);
+          if (news.has(key)) counts.delete(key);
+          else counts.add(key);
         }
         if (!this.#closed) this.#sendMore();
       });

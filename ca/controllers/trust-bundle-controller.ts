@@ -3,7 +3,7 @@ import type { Clock } from '../../src/core/clock.ts';
 import { reasonOf, SealwrightError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { KubernetesClient } from '../../src/kubernetes/api-client.ts';
-import { retryAfterOf } from '../../src/kubernetes/api-errors.ts';
+import { isOvertaken, retryAfterOf } from '../../src/kubernetes/api-errors.ts';
 import type { ApiResource } from '../../src/kubernetes/api-resource.ts';
 import { BUNDLE_KEY, CONFIG_MAPS, OWN_NAME, SHARED_NAME } from '../roots/published-bundle.ts';
 import type { BundleOutcome, BundleWriter, HeldBundle } from './bundle-writer.ts';
@@ -134,7 +134,7 @@ export class TrustBundleController {
   #failed(namespace: string, error: unknown): number | undefined {
     const { metrics, logger } = this.#options;
     // What was seen is no longer so: the change is on its way to us.
-    if (isOvertaken(error)) return undefined;
+    if (isOvertaken(error) || isTerminating(error)) return undefined;
     this.#states.set(namespace, 'failing');
     metrics.failed();
     const remedy = error instanceof SealwrightError ? error.facts.remedy : undefined;
@@ -153,9 +153,8 @@ function stateOf(shared: BundleOutcome, beside: BundleOutcome | undefined): Name
   return shared.kind === 'foreign' ? 'foreign' : 'published';
 }
 
-/** Somebody was quicker, or the namespace is going away. */
-function isOvertaken(error: unknown): boolean {
-  if (!(error instanceof SealwrightError)) return false;
-  if (error.code === 'kubernetes_forbidden') return String(error.fields['reason']).includes('being terminated');
-  return ['kubernetes_conflict', 'kubernetes_not_found', 'kubernetes_exists'].includes(error.code);
+/** The namespace is going away. */
+function isTerminating(error: unknown): boolean {
+  if (!(error instanceof SealwrightError) || error.code !== 'kubernetes_forbidden') return false;
+  return String(error.fields['reason']).includes('being terminated');
 }

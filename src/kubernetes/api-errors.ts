@@ -79,6 +79,12 @@ export function retryAfterOf(error: unknown): number | undefined {
   return typeof asked === 'string' ? parseDuration(asked) : undefined;
 }
 
+/** Whether somebody else made, wrote or deleted what was to be written: to be looked at again, and no failure. */
+export function isOvertaken(error: unknown): boolean {
+  if (!(error instanceof SealwrightError)) return false;
+  return ['kubernetes_conflict', 'kubernetes_not_found', 'kubernetes_exists'].includes(error.code);
+}
+
 interface ReadStatus {
   readonly reason: string;
   readonly message: string;

@@ -4,7 +4,7 @@ import { reasonOf, SealwrightError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import { answerInTime } from './answer-in-time.ts';
 import type { KubernetesClient } from './api-client.ts';
-import { retryAfterOf } from './api-errors.ts';
+import { isOvertaken, retryAfterOf } from './api-errors.ts';
 import { HeldTerm, momentOf, type LeaderTerm, type SentAt } from './leader-term.ts';
 import { leaseBody, LEASES, nextRenewTime, readLease, sameRecord } from './lease-record.ts';
 import type { LeasePlace, LeaseRecord, ReadLease } from './lease-record.ts';
@@ -283,10 +283,4 @@ export class LeaseElection {
     const { clock, timings } = this.#options;
     return answerInTime(call(), timings.renewDeadline / 2, clock);
   }
-}
-
-/** Somebody else wrote, or deleted, what was to be replaced. */
-function isOvertaken(error: unknown): boolean {
-  if (!(error instanceof SealwrightError)) return false;
-  return ['kubernetes_conflict', 'kubernetes_not_found', 'kubernetes_exists'].includes(error.code);
 }

@@ -9,7 +9,7 @@ import { readTokenReviewStatus, type TokenReviewAnswer } from './token-review-st
 export interface TokenReviewerOptions {
   readonly config: KubernetesConfig;
   readonly clock: Pick<Clock, 'after'>;
-  /** Milliseconds for one review; ten seconds if not given. */
+  /** Milliseconds for one request, of which a review is one, or two after a 401; ten seconds if not given. */
   readonly timeout?: number;
   /** Reviews under way at once, the others wait within their timeout; 32 if not given. */
   readonly concurrency?: number;
@@ -47,6 +47,21 @@ export async function createTokenReviewer(options: TokenReviewerOptions): Promis
     throw new SealwrightError('kubernetes_unreachable', { server, reason, ...fields });
   };
 
+  const attempt = async (body: string): Promise<HttpAnswer> => {
+    const { headers, tls, agent = kept } = await freshCredentials(access);
+    return exchange({
+      url,
+      method: 'POST',
+      headers: { ...headers, 'content-type': 'application/json', accept: 'application/json' },
+      body,
+      tls,
+      agent,
+      timeout,
+      sizeLimit: LARGEST_ANSWER,
+      clock,
+    });
+  };
+
   return {
     close: () => kept.destroy(),
     review: async (token, audiences) => {
@@ -59,18 +74,12 @@ export async function createTokenReviewer(options: TokenReviewerOptions): Promis
       });
       let answer: HttpAnswer;
       try {
-        const { headers, tls, agent = kept } = await freshCredentials(access);
-        answer = await exchange({
-          url,
-          method: 'POST',
-          headers: { ...headers, 'content-type': 'application/json', accept: 'application/json' },
-          body,
-          tls,
-          agent,
-          timeout,
-          sizeLimit: LARGEST_ANSWER,
-          clock,
-        });
+        answer = await attempt(body);
+        // A 401 is about our own credential, which may have been replaced since it was read.
+        if (answer.status === 401) {
+          access.renew();
+          answer = await attempt(body);
+        }
       } catch (error) {
         // No cause: a foreign error may hold the request, and with it the token.
         return unreachable(reasonOf(error));

@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert';
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { SealwrightError } from '../../src/core/errors.ts';
 import { inClusterConfig, type KubernetesConfig } from '../../src/kubernetes/api-access.ts';
 import { createTokenReviewer, type TokenReviewer } from '../../src/kubernetes/token-review.ts';
@@ -63,6 +63,26 @@ describe('a TokenReview', () => {
       assert.equal(api.connections, 1);
     });
   }
+
+  it('reads its credential again where the server does not accept it: it may have been replaced since', async function () {
+    const folder = temporaryFolder(this);
+    const kubeconfig = api.writeKubeconfig(folder);
+    const { tokenFile } = api.writeAccess(folder);
+    const config = JSON.parse(readFileSync(kubeconfig, 'utf8')) as { users: unknown };
+    const user = { 'auth-provider': { name: 'file', config: { tokenFile } } };
+    writeFileSync(kubeconfig, JSON.stringify({ ...config, users: [{ name: 'u', user }] }));
+    writeFileSync(tokenFile, 'one-that-ran-out');
+    const reviewer = await open({ kubeconfig });
+    const error = await refusal('kubernetes_unreachable', () => reviewer.review(token, ['istio-ca']));
+    assert.match(error.message, /status: 401/);
+    api.writeAccess(folder);
+    assert.equal((await reviewer.review(token, ['istio-ca'])).authenticated, true);
+    assert.deepEqual(
+      api.requests.map(({ authorization }) => authorization === 'Bearer one-that-ran-out'),
+      [true, true, true, false],
+      'each once more, and no oftener',
+    );
+  });
 
   it('refuses an unknown token and one for other audiences, in the words of the server', async function () {
     const reviewer = await open(api.writeAccess(temporaryFolder(this)));

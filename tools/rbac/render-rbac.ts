@@ -1,28 +1,52 @@
 import { resourceName } from '../../src/kubernetes/api-resource.ts';
-import { CLUSTER_RIGHTS, ROOT_NAMESPACE, ROOT_RIGHTS, SECRET_RIGHTS, SERVICE_ACCOUNT, type Right } from './rights.ts';
+import {
+  AUTHENTICATION_RIGHTS,
+  CLUSTER_RIGHTS,
+  ROOT_NAMESPACE,
+  ROOT_RIGHTS,
+  SECRET_RIGHTS,
+  SERVICE_ACCOUNT,
+  type Right,
+} from './rights.ts';
 
 /** The beginning and end of what is written by the tool in docs/security.md. */
 export const RIGHTS_BEGIN = '<!-- The rights of the CA: written by tools/write-rbac.ts from tools/rbac/rights.ts. -->';
 export const RIGHTS_END = '<!-- End of the rights. -->';
 
 const HEAD = '# Generated from tools/rbac/rights.ts by tools/write-rbac.ts; a test compares the two.\n';
+const NAMESPACE = `# For a CA in ${ROOT_NAMESPACE}: where the setting rootNamespace names another namespace, write that one here.\n`;
+const AUTHENTICATION =
+  '# Part of ca.yaml, for a CA that has its resources from a folder: bind it to the account that asks the API server.\n';
 
 /** The files of `manifests/rbac`, by their names. */
 export function renderRbac(): ReadonlyMap<string, string> {
-  const files = {
-    'ca.yaml': [
-      account(),
-      role('ClusterRole', SERVICE_ACCOUNT, CLUSTER_RIGHTS),
-      binding('ClusterRole', SERVICE_ACCOUNT),
-      role('Role', SERVICE_ACCOUNT, ROOT_RIGHTS),
-      binding('Role', SERVICE_ACCOUNT),
-    ],
-    'ca-secret.yaml': [
-      role('Role', `${SERVICE_ACCOUNT}-secret`, SECRET_RIGHTS),
-      binding('Role', `${SERVICE_ACCOUNT}-secret`),
-    ],
-  };
-  return new Map(Object.entries(files).map(([name, documents]) => [name, HEAD + documents.join('---\n')]));
+  const files = [
+    {
+      name: 'ca.yaml',
+      head: NAMESPACE,
+      documents: [
+        account(),
+        role('ClusterRole', SERVICE_ACCOUNT, CLUSTER_RIGHTS),
+        binding('ClusterRole', SERVICE_ACCOUNT),
+        role('Role', SERVICE_ACCOUNT, ROOT_RIGHTS),
+        binding('Role', SERVICE_ACCOUNT),
+      ],
+    },
+    {
+      name: 'ca-authentication.yaml',
+      head: AUTHENTICATION,
+      documents: [role('ClusterRole', `${SERVICE_ACCOUNT}-authentication`, AUTHENTICATION_RIGHTS)],
+    },
+    {
+      name: 'ca-secret.yaml',
+      head: NAMESPACE,
+      documents: [
+        role('Role', `${SERVICE_ACCOUNT}-secret`, SECRET_RIGHTS),
+        binding('Role', `${SERVICE_ACCOUNT}-secret`),
+      ],
+    },
+  ];
+  return new Map(files.map(({ name, head, documents }) => [name, HEAD + head + documents.join('---\n')]));
 }
 
 /** The same for people, as a part of docs/security.md. */

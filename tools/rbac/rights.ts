@@ -9,11 +9,33 @@ export interface Right {
   readonly why: string;
 }
 
-/** Where the CA lives, unless the settings say otherwise. */
+/** Where the CA lives, unless `rootNamespace` says otherwise: then the files have to be changed too, as they say. */
 export const ROOT_NAMESPACE = 'sealwright-system';
 export const SERVICE_ACCOUNT = 'sealwright-ca';
 
 const READ = ['list', 'watch'] as const;
+
+/** Over the whole cluster, of whatever CA asks an API server about its callers: also of one that follows no resources there. */
+export const AUTHENTICATION_RIGHTS: readonly Right[] = [
+  {
+    group: 'authentication.k8s.io',
+    resources: ['tokenreviews'],
+    verbs: ['create'],
+    why: 'Whose a token is: what every certificate for a workload, and the operator API, begins with.',
+  },
+  {
+    group: 'authorization.k8s.io',
+    resources: ['subjectaccessreviews'],
+    verbs: ['create'],
+    why: 'Whether a person may do what they ask of the operator API.',
+  },
+  {
+    group: '',
+    resources: ['pods', 'serviceaccounts'],
+    verbs: ['get'],
+    why: 'Whether the pod and the account of a certificate that is renewed are still there.',
+  },
+];
 
 /** Over the whole cluster. */
 export const CLUSTER_RIGHTS: readonly Right[] = [
@@ -41,24 +63,7 @@ export const CLUSTER_RIGHTS: readonly Right[] = [
     verbs: READ,
     why: 'Which pods are behind a service and ready.',
   },
-  {
-    group: 'authentication.k8s.io',
-    resources: ['tokenreviews'],
-    verbs: ['create'],
-    why: 'Whose a token is: what every certificate for a workload, and the operator API, begins with.',
-  },
-  {
-    group: 'authorization.k8s.io',
-    resources: ['subjectaccessreviews'],
-    verbs: ['create'],
-    why: 'Whether a person may do what they ask of the operator API.',
-  },
-  {
-    group: '',
-    resources: ['pods', 'serviceaccounts'],
-    verbs: ['get'],
-    why: 'Whether the pod and the account of a certificate that is renewed are still there.',
-  },
+  ...AUTHENTICATION_RIGHTS,
   {
     group: '',
     resources: ['namespaces'],

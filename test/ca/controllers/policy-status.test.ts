@@ -127,6 +127,15 @@ describe('the status of policies', () => {
       account: 'shop/web',
     });
 
+  it('leaves no timer behind where it is closed while the API server is away', async () => {
+    lists = () => new SealwrightError('kubernetes_unreachable', {});
+    start();
+    for (let i = 0; i < 30; i += 1) await turn();
+    assert.notEqual(clock.nextDue, undefined, 'it is to be tried again');
+    await status.close();
+    assert.equal(clock.nextDue, undefined);
+  });
+
   it('says whom each is for, and by how many sidecars it is gone by', async () => {
     change(
       policy('web'),

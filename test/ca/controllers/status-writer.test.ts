@@ -193,6 +193,26 @@ describe('the writer of statuses', () => {
     assert.equal(new Set(applied.map(({ name }) => name)).size, 50);
   });
 
+  it('tells news that failed as news, as soon as the API server is to be asked again, whatever numbers came since', async () => {
+    writer.want(named('a'), 'u', content());
+    await pass(0);
+    refuse = () => new SealwrightError('kubernetes_unreachable', {});
+    writer.want(named('a'), 'u', content({ generation: 2 }));
+    // While it is being written, and after it has failed.
+    clock.advance(0);
+    writer.want(named('a'), 'u', content({ generation: 2, have: 2 }));
+    await pass(0);
+    writer.want(named('a'), 'u', content({ generation: 2, have: 3 }));
+    refuse = undefined;
+    await pass(14_000);
+    assert.equal(applied.length, 1, 'the API server is left alone');
+    await pass(2_000);
+    assert.equal(applied.length, 2);
+    assert.equal(applied[1]?.status.observedGeneration, 2);
+    assert.equal(applied[1]?.status.conditions[1]?.['message'], '3 have it');
+    assert.equal(writer.waiting, 0);
+  });
+
   it('names each kind that it may not write, goes on with the others, and tries again', async () => {
     let tries = 0;
     refuse = ({ name }) => {
