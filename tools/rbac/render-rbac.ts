@@ -10,6 +10,8 @@ const HEAD = '# Generated from tools/rbac/rights.ts by tools/write-rbac.ts; a te
 /** The files of `manifests/rbac`, by their names. */
 export function renderRbac(): ReadonlyMap<string, string> {
   const files = {
+    // The first by its name: kubectl applies the files of a folder in that order, and the others live in there.
+    '00-namespace.yaml': [namespace()],
     'ca.yaml': [
       account(),
       role('ClusterRole', SERVICE_ACCOUNT, CLUSTER_RIGHTS),
@@ -48,6 +50,14 @@ export function renderRights(): string {
 function nameOf(group: string, resource: string): string {
   const [plural = '', subresource] = resource.split('/');
   return resourceName({ group, plural }, subresource);
+}
+
+function namespace(): string {
+  return `apiVersion: v1
+kind: Namespace
+metadata:
+  name: ${ROOT_NAMESPACE}
+`;
 }
 
 function account(): string {
