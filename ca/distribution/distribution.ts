@@ -28,6 +28,7 @@ import { SubscriberSource } from './subscriber-source.ts';
 import type { AdmittedWorkload, ProvenSubscriber, SubscriberName } from './subscriber.ts';
 import { anythingOf, type Subscription, type Told } from './subscription.ts';
 import { trustBundleResource } from './trust-bundle-resource.ts';
+import { UnlabelledSidecars } from './unlabelled-sidecars.ts';
 
 export interface DistributionOptions {
   readonly store: Pick<ResourceStore, 'snapshot' | 'subscribe'>;
@@ -78,6 +79,7 @@ export class Distribution {
   /** Those who asked for something while a change was being taken in: what they asked for may be part of it. */
   readonly #late = new Set<Subscription>();
   readonly #catchingUp = new CatchingUp();
+  readonly #unlabelled: UnlabelledSidecars;
   #closed = false;
   #progress = 0;
   #bundle: XdsResource;
@@ -87,6 +89,7 @@ export class Distribution {
     this.#bundle = trustBundleResource(options.bundle.roots);
     const { fetchKeySet: fetch, clock, random, logger, store, rest = REST } = options;
     this.#keySets = new KeySets({ fetch, onChange: () => this.#tellAll(CONTROL_TYPES.keySet), clock, random, logger });
+    this.#unlabelled = new UnlabelledSidecars({ clock, logger });
     const { rootNamespace, clusterId, clusterDomain, bundle } = options;
     const { trustDomain } = bundle;
     this.#mesh = new LiveMesh({ rootNamespace, clusterId, clusterDomain, trustDomain, now: () => clock.now(), logger });
@@ -176,6 +179,7 @@ export class Distribution {
         this.#progress += 1;
         this.#subscribers.add(subscription);
         logger.info('a sidecar subscribed', { ...about, streams: this.streams });
+        this.#unlabelled.saw(subscription.workload);
         // The mesh may have moved on between admission and this moment.
         this.#judge(subscription, this.#mesh.view);
       },
@@ -291,6 +295,7 @@ export class Distribution {
     try {
       const workload = this.#admit(name, proven, before);
       if (isDeepStrictEqual(workload, before)) return;
+      this.#unlabelled.saw(workload);
       // With other labels anything may apply that did not, and the other way round.
       this.#news.add(subscription, anythingOf(TYPES), view);
       this.#subscribers.relabel(subscription, workload);

@@ -9,7 +9,9 @@ const MTLS: Way = Object.freeze({ kind: 'mtls' });
 const PLAINTEXT: Way = Object.freeze({ kind: 'plaintext' });
 const refused = (reason: string): Way => Object.freeze({ kind: 'refused', reason });
 
-const STRICT_WITHOUT_SIDECAR = refused('the workload demands mTLS and has no sidecar to speak it');
+const STRICT_WITHOUT_SIDECAR = refused(
+  'the workload demands mTLS and has no sidecar to speak it (a pod that has one carries the label security.istio.io/tlsMode: istio)',
+);
 const STRICT_AND_DISABLED = refused('the workload demands mTLS, and a DestinationRule disables it');
 const MODE_UNKNOWN = refused('nobody said whether the workload takes plaintext');
 const UNSPOKEN = refused('a DestinationRule asks for TLS of a mode that is not spoken');

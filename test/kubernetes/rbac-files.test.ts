@@ -3,7 +3,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseYaml } from '../../src/config/yaml-document.ts';
 import { renderRbac, renderRights } from '../../tools/rbac/render-rbac.ts';
-import { AUTHENTICATION_RIGHTS, CLUSTER_RIGHTS, ROOT_RIGHTS, SECRET_RIGHTS } from '../../tools/rbac/rights.ts';
+import {
+  AUTHENTICATION_RIGHTS,
+  CLUSTER_RIGHTS,
+  ROOT_NAMESPACE,
+  ROOT_RIGHTS,
+  SECRET_RIGHTS,
+} from '../../tools/rbac/rights.ts';
 import { PROJECT } from '../structure/sources.ts';
 
 describe('the rights of the CA', () => {
@@ -17,6 +23,13 @@ describe('the rights of the CA', () => {
     }
     const page = readFileSync(join(PROJECT, 'docs/security.md'), 'utf8');
     assert.ok(page.includes(renderRights()), 'docs/security.md: run tools/write-rbac.ts');
+  });
+
+  it('come after the namespace that they are in, as kubectl takes the files of a folder', () => {
+    const files = readdirSync(join(PROJECT, 'manifests/rbac')).toSorted();
+    const text = readFileSync(join(PROJECT, 'manifests/rbac', files[0] ?? ''), 'utf8');
+    const [first = assert.fail()] = parseYaml(text).documents;
+    assert.deepEqual(first.value, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: ROOT_NAMESPACE } });
   });
 
   it('hold those of a CA that does no more than ask about its callers', () => {
@@ -46,6 +59,7 @@ describe('the rights of the CA', () => {
     );
     const kinds = documents.map(({ kind }) => kind);
     assert.deepEqual(kinds, [
+      'Namespace',
       'ServiceAccount',
       'ClusterRole',
       'ClusterRoleBinding',

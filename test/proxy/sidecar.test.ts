@@ -392,7 +392,7 @@ describe('the sidecar', () => {
       };
       assert.deepEqual(await why({ name: 'catalog', sidecar: false, mode: 'STRICT' }), [
         'UH',
-        'the workload demands mTLS and has no sidecar to speak it',
+        'the workload demands mTLS and has no sidecar to speak it (a pod that has one carries the label security.istio.io/tlsMode: istio)',
       ]);
       assert.deepEqual(await why({ name: 'catalog', healthy: false }), [
         'UH',

@@ -50,6 +50,19 @@ describe('the CustomResourceDefinitions', () => {
     }
   });
 
+  it('show beside each other whether a resource was accepted and why', () => {
+    const judged = CRD_KINDS.filter(({ columns }) => columns.some(({ name }) => name === 'Accepted'));
+    assert.equal(judged.length, 5);
+    for (const { kind, columns } of judged) {
+      const at = columns.findIndex(({ name }) => name === 'Accepted');
+      const { name, jsonPath, priority } = columns[at + 1] ?? assert.fail(kind);
+      assert.deepEqual(
+        [name, jsonPath, priority],
+        ['Reason', columns[at]?.jsonPath.replace(/status$/, 'reason'), undefined],
+      );
+    }
+  });
+
   it('are of every kind that is read and that Kubernetes does not know by itself', () => {
     const own = RESOURCE_KINDS.filter(({ apiVersion }) => apiVersion.includes('.istio.io/'));
     assert.deepEqual(CRD_KINDS.map(({ kind }) => kind).toSorted(), own.map(({ kind }) => kind).toSorted());

@@ -19,6 +19,13 @@ export const ACCEPTED: PrinterColumn = {
   jsonPath: '.status.conditions[?(@.type=="Accepted")].status',
 };
 
+/** Why it is accepted or not, in one word. */
+export const REASON: PrinterColumn = {
+  name: 'Reason',
+  type: 'string',
+  jsonPath: '.status.conditions[?(@.type=="Accepted")].reason',
+};
+
 export const WORKLOADS: PrinterColumn = {
   name: 'Workloads',
   type: 'string',

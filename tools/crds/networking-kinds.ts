@@ -1,5 +1,5 @@
 import { A_PORT, CONNECTION_POOL, LABEL_SELECTOR, WORKLOAD_SELECTOR } from './common-schemas.ts';
-import { ACCEPTED, AGE, type KindContent } from './definition.ts';
+import { ACCEPTED, AGE, REASON, type KindContent } from './definition.ts';
 import { countOf, listOf, mapOf, nullable, object, oneOf, text, truth, uint32 } from './schema.ts';
 import { TRAFFIC_POLICY } from './traffic-policy-schema.ts';
 
@@ -211,10 +211,10 @@ export const NETWORKING_KINDS: readonly KindContent[] = [
       AGE,
     ],
   },
-  { kind: 'Sidecar', spec: SIDECAR, columns: [ACCEPTED, AGE] },
+  { kind: 'Sidecar', spec: SIDECAR, columns: [ACCEPTED, REASON, AGE] },
   {
     kind: 'DestinationRule',
     spec: DESTINATION_RULE,
-    columns: [{ name: 'Host', type: 'string', jsonPath: '.spec.host' }, ACCEPTED, AGE],
+    columns: [{ name: 'Host', type: 'string', jsonPath: '.spec.host' }, ACCEPTED, REASON, AGE],
   },
 ];

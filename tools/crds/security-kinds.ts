@@ -6,7 +6,7 @@ import { LONGEST_URL, MOST_CLAIMS, PRESENCES } from '../../src/policy/parse-toke
 import { MODES } from '../../src/policy/peer-authentication.ts';
 import { LONGEST_SERVICE_ACCOUNT, MOST_SERVICE_ACCOUNTS } from '../../src/policy/service-account-reference.ts';
 import { ATTACHMENT, DURATION, LABEL_SELECTOR, ONE_ATTACHMENT } from './common-schemas.ts';
-import { ACCEPTED, AGE, WORKLOADS, type KindContent } from './definition.ts';
+import { ACCEPTED, AGE, REASON, WORKLOADS, type KindContent } from './definition.ts';
 import { countOf, listOf, mapOf, object, oneOf, text, truth, type Schema } from './schema.ts';
 
 const TEXTS = listOf(text());
@@ -141,12 +141,12 @@ export const SECURITY_KINDS: readonly KindContent[] = [
   {
     kind: 'AuthorizationPolicy',
     spec: AUTHORIZATION_POLICY,
-    columns: [{ name: 'Action', type: 'string', jsonPath: '.spec.action' }, ACCEPTED, AGE, WORKLOADS],
+    columns: [{ name: 'Action', type: 'string', jsonPath: '.spec.action' }, ACCEPTED, REASON, AGE, WORKLOADS],
   },
   {
     kind: 'PeerAuthentication',
     spec: PEER_AUTHENTICATION,
-    columns: [{ name: 'Mode', type: 'string', jsonPath: '.spec.mtls.mode' }, ACCEPTED, AGE, WORKLOADS],
+    columns: [{ name: 'Mode', type: 'string', jsonPath: '.spec.mtls.mode' }, ACCEPTED, REASON, AGE, WORKLOADS],
   },
-  { kind: 'RequestAuthentication', spec: REQUEST_AUTHENTICATION, columns: [ACCEPTED, AGE, WORKLOADS] },
+  { kind: 'RequestAuthentication', spec: REQUEST_AUTHENTICATION, columns: [ACCEPTED, REASON, AGE, WORKLOADS] },
 ];

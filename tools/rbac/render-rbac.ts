@@ -21,6 +21,8 @@ const AUTHENTICATION =
 /** The files of `manifests/rbac`, by their names. */
 export function renderRbac(): ReadonlyMap<string, string> {
   const files = [
+    // The first by its name: kubectl applies the files of a folder in that order, and the others live in there.
+    { name: '00-namespace.yaml', head: '', documents: [namespace()] },
     {
       name: 'ca.yaml',
       head: NAMESPACE,
@@ -72,6 +74,14 @@ export function renderRights(): string {
 function nameOf(group: string, resource: string): string {
   const [plural = '', subresource] = resource.split('/');
   return resourceName({ group, plural }, subresource);
+}
+
+function namespace(): string {
+  return `apiVersion: v1
+kind: Namespace
+metadata:
+  name: ${ROOT_NAMESPACE}
+`;
 }
 
 function account(): string {

@@ -123,6 +123,44 @@ describe('the control stream of a pod', () => {
     assert.deepEqual(new JoinedSidecar(distribution, address, next).subscribe(address, uid).names, [uid]);
   });
 
+  it('makes the CA warn once of a pod that does not say that it has a sidecar', () => {
+    const { distribution, store, logger } = createHubWith({ discoversPods: true });
+    const warnings = (): unknown[] =>
+      logger.lines.filter(({ level }) => level === 'warn').map(({ message, fields }) => [message, fields]);
+    const pods = (...labels: Readonly<Record<string, string>>[]): void =>
+      store.setResources(
+        labels.map((each, index) => pod({ name: `catalog-${index}`, uid: `uid-catalog-${index}`, labels: each })),
+      );
+    const joined = (name = 'catalog-0'): JoinedSidecar =>
+      new JoinedSidecar(distribution, address, { ...who, workload: `shop/${name}`, pod: { name, uid: `uid-${name}` } });
+    pods({ 'security.istio.io/tlsMode': 'istio' }, {}, { 'security.istio.io/tlsMode': 'disabled' });
+    const [labelled] = [joined(), joined('catalog-1'), joined('catalog-1')];
+    const message = 'a pod has a sidecar and does not say so: other sidecars call it in plaintext, or not at all';
+    const about = (name: string): unknown => [
+      message,
+      {
+        pod: `shop/${name}`,
+        label: 'security.istio.io/tlsMode: istio',
+        remedy: 'set the label in the template of the pod, as injectors do',
+      },
+    ];
+    assert.deepEqual(warnings(), [about('catalog-1')]);
+    joined('catalog-2');
+    pods({}, {}, {});
+    assert.deepEqual(warnings(), ['catalog-1', 'catalog-2', 'catalog-0'].map(about), 'the label was taken away');
+    assert.equal(labelled?.ended, undefined);
+    pods({ 'security.istio.io/tlsMode': 'istio' }, {}, {});
+    pods({}, {}, {});
+    assert.equal(warnings().length, 4, 'and again');
+  });
+
+  it('makes the CA warn of no WorkloadEntry, whose service account says the same', () => {
+    const { distribution, store, logger } = createHubWith({ discoversPods: true });
+    store.setResources([entry!]);
+    new JoinedSidecar(distribution, address, { workload: 'shop/catalog-0', account: 'shop/catalog' }).close();
+    assert.ok(!logger.text.includes('tlsMode'), logger.text);
+  });
+
   it('is open beside that of a WorkloadEntry of the same name', () => {
     const { distribution, store } = createHubWith({ discoversPods: true });
     store.setResources([pod(), entry!]);
