@@ -1,9 +1,9 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RecordReader } from '../../src/core/record-reader.ts';
 import { RunningCa } from '../fakes/running-ca.ts';
-import { PROJECT } from '../structure/sources.ts';
 import type { Cluster } from './cluster.ts';
+import { installManifests } from './install-manifests.ts';
 
 export interface CaOnClusterOptions {
   /** Of `ca.auth` besides TokenReview. */
@@ -28,9 +28,7 @@ export async function startCaOn(
   folder: string,
   { auth = {}, resources }: CaOnClusterOptions = {},
 ): Promise<CaOnCluster> {
-  for (const file of ['ca-authentication', 'operators']) {
-    await cluster.apply(readFileSync(join(PROJECT, `manifests/rbac/${file}.yaml`), 'utf8'));
-  }
+  await installManifests(cluster, ['ca-authentication', 'operators']);
   const namespace = await cluster.namespace('ca', ['sealwright-ca']);
   const name = `${namespace}-authentication`;
   const allow = async (allowed: boolean): Promise<void> => {

@@ -3,42 +3,22 @@ import { X509Certificate } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openChannel } from '../../src/wire/grpc-client.ts';
+import { CLUSTER_RIGHTS, ROOT_RIGHTS, SECRET_RIGHTS } from '../../tools/rbac/rights.ts';
+import { aSecond } from '../fakes/a-second.ts';
 import { makeCsrPem } from '../fakes/csr-maker.ts';
 import { temporaryFolder } from '../fakes/folder.ts';
 import { realClock } from '../fakes/real-clock.ts';
 import { createCertificate, RunningCa } from '../fakes/running-ca.ts';
 import { useCluster } from './cluster.ts';
+import { rulesOf } from './rules-of.ts';
 import { until } from './until.ts';
 
-/** What a CA with its root in a Secret may do to publish and to lead, as docs/security.md lists it. */
-const named = (apiGroup: string, resource: string, names: readonly string[], verbs: readonly string[]): object => ({
-  apiGroups: [apiGroup],
-  resources: [resource],
-  verbs,
-  ...(names.length === 0 ? {} : { resourceNames: names }),
-});
 /** Rejects after so many milliseconds. */
 function nothingWithin(within: number): Promise<never> {
   return new Promise((_resolve, reject) => {
     realClock.after(within, () => reject(new Error(`nothing within ${within} ms`)));
   });
 }
-
-const BUNDLES = ['istio-ca-root-cert', 'sealwright-root-cert'];
-const CLUSTER_RULES = [
-  named('', 'namespaces', [], ['list', 'watch']),
-  named('', 'configmaps', [], ['create']),
-  named('', 'configmaps', BUNDLES, ['get', 'list', 'watch', 'patch']),
-  named('certificates.k8s.io', 'clustertrustbundles', [], ['create']),
-  named('certificates.k8s.io', 'clustertrustbundles', ['sealwright.io:ca:root-cert'], ['list', 'watch', 'patch']),
-  named('certificates.k8s.io', 'signers', ['sealwright.io/ca'], ['attest']),
-];
-const NAMESPACE_RULES = [
-  named('coordination.k8s.io', 'leases', [], ['create']),
-  named('coordination.k8s.io', 'leases', ['sealwright-ca'], ['get', 'update']),
-  named('', 'secrets', [], ['create']),
-  named('', 'secrets', ['sealwright-root'], ['get', 'list', 'watch']),
-];
 
 describe('replicas of the CA on a real API server (slow)', function () {
   this.timeout(120_000);
@@ -57,14 +37,20 @@ describe('replicas of the CA on a real API server (slow)', function () {
     folder = temporaryFolder(this);
     running = [];
     namespace = await cluster().namespace('sealwright', ['sealwright-ca']);
+    // What the manifests give, for a root namespace of the test's own.
     const rbac = { apiVersion: 'rbac.authorization.k8s.io/v1' };
     const subjects = [{ kind: 'ServiceAccount', name: 'sealwright-ca', namespace }];
     const refer = (kind: string): object => ({ apiGroup: 'rbac.authorization.k8s.io', kind, name: namespace });
     const metadata = { name: namespace };
     await cluster().apply([
-      { ...rbac, kind: 'ClusterRole', metadata, rules: CLUSTER_RULES },
+      { ...rbac, kind: 'ClusterRole', metadata, rules: rulesOf(CLUSTER_RIGHTS) },
       { ...rbac, kind: 'ClusterRoleBinding', metadata, subjects, roleRef: refer('ClusterRole') },
-      { ...rbac, kind: 'Role', metadata: { name: namespace, namespace }, rules: NAMESPACE_RULES },
+      {
+        ...rbac,
+        kind: 'Role',
+        metadata: { name: namespace, namespace },
+        rules: rulesOf([...ROOT_RIGHTS, ...SECRET_RIGHTS]),
+      },
       { ...rbac, kind: 'RoleBinding', metadata: { name: namespace, namespace }, subjects, roleRef: refer('Role') },
     ]);
     kubeconfig = await cluster().kubeconfigOf(namespace, 'sealwright-ca');
@@ -94,7 +80,7 @@ describe('replicas of the CA on a real API server (slow)', function () {
       '--ca-leader-election-retry-period',
       '400ms',
       '--ca-roots-secret',
-      `${namespace}/sealwright-root`,
+      `${namespace}/sealwright-ca`,
       ...flags,
     ]);
     running.push(ca);
@@ -112,7 +98,7 @@ describe('replicas of the CA on a real API server (slow)', function () {
     return status === 404 ? undefined : (body['data'] as Record<string, string> | undefined)?.['root-cert.pem'];
   };
   const secret = async (): Promise<Record<string, string>> => {
-    const { data } = await cluster().ask('GET', `/api/v1/namespaces/${namespace}/secrets/sealwright-root`);
+    const { data } = await cluster().ask('GET', `/api/v1/namespaces/${namespace}/secrets/sealwright-ca`);
     return Object.fromEntries(
       Object.entries(data as Record<string, string>).map(([name, value]) => [
         name,
@@ -159,10 +145,8 @@ describe('replicas of the CA on a real API server (slow)', function () {
     assert.equal(await metric(other, 'sealwright_trust_bundle_namespaces{state="published"}'), undefined);
     await leader.stop('SIGKILL');
     await cluster().ask('DELETE', `/api/v1/namespaces/default/configmaps/istio-ca-root-cert`);
-    const began = performance.now();
-    await until(async () => (await published('default')) === root);
-    const took = performance.now() - began;
-    assert.ok(took < 8_000, `repaired by the next leader after ${Math.round(took)} ms`);
+    // A lease of three seconds, and a few requests.
+    await until(async () => (await published('default')) === root, 8 * aSecond());
     assert.equal(await leads(other), true);
   });
 
@@ -232,33 +216,39 @@ describe('replicas of the CA on a real API server (slow)', function () {
     const one = await start('one');
     const { 'root-cert.pem': root } = await secret();
     await until(async () => (await published('default')) === root);
-    let writes = 0;
     const path = '/api/v1/namespaces/default/configmaps/istio-ca-root-cert';
+    const edit = () => cluster().ask('PATCH', path, { data: { 'root-cert.pem': 'another’s' } });
+    const repaired = async (times: number): Promise<void> => {
+      for (let time = 0; time < times; time += 1) {
+        await edit();
+        await until(async () => (await published('default')) === root);
+      }
+    };
+    await repaired(1);
     const began = performance.now();
-    while (performance.now() - began < 8_000) {
-      if ((await published('default')) === 'another’s') continue;
-      await cluster().plane.api('PATCH', path, { data: { 'root-cert.pem': 'another’s' } });
-      writes += 1;
-    }
-    assert.ok(writes >= 4 && writes <= 8, `${writes} writes by the other in eight seconds`);
+    await repaired(4);
+    // The first of these is free; from it to the last there are waits of one, two and four seconds.
+    const took = performance.now() - began;
+    assert.ok(took >= 6_990, `the last repair was ${Math.round(took)} ms later`);
+    await edit();
     await one.logged('another controller writes the trust bundle again and again; it is repaired ever more seldom');
     assert.equal(await metric(one, 'sealwright_trust_bundle_contested_total'), 1);
   });
 
   it('hand over at once when the leader is told to stop', async () => {
-    const one = await start('one');
+    // Who had to wait for the end of the lease would wait for longer than this test does.
+    const long = ['--ca-leader-election-lease-duration', '60s'];
+    const one = await start('one', ...long);
     await until(() => leads(one));
-    const two = await start('two');
+    const two = await start('two', ...long);
     await one.stop('SIGTERM');
-    const began = performance.now();
-    await until(() => leads(two));
-    assert.ok(performance.now() - began < 2_500);
+    await until(() => leads(two), 30_000);
   });
 
   it('say that their Secret was changed or deleted, and go on with what they have', async () => {
     const one = await start('one');
     const { 'root-cert.pem': root } = await secret();
-    const path = `/api/v1/namespaces/${namespace}/secrets/sealwright-root`;
+    const path = `/api/v1/namespaces/${namespace}/secrets/sealwright-ca`;
     assert.equal(await metric(one, 'sealwright_root_secret_differs'), 0);
     await cluster().ask('PATCH', path, { data: { 'ca-key.pem': 'eA==' } });
     await one.logged('the Secret of the CA was changed; this CA goes on with what it was started with');
@@ -272,8 +262,8 @@ describe('replicas of the CA on a real API server (slow)', function () {
 
   it('do not start with a Secret that is damaged, and name it', async () => {
     const data = { 'ca-key.pem': Buffer.from('x').toString('base64') };
-    const metadata = { name: 'sealwright-root' };
+    const metadata = { name: 'sealwright-ca' };
     await cluster().ask('POST', `/api/v1/namespaces/${namespace}/secrets`, { metadata, data });
-    await assert.rejects(start('one'), new RegExp(`Secret ${namespace}/sealwright-root.*lacks ca-cert.pem`));
+    await assert.rejects(start('one'), new RegExp(`Secret ${namespace}/sealwright-ca.*lacks ca-cert.pem`));
   });
 });

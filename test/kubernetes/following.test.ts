@@ -71,6 +71,15 @@ describe('following a real API server (slow)', function () {
   const said = (reflector: Reflector<string>, name: string): string | undefined =>
     reflector.items.get(`${namespace}/${name}`);
 
+  /**
+   * Everything is listed anew only after a server said that it cannot go on from there, which it may at any time. A kind
+   * that was just defined is served by another handler once more of it is known, and the watches of the one before end.
+   */
+  const assertListedOnce = (reflectors = 1): void => {
+    const forced = ends.filter((end) => end === 'gone' || end === 'refused').length;
+    assert.ok(lists >= reflectors && lists <= reflectors + forced, `${lists} lists; watches: ${ends.join()}`);
+  };
+
   /** A server, its CA and a token of an account, through a proxy where one is given. */
   const accessOf = async (
     account: string,
@@ -112,11 +121,14 @@ describe('following a real API server (slow)', function () {
       spec: { action: 'DENY', rules: [{}] },
     });
     await until(() => said(own, 'p') === '{"action":"DENY","rules":[{}]}');
-    assert.equal(lists, 2);
-    assert.deepEqual(
-      logger.lines.filter(({ level }) => level !== 'debug' && level !== 'info'),
-      [],
-    );
+    assertListedOnce(2);
+    // A warning is of a watch that did not end as it should, and of nothing else.
+    const warnings = logger.lines.filter(({ level }) => level !== 'debug' && level !== 'info');
+    const failed = warnings.filter(({ message }) => message.startsWith('objects cannot be followed'));
+    assert.deepEqual(warnings, failed);
+    assert.ok(failed.length <= ends.length, `${logger.text}; watches: ${ends.join()}`);
+    assert.ok(!ends.includes('garbage') && !ends.includes('silent'), ends.join());
+    await until(() => reflector.failures.length === 0 && own.failures.length === 0);
   });
 
   it('loses nothing where the API server is killed and started again', async () => {
@@ -155,7 +167,8 @@ describe('following a real API server (slow)', function () {
     proxy.restore();
     await until(() => said(reflector, 'gone') === undefined && said(reflector, 'kept') === '{"value":"2"}', 30_000);
     assert.ok(ends.includes('gone'), ends.join());
-    assert.equal(lists, 2);
+    assert.ok(lists >= 2, 'once at the beginning, and once without the history');
+    assertListedOnce();
   });
 
   it('gives up a watch whose network went silent, and goes on where it was', async () => {
@@ -172,7 +185,9 @@ describe('following a real API server (slow)', function () {
     await put('a', '2');
     await until(() => said(reflector, 'a') === '{"value":"2"}', 20_000);
     assert.ok(ends.includes('silent'));
-    assert.equal(lists, before, 'from the last version, not from the beginning');
+    // From the last version, not from the beginning.
+    assert.equal(before, 1);
+    assertListedOnce();
   });
 
   it('is ended by the server in order, and begins again', async () => {
@@ -181,7 +196,7 @@ describe('following a real API server (slow)', function () {
     await until(() => ends.filter((end) => end === 'ended').length >= 2, 20_000);
     await put('a', '1');
     await until(() => said(reflector, 'a') !== undefined);
-    assert.equal(lists, 1);
+    assertListedOnce();
   });
 
   it('goes on with a new token where the old one is good no longer', async () => {

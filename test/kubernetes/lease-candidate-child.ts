@@ -16,7 +16,7 @@ const client = await createKubernetesClient({ config: { kubeconfig }, clock });
 const logger = new RecordingLogger();
 const election = new LeaseElection({
   client,
-  lease: { namespace, name: 'election' },
+  lease: { namespace, name: 'sealwright-ca' },
   identity: `${name}_${process.pid}`,
   timings: { leaseDuration: 3_000, renewDeadline: 2_000, retryPeriod: 400 },
   clock,

@@ -3,8 +3,11 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ROOT_RIGHTS } from '../../tools/rbac/rights.ts';
+import { aSecond } from '../fakes/a-second.ts';
 import { PROJECT } from '../structure/sources.ts';
 import { useCluster } from './cluster.ts';
+import { rulesOf } from './rules-of.ts';
 import { until } from './until.ts';
 
 /** What the candidates were started with, in milliseconds; see lease-candidate-child.ts. */
@@ -13,16 +16,8 @@ const [LEASE, DEADLINE] = [3_000, 2_000];
 /** How far the wall clock of each is off, in milliseconds. */
 const CANDIDATES = { a: 0, b: -86_400_000, c: 3_600_000 } as const;
 
-/** All that a candidate may do, as the manifest gives it. */
-const RULES = [
-  { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
-  {
-    apiGroups: ['coordination.k8s.io'],
-    resources: ['leases'],
-    resourceNames: ['election'],
-    verbs: ['get', 'update'],
-  },
-];
+/** Those of the CA's rights that its election needs, and no more. */
+const RULES = rulesOf(ROOT_RIGHTS.filter(({ resources }) => resources.join() === 'leases'));
 
 interface Act {
   /** Milliseconds of the machine's steady clock, which all processes share. */
@@ -74,7 +69,7 @@ describe('an election between processes on a real API server (slow)', function (
     return child;
   };
   const lease = async (): Promise<Record<string, unknown>> =>
-    (await cluster().ask('GET', `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/election`))[
+    (await cluster().ask('GET', `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/sealwright-ca`))[
       'spec'
     ] as Record<string, unknown>;
 
@@ -112,7 +107,8 @@ describe('an election between processes on a real API server (slow)', function (
     const killed = now();
     const second = await nextLeader([first.by]);
     const took = second.at - killed;
-    assert.ok(took > LEASE - 1_000 && took < LEASE + 5_000, `the second led after ${took} ms`);
+    // The last renewal that anybody saw may be as old as the deadline.
+    assert.ok(took > LEASE - DEADLINE && took < 8 * aSecond(), `the second led after ${took} ms`);
     const third = [...running.keys()].find((name) => name !== first.by && name !== second.by) ?? '';
 
     // It does not know that time goes by, and is awake again in the middle of another's term.
@@ -128,7 +124,8 @@ describe('an election between processes on a real API server (slow)', function (
     const told = now();
     const last = await nextLeader([third], told);
     assert.equal(last.by, second.by);
-    assert.ok(last.at - told < LEASE - 500, `it took ${last.at - told} ms although the lease was released`);
+    const handedOver = last.at - told;
+    assert.ok(handedOver < 2.5 * aSecond(), `it took ${handedOver} ms although the lease was released`);
 
     assert.equal(changes(), 3);
     const { leaseTransitions, leaseDurationSeconds, holderIdentity } = await lease();

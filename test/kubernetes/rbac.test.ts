@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EventRecorder } from '../../ca/controllers/events.ts';
 import { OperatorClient } from '../../src/cli/operator-client.ts';
@@ -13,9 +13,10 @@ import { temporaryFolder } from '../fakes/folder.ts';
 import { RecordingLogger } from '../fakes/logger.ts';
 import { realClock } from '../fakes/real-clock.ts';
 import { createCertificate, RunningCa } from '../fakes/running-ca.ts';
-import { PROJECT } from '../structure/sources.ts';
 import { applyCrds } from './apply-crds.ts';
 import { useCluster } from './cluster.ts';
+import { installManifests } from './install-manifests.ts';
+import { rulesOf } from './rules-of.ts';
 import { until } from './until.ts';
 
 const USER = `system:serviceaccount:${ROOT_NAMESPACE}:${SERVICE_ACCOUNT}`;
@@ -55,8 +56,7 @@ describe('the rights of the CA on a real API server (slow)', function () {
   before('a role', async () => {
     await applyCrds(cluster());
     await cluster().ask('POST', '/api/v1/namespaces', { metadata: { name: ROOT_NAMESPACE } });
-    for (const file of ['ca', 'operators'])
-      await cluster().apply(readFileSync(join(PROJECT, `manifests/rbac/${file}.yaml`), 'utf8'));
+    await installManifests(cluster(), ['ca', 'operators']);
   });
   beforeEach(function () {
     folder = temporaryFolder(this);
@@ -78,20 +78,20 @@ describe('the rights of the CA on a real API server (slow)', function () {
 
   /** Takes single rights away, and gives back all others. */
   const without = async (gone: (right: Single) => boolean): Promise<void> => {
-    const rulesOf = (rights: readonly Right[]): object[] =>
-      singles(rights).flatMap((right) => {
-        const { verb, group, resource, names } = right;
-        const rule = { apiGroups: [group], resources: [resource], verbs: [verb] };
-        return gone(right) ? [] : [{ ...rule, ...(names === undefined ? {} : { resourceNames: names }) }];
-      });
+    const rulesLeftOf = (rights: readonly Right[]): object[] =>
+      singles(rights)
+        .filter((right) => !gone(right))
+        .flatMap(({ verb, group, resource, names }) =>
+          rulesOf([{ group, resources: [resource], names, verbs: [verb] }]),
+        );
     const head = { apiVersion: 'rbac.authorization.k8s.io/v1', metadata: { name: SERVICE_ACCOUNT } };
     const inRoot = `${ROLES}/namespaces/${ROOT_NAMESPACE}/roles/${SERVICE_ACCOUNT}`;
     await cluster().ask('PUT', `${ROLES}/clusterroles/${SERVICE_ACCOUNT}`, {
       ...head,
       kind: 'ClusterRole',
-      rules: rulesOf(CLUSTER_RIGHTS),
+      rules: rulesLeftOf(CLUSTER_RIGHTS),
     });
-    await cluster().ask('PUT', inRoot, { ...head, kind: 'Role', rules: rulesOf(ROOT_RIGHTS) });
+    await cluster().ask('PUT', inRoot, { ...head, kind: 'Role', rules: rulesLeftOf(ROOT_RIGHTS) });
     // The authorizer hears of it by a watch of its own.
     for (const right of singles(CLUSTER_RIGHTS)) await until(async () => (await may(right, 'x')) === !gone(right));
     for (const right of singles(ROOT_RIGHTS))

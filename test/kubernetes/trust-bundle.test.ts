@@ -7,23 +7,19 @@ import { createKubernetesClient, type KubernetesClient } from '../../src/kuberne
 import { Reflector } from '../../src/kubernetes/reflector.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
 import { encodeCertificates } from '../../src/pki/certificate-pem.ts';
+import { CLUSTER_RIGHTS } from '../../tools/rbac/rights.ts';
+import { aSecond } from '../fakes/a-second.ts';
 import { makeCertificate } from '../fakes/certificates.ts';
 import { RecordingLogger } from '../fakes/logger.ts';
 import { realClock } from '../fakes/real-clock.ts';
 import { useCluster } from './cluster.ts';
+import { rulesOf } from './rules-of.ts';
 import { until } from './until.ts';
 
-/** All that publishing needs, as the manifest gives it. */
-const RULES = [
-  { apiGroups: [''], resources: ['namespaces'], verbs: ['list', 'watch'] },
-  { apiGroups: [''], resources: ['configmaps'], verbs: ['create'] },
-  {
-    apiGroups: [''],
-    resources: ['configmaps'],
-    resourceNames: ['istio-ca-root-cert', 'sealwright-root-cert'],
-    verbs: ['list', 'watch', 'patch'],
-  },
-];
+/** Those of the CA's rights that publishing in namespaces needs, and no more. */
+const RULES = rulesOf(
+  CLUSTER_RIGHTS.filter(({ resources }) => resources.every((each) => ['namespaces', 'configmaps'].includes(each))),
+);
 
 describe('the trust bundle on a real API server (slow)', function () {
   this.timeout(120_000);
@@ -91,25 +87,20 @@ describe('the trust bundle on a real API server (slow)', function () {
     return (body['data'] as Record<string, string> | undefined)?.['root-cert.pem'];
   };
   const pem = (root: Buffer = ours): string => encodeCertificates([root]);
-  const publishedIn = (namespace: string, name?: string): Promise<void> =>
-    until(async () => (await read(namespace, name)) === pem());
+  const publishedIn = (namespace: string, name?: string, within?: number): Promise<void> =>
+    until(async () => (await read(namespace, name)) === pem(), within);
 
-  it('is in every namespace, in a new one within a second, and put right within one', async () => {
+  it('is in every namespace, in a new one soon, and soon put right', async () => {
     const old = await cluster().namespace('old');
     start();
     for (const namespace of ['default', 'kube-system', old]) await publishedIn(namespace);
 
-    const began = performance.now();
     const namespace = await cluster().namespace('new');
-    await publishedIn(namespace);
-    const appeared = performance.now() - began;
+    await publishedIn(namespace, undefined, 3 * aSecond());
     await cluster().ask('DELETE', pathOf(namespace));
     await publishedIn(namespace);
     await cluster().ask('PATCH', pathOf(namespace), { data: { 'root-cert.pem': 'edited' } });
-    const edited = performance.now();
-    await publishedIn(namespace);
-    const repaired = performance.now() - edited;
-    assert.ok(appeared < 3_000 && repaired < 3_000, `${Math.round(appeared)} ms, ${Math.round(repaired)} ms`);
+    await publishedIn(namespace, undefined, 3 * aSecond());
     const { metadata } = await cluster().ask('GET', pathOf(namespace));
     assert.deepEqual((metadata as Record<string, unknown>)['labels'], { 'app.kubernetes.io/managed-by': 'sealwright' });
   });

@@ -1,7 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { PROJECT } from '../../structure/sources.ts';
+import { applyCrds } from '../apply-crds.ts';
 import type { Cluster } from '../cluster.ts';
+import { installManifests } from '../install-manifests.ts';
 import { Kubelet } from '../kubelet/kubelet.ts';
 import type { PodNetwork } from '../kubelet/pod-network.ts';
 import type { RunningPod } from '../kubelet/running-pod.ts';
@@ -29,25 +28,11 @@ export class MeshOfPods {
 
   /** Teaches the API server our kinds, and lets the CA do what it must. */
   async install(): Promise<void> {
-    const manifests = join(PROJECT, 'manifests');
-    const crds = readdirSync(join(manifests, 'crds')).map((file) =>
-      readFileSync(join(manifests, 'crds', file), 'utf8'),
-    );
-    await this.cluster.apply(crds.join('\n---\n'));
-    const { code, stderr } = await this.cluster.kubectl([
-      'wait',
-      '--for=condition=Established',
-      '--timeout=30s',
-      'crd',
-      '--all',
-    ]);
-    if (code !== 0) throw new Error(stderr);
+    await applyCrds(this.cluster);
     await this.cluster.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: ROOT_NAMESPACE } });
     await this.cluster.serviceAccount(ROOT_NAMESPACE, 'default');
     // No more rights than these.
-    for (const file of ['ca.yaml', 'ca-secret.yaml']) {
-      await this.cluster.apply(readFileSync(join(manifests, 'rbac', file), 'utf8'));
-    }
+    await installManifests(this.cluster, ['ca', 'ca-secret']);
   }
 
   async startCa(name: string): Promise<RunningPod> {
