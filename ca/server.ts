@@ -352,7 +352,10 @@ export async function startCa(settings: Settings, surroundings: CaSurroundings):
     }
 
     const address = { host, port: listener.port };
+    const waitingFor = readiness.reason();
     logger.info('the CA is ready', {
+      // It issues already, while `/ready` sends no callers yet.
+      ...(waitingFor === undefined ? {} : { ready: false, waitingFor }),
       listen: `${host}:${address.port}`,
       metrics: status.port,
       trustDomain,

@@ -11,7 +11,16 @@ export function tokenReviewConfig(
   { ca, kubernetes }: Settings,
   env: Readonly<Record<string, string | undefined>>,
 ): KubernetesConfig | undefined {
-  const { enabled, kubeconfig } = ca.auth.tokenReview;
-  if (!enabled) return undefined;
+  const { kubeconfig } = ca.auth.tokenReview;
+  if (!isEnabled({ ca, kubernetes })) return undefined;
   return kubeconfig === undefined ? configOfSettings(kubernetes, env) : { kubeconfig };
+}
+
+/**
+ * What nobody set follows from the rest: a CA that is told of a cluster has its tokens judged there, except where somebody
+ * chose the embedded issuer instead of it.
+ */
+function isEnabled({ ca, kubernetes }: Pick<Settings, 'ca' | 'kubernetes'>): boolean {
+  const { enabled, besideKubernetes } = ca.tokenIssuer;
+  return ca.auth.tokenReview.enabled ?? (kubernetes.enabled && (!enabled || besideKubernetes));
 }

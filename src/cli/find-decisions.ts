@@ -24,27 +24,55 @@ const TIMEOUT = 5_000;
 /** Bytes of one answer: some decisions of workloads with very many policies. */
 const LARGEST_ANSWER = 64 * 1024 * 1024;
 
+/** A sidecar whose own folder the settings name. */
+interface NamedState {
+  /** Its `proxy.state`. */
+  readonly folder: string;
+  /** `namespace/name`, where the settings have that too. */
+  readonly workload: string | undefined;
+}
+
 /**
- * Asks the sidecars of these folders (`workloads/<namespace>/<name>/explain.sock`) about one request id.
+ * Asks the sidecars of these folders (`workloads/<namespace>/<name>/explain.sock`) about one request id, and the one that
+ * keeps its state elsewhere.
  *
  * @param workload `namespace/name` of the only one to ask
  */
 export async function findDecisions(
   id: string,
-  { folders, workload }: { readonly folders: readonly string[]; readonly workload?: string | undefined },
+  {
+    folders,
+    state,
+    workload,
+  }: {
+    readonly folders: readonly string[];
+    readonly state?: NamedState | undefined;
+    readonly workload?: string | undefined;
+  },
 ): Promise<DecisionSearch> {
   const found: FoundDecision[] = [];
   const silent: string[] = [];
   let asked = 0;
+  const reached = new Set<string>();
+  const tryOne = async (folder: string, name: string, around: string): Promise<void> => {
+    try {
+      const decisions = await ask(join(folder, 'explain.sock'), id);
+      asked += 1;
+      reached.add(folder).add(name);
+      found.push(...decisions.map((decision) => ({ workload: name, decision })));
+    } catch (error) {
+      silent.push(`${name}: ${isAbsent(error) ? `no sidecar of it runs in ${around}` : reasonOf(error)}`);
+    }
+  };
+  // One whose name is not known may be any.
+  if (state !== undefined && (workload ?? state.workload) === (state.workload ?? workload)) {
+    await tryOne(resolve(state.folder), state.workload ?? workload ?? state.folder, state.folder);
+  }
   for (const workloads of new Set(folders.map((folder) => resolve(folder, 'workloads')))) {
     for (const name of workload === undefined ? await namesIn(workloads) : [workload]) {
-      try {
-        const decisions = await ask(join(workloads, name, 'explain.sock'), id);
-        asked += 1;
-        found.push(...decisions.map((decision) => ({ workload: name, decision })));
-      } catch (error) {
-        silent.push(`${name}: ${isAbsent(error) ? `no sidecar of it runs in ${dirname(workloads)}` : reasonOf(error)}`);
-      }
+      const folder = join(workloads, name);
+      const isKnown = reached.has(folder) || (workload !== undefined && reached.has(name));
+      if (!isKnown) await tryOne(folder, name, dirname(workloads));
     }
   }
   found.sort((a, b) => (a.decision.time < b.decision.time ? 1 : -1));

@@ -61,7 +61,8 @@ function exitCodeOf(error: unknown, context: CommandContext): number {
   if (error instanceof CheckFailed) return EXIT.checkFailed;
   if (error instanceof SealwrightError) {
     // What the CA said is a whole sentence already, with its own remedy.
-    const said = error.code === 'operator_refused' ? error.fields['said'] : undefined;
+    const saying = error.code === 'operator_refused' || error.code === 'operator_unreachable';
+    const said = saying ? error.fields['said'] : undefined;
     context.stderr(`sealwright: ${said ?? error.message}\n`);
     return error.facts.exit;
   }

@@ -6,6 +6,16 @@ import { SealwrightError, reasonOf } from '../core/errors.ts';
 /** A CA that does not answer within this many milliseconds is taken for hung. */
 const TIMEOUT = 30_000;
 
+/** How Node says that a certificate chains to none of the roots it was given. */
+const UNVERIFIED: ReadonlySet<string> = new Set([
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'CERT_SIGNATURE_FAILURE',
+]);
+
 /** The operator API over TLS. Holds secrets: never print it. */
 export interface OperatorAddress {
   readonly host: string;
@@ -57,7 +67,7 @@ export class OperatorClient {
     throw held?.startsWith('{"error":') === true ? refusal(held, 200) : broken('the answer broke off');
   }
 
-  /** @throws SealwrightError `operator_unreachable`, or `operator_refused` with what the CA said */
+  /** @throws SealwrightError `operator_unreachable`, `operator_unverified`, or `operator_refused` with what the CA said */
   async #call(method: string, path: string, body?: string): Promise<IncomingMessage> {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const call = this.#request({ method, path, timeout: TIMEOUT });
@@ -73,7 +83,7 @@ export class OperatorClient {
     if (response.statusCode === 200) return response;
     const refused = refusal(await textOf(response), response.statusCode ?? 0);
     // Whoever must judge the token is away: nothing was refused, and the same call may work later.
-    throw response.statusCode === 503 ? this.#unreachable(String(refused.fields['said'])) : refused;
+    throw response.statusCode === 503 ? this.#failed('operator_unreachable', refused.fields) : refused;
   }
 
   #request(asked: { readonly method: string; readonly path: string; readonly timeout: number }): ClientRequest {
@@ -98,9 +108,18 @@ export class OperatorClient {
   }
 
   #unreachable(reason: string, cause?: unknown): SealwrightError {
+    const code = UNVERIFIED.has(reason) ? 'operator_unverified' : 'operator_unreachable';
+    return this.#failed(code, { reason }, cause);
+  }
+
+  #failed(
+    code: 'operator_unreachable' | 'operator_unverified',
+    about: SealwrightError['fields'],
+    cause?: unknown,
+  ): SealwrightError {
     const place = this.#place;
     const where = typeof place === 'string' ? { socket: place } : { address: `${place.host}:${place.port}` };
-    return new SealwrightError('operator_unreachable', { ...where, reason }, { cause });
+    return new SealwrightError(code, { ...where, ...about }, { cause });
   }
 }
 

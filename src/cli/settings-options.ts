@@ -20,7 +20,9 @@ export function addSettingsOptions(command: Command, process: SettingCommand): v
     // Types are written as the reference page has them: `json | text` for a choice.
     const choice = setting.type.includes(' | ') ? ` One of ${setting.type.replaceAll(' | ', ', ')}.` : '';
     const initial = setting.default === undefined || setting.default === '' ? '' : ` (${setting.default})`;
-    command.option(`--${flag} <value>`, `${setting.purpose}${choice}${initial}`);
+    // A truth may be named alone.
+    const value = setting.type === 'boolean' ? '[value]' : '<value>';
+    command.option(`--${flag} ${value}`, `${setting.purpose}${choice}${initial}`);
   }
 }
 
@@ -63,7 +65,8 @@ export function loadSettings(options: Readonly<Record<string, unknown>>, context
   const flags: Record<string, FlagValue> = {};
   for (const [name, value] of Object.entries(given)) {
     const flag = name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    if (typeof value === 'string' && SETTING_ROWS.some((row) => row.flag === flag)) flags[flag] = value;
+    const written = typeof value === 'string' || value === true;
+    if (written && SETTING_ROWS.some((row) => row.flag === flag)) flags[flag] = value;
   }
   const file = readSettingsFile(typeof config === 'string' ? config : undefined, context);
   const resolved = resolveSettings({ flags, env: context.env, file, folder: resolve(context.folder) });

@@ -248,9 +248,10 @@ export const SETTINGS = {
       }),
       tokenReview: {
         enabled: truthSetting({
-          default: 'false',
+          default: undefined,
           clusterDefault: 'true',
-          purpose: 'Whether the Kubernetes API server is asked about each token.',
+          purpose:
+            'Whether the Kubernetes API server is asked about each token. Where it is not set, as kubernetes.enabled says, unless ca.tokenIssuer.enabled is set without besideKubernetes.',
           commands: ca,
         }),
         kubeconfig: pathSetting({

@@ -976,6 +976,13 @@ export const ERRORS = {
     http: 503,
     exit: 3,
   },
+  operator_unverified: {
+    what: 'the certificate of the CA chains to none of the roots given here',
+    remedy: 'name the root-cert.pem of this CA with --ca-root',
+    grpc: 'UNAVAILABLE',
+    http: 502,
+    exit: 3,
+  },
   operator_refused: {
     what: 'the CA refused',
     remedy: 'do what its message says',
@@ -1007,7 +1014,7 @@ export const ERRORS = {
   decision_not_found: {
     what: 'no sidecar of this folder knows a request with this id',
     remedy:
-      'run it in the folder that holds workloads/, or name its settings with --config, and soon: a sidecar keeps its last 4096 decisions (proxy.decisionLog)',
+      'run it in the folder that holds workloads/, or name its settings (proxy.state) with --config, and soon: a sidecar keeps its last 4096 decisions (proxy.decisionLog)',
     grpc: 'NOT_FOUND',
     http: 404,
     exit: 1,

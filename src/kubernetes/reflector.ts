@@ -139,6 +139,8 @@ export class Reflector<T> {
       this.#streams = false;
       return undefined;
     } catch (error) {
+      // Its client was closed too: nothing is wrong with the server.
+      if (this.#closed) return undefined;
       const failure = error instanceof SealwrightError ? error : this.#unusable(reasonOf(error));
       this.#page = Math.max(SMALLEST_PAGE, Math.floor(this.#page / 2));
       this.#health.failed('list', failure);
@@ -176,7 +178,7 @@ export class Reflector<T> {
         settled?.cancel();
         metrics?.watchEnded(end.reason);
         const whole: StreamEnd = { ...end, opened };
-        this.#judge(whole, version === undefined);
+        if (!this.#closed) this.#judge(whole, version === undefined);
         resolve(whole);
       };
       this.#watch = client.watch(

@@ -18,6 +18,9 @@ describe('the command line', () => {
     [['nonsense'], /unknown command 'nonsense'/],
     [['ca', '--nonsense'], /unknown option '--nonsense'/],
     [['ca', '--ca-listen', 'nowhere'], /--ca-listen: .*host:port/],
+    // A truth may stand alone: what follows it is read as the flag that it is.
+    [['ca', '--kubernetes-enabled', '--ca-listen', 'nowhere'], /--ca-listen: .*host:port/],
+    [['ca', '--kubernetes-enabled', 'perhaps'], /--kubernetes-enabled: .*true or false/],
     [['ca', '--trust-domain', 'UPPER'], /--trust-domain: .*trust domain/],
     [['identity', 'show'], /missing required argument 'identity'/],
     [['identity', 'list', '-o', 'xml'], /Allowed choices are table, wide, json, yaml/],

@@ -301,6 +301,17 @@ describe('policy explain', () => {
       writeFileSync(join(folder, 'sealwright.yaml'), 'trustDomain: cluster.local\n');
       const byConfig = ['--id', 'r-1', '--config', '../sealwright.yaml'];
       assert.equal((await runCommand(elsewhere, ['policy', 'explain', ...byConfig])).code, 0, 'beside its settings');
+      const named = 'proxy: { state: ../workloads/shop/catalog, workload: shop/catalog }\n';
+      writeFileSync(join(elsewhere, 'sidecar.yaml'), named);
+      const byState = ['policy', 'explain', '--id', 'r-1', '--config', 'sidecar.yaml'];
+      for (const more of [[], ['--workload', 'shop/catalog']]) {
+        const { code, stdout, stderr } = await runCommand(elsewhere, [...byState, ...more]);
+        assert.deepEqual([code, stderr], [0, ''], 'by its proxy.state');
+        assert.match(stdout, /-> shop\/catalog port 8080/);
+      }
+      assert.equal((await runCommand(elsewhere, [...byState, '--workload', 'shop/other'])).code, 1);
+      const once = await runCommand(folder, ['policy', 'explain', '--id', 'r-1', '--config', 'elsewhere/sidecar.yaml']);
+      assert.doesNotMatch(once.stderr, /several requests/, 'a sidecar is asked once');
       const { stdout } = await sealwright('policy', 'explain', '--id', 'r-1', '-o', 'json');
       const [found] = JSON.parse(stdout) as { workload: string; decision: { verdict: { allow: boolean } } }[];
       assert.deepEqual([found?.workload, found?.decision.verdict.allow], ['shop/catalog', false]);

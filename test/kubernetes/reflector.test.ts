@@ -477,4 +477,24 @@ describe('a reflector', () => {
     assert.equal(server.requests.length, requests);
     assert.equal(reflector.items.size, 0);
   });
+
+  it('says nothing of what its own end broke off', async () => {
+    // A server that knows no such watch is asked for a list.
+    server.fault = ({ watch }) => (watch ? { status: 400 } : { hang: 'before' });
+    const { promise: asked, resolve } = Promise.withResolvers<{ readonly answer: Promise<unknown> }>();
+    const list: KubernetesClient['list'] = (...query) => {
+      const answer = client.list(...query);
+      resolve({ answer });
+      return answer;
+    };
+    const listing = start({ client: { ...client, list } });
+    const { answer } = await asked;
+    await eventually(() => server.requests.some(({ watch }) => !watch));
+    listing.close();
+    client.close();
+    await assert.rejects(answer);
+    await new Promise((resume) => setImmediate(resume));
+    assert.deepEqual(metrics.failures, []);
+    assert.deepEqual(listing.failures, []);
+  });
 });

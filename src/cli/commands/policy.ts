@@ -134,9 +134,12 @@ async function explainMade(options: ExplainArguments, context: CommandContext): 
       expected: 'namespace/name',
     });
   }
+  const { state, workload: own, podNamespace, podName } = loadSettings({ config }, context).proxy;
+  const inPod = podNamespace === undefined || podName === undefined ? undefined : `${podNamespace}/${podName}`;
   const { found, asked, silent } = await findDecisions(id, {
     // A sidecar keeps its state beside the settings file, or where it was started.
     folders: [context.folder, ...(config === undefined ? [] : [dirname(resolve(context.folder, config))])],
+    state: state === undefined ? undefined : { folder: state, workload: own ?? inPod },
     workload,
   });
   for (const line of silent) context.stderr(`not asked: ${line}\n`);

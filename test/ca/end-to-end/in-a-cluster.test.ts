@@ -90,6 +90,9 @@ describe('the CA of a cluster', () => {
     await server.stop();
     ca = await start();
     await ca.logged('objects cannot be followed; what is held stays in force');
+    const said = ca.log.find(({ message }) => message === 'the CA is ready');
+    assert.equal(said?.['ready'], false);
+    assert.match(String(said['waitingFor']), /the resources of the cluster/);
     const { status: code, body } = await get(ca, '/ready');
     assert.equal(code, 503);
     assert.match(body, /the resources of the cluster cannot be read yet: .*ECONNREFUSED/);
