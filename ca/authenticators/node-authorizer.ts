@@ -3,6 +3,7 @@ import { SealwrightError } from '../../src/core/errors.ts';
 import { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { TrustDomain } from '../../src/identity/trust-domain.ts';
 import type { Caller } from './authenticator.ts';
+import { createEarlyQuestions } from './early-questions.ts';
 import type { PodsOnNodes } from './pods-on-nodes.ts';
 
 export interface Impersonation {
@@ -34,18 +35,6 @@ export interface NodeAuthorizerOptions {
 }
 
 /**
- * How long it may be our own view that is behind, in milliseconds: the kubelet hears of a pod when we do, and its agent
- * may be here first.
- */
-const VIEW_BEHIND = 10_000;
-
-/** After so long an agent that asks again is believed to have a new pod, in milliseconds. */
-const FORGOTTEN = 60_000;
-
-/** Questions that are remembered as too early; an agent that asks for more is refused at once. */
-const MOST_REMEMBERED = 4_096;
-
-/**
  * Decides for whom a node agent may act: Istio's rules (security/pkg/server/ca/node_auth.go), and four of ours. The
  * identity must be of this trust domain; the agent's credential must be bound to its pod; pods that have ended or are
  * being deleted are no reason to hand out a certificate; and the node that the credential names must be the one that
@@ -54,30 +43,12 @@ const MOST_REMEMBERED = 4_096;
 export function createNodeAuthorizer(options: NodeAuthorizerOptions): NodeAuthorizer {
   const { trustDomain, clusterId, pods, clock } = options;
   const trusted = new Set(options.trustedNodeAccounts);
-  const early = new Map<string, number>();
-
-  /** Whether it may be our view that is behind: for a while after an agent first asked. */
-  const mayBeEarly = (key: string): boolean => {
-    const now = clock.elapsed();
-    for (const [known, since] of early) {
-      if (now - since < FORGOTTEN) break;
-      early.delete(known);
-    }
-    const since = early.get(key);
-    if (since !== undefined) return now - since < VIEW_BEHIND;
-    if (early.size >= MOST_REMEMBERED) return false;
-    early.set(key, now);
-    return true;
-  };
+  const early = createEarlyQuestions(clock);
 
   return ({ caller, asked, clusterId: claimed }) => {
     const agent = caller.identity.toString();
     const refuse = (reason: string): never => {
       throw new SealwrightError('impersonation_not_allowed', { caller: agent, asked: asked.slice(0, 300), reason });
-    };
-    const refuseInTime = (reason: string, key: string): never => {
-      if (!mayBeEarly(key)) return refuse(reason);
-      throw new SealwrightError('impersonation_not_yet', { caller: agent, asked: asked.slice(0, 300), reason });
     };
 
     const account = caller.identity.workload;
@@ -93,21 +64,25 @@ export function createNodeAuthorizer(options: NodeAuthorizerOptions): NodeAuthor
     if (pod === undefined) return refuse('the credential of the agent is not bound to a pod');
     if (!pods.synced) throw new SealwrightError('pods_not_read', { caller: agent });
 
-    const key = `${pod.uid} ${identity.toString()}`;
+    const name = identity.toString();
+    const refuseInTime = (reason: string): never => {
+      if (!early.mayBeEarly(pod.uid, name)) return refuse(reason);
+      throw new SealwrightError('impersonation_not_yet', { caller: agent, asked: asked.slice(0, 300), reason });
+    };
     const own = pods.pod(account.namespace, pod.name);
     const ownName = `${account.namespace}/${pod.name}`;
-    if (own === undefined) return refuseInTime(`pod ${ownName} not found`, key);
-    if (own.uid !== pod.uid) return refuseInTime('pod found, but UID does not match', key);
+    if (own === undefined) return refuseInTime(`pod ${ownName} not found`);
+    if (own.uid !== pod.uid) return refuseInTime('pod found, but UID does not match');
     if (own.serviceAccount !== account.serviceAccount) return refuse('pod found, but ServiceAccount does not match');
     if (own.ended) return refuse(`pod ${ownName} has ended`);
-    if (own.node === '') return refuseInTime(`pod ${ownName} is on no node`, key);
+    if (own.node === '') return refuseInTime(`pod ${ownName} is on no node`);
     if (node !== undefined && node.name !== own.node) {
       return refuse(`the credential is of node ${node.name}, the pod is on ${own.node}`);
     }
     if (!pods.hasRunningPod({ ...workload, node: own.node })) {
-      return refuseInTime(`no instances of ${identity.toString()} found on node ${own.node}`, key);
+      return refuseInTime(`no instances of ${name} found on node ${own.node}`);
     }
-    early.delete(key);
+    early.found(pod.uid, name);
     return identity;
   };
 }

@@ -27,6 +27,8 @@ export interface KubernetesOperatorsOptions {
   readonly logger: Logger;
   /** Tokens under review at once; beyond them a caller is to come again. 32 if not given. */
   readonly mostReviews?: number;
+  /** Of these, from one address; a quarter if not given. */
+  readonly mostReviewsOfOne?: number;
 }
 
 /**
@@ -36,18 +38,28 @@ export interface KubernetesOperatorsOptions {
 export function createKubernetesOperators(options: KubernetesOperatorsOptions): OperatorJudge<string> {
   const { reviewToken, clock, mostReviews = 32 } = options;
   const by = 'token-review';
+  const mostReviewsOfOne = options.mostReviewsOfOne ?? Math.max(1, Math.floor(mostReviews / 4));
   let reviews = 0;
-  const review = async (token: string): Promise<TokenReviewAnswer> => {
-    if (reviews >= mostReviews) throw new SealwrightError('token_reviews_busy', { waiting: reviews });
+  const reviewsOf = new Map<string, number>();
+  // A token that nobody signed looks as good as any until it was reviewed: one address shall not keep all reviews busy.
+  const review = async (token: string, from: string): Promise<TokenReviewAnswer> => {
+    const ofOne = reviewsOf.get(from) ?? 0;
+    if (reviews >= mostReviews || ofOne >= mostReviewsOfOne) {
+      throw new SealwrightError('token_reviews_busy', { waiting: reviews, fromThisAddress: ofOne });
+    }
     reviews += 1;
+    reviewsOf.set(from, ofOne + 1);
     try {
       return await reviewToken(token, [OPERATOR_AUDIENCE]);
     } finally {
       reviews -= 1;
+      const left = (reviewsOf.get(from) ?? 1) - 1;
+      if (left > 0) reviewsOf.set(from, left);
+      else reviewsOf.delete(from);
     }
   };
   return {
-    judge: async (token) => {
+    judge: async (token, from) => {
       try {
         // What the token says against itself need not be asked; what it says for itself counts for nothing.
         const jwt = parseJwt(token);
@@ -55,7 +67,7 @@ export function createKubernetesOperators(options: KubernetesOperatorsOptions): 
         if (findAlgorithm(alg) === undefined) throw new SealwrightError('token_algorithm', { got: alg.slice(0, 32) });
         checkAudiences(jwt.claims, [OPERATOR_AUDIENCE]);
         checkTimes(jwt.claims, { clock, leeway: DEFAULT_LEEWAY });
-        const user = readUser(await review(token));
+        const user = readUser(await review(token, from));
         return { kind: 'proven', operator: operatorOf(user, options) };
       } catch (error) {
         return outcomeOf(error, by);

@@ -41,8 +41,10 @@ export function createOperatorApp({ operations, access, onForbidden, logger }: O
   const answerError = (error: unknown): Response => {
     if (error instanceof SealwrightError) {
       const response = Response.json({ error: error.toJSON() }, { status: error.facts.http });
-      // What a stranger goes on to send is not read.
-      if (error.code === 'operator_unauthenticated') response.headers.set('connection', 'close');
+      // What a stranger goes on to send is not read, and who has no role holds no connection.
+      if (error.code === 'operator_unauthenticated' || error.code === 'operator_forbidden') {
+        response.headers.set('connection', 'close');
+      }
       return response;
     }
     logger.error('an operator call failed', { reason: reasonOf(error) });

@@ -21,7 +21,8 @@ export type OperatorAuthentication = (credentials: OperatorCredentials) => Promi
 
 /** Judges the one kind of credential that it knows. */
 export interface OperatorJudge<C> {
-  judge(credential: C): Promise<OperatorOutcome>;
+  /** @param remoteAddress where the credential comes from, which proves nothing */
+  judge(credential: C, remoteAddress: string): Promise<OperatorOutcome>;
 }
 
 export interface OperatorAuthenticationOptions {
@@ -42,15 +43,16 @@ export interface OperatorAuthenticationOptions {
  */
 export function createOperatorAuthentication(options: OperatorAuthenticationOptions): OperatorAuthentication {
   const { tokens, certificates, onStranger, logger } = options;
-  const judge = async ({ authorization, peerChain }: OperatorCredentials): Promise<OperatorOutcome | undefined> => {
+  const judge = async (credentials: OperatorCredentials): Promise<OperatorOutcome | undefined> => {
+    const { authorization, peerChain, remoteAddress } = credentials;
     let bearer: string | undefined;
     try {
       bearer = readBearer(authorization);
     } catch (error) {
       return outcomeOf(error, 'operator');
     }
-    if (bearer !== undefined) return tokens?.judge(bearer);
-    return peerChain === undefined ? undefined : certificates?.judge(peerChain);
+    if (bearer !== undefined) return tokens?.judge(bearer, remoteAddress);
+    return peerChain === undefined ? undefined : certificates?.judge(peerChain, remoteAddress);
   };
   return async (credentials) => {
     const outcome = await judge(credentials);

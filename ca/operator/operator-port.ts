@@ -11,6 +11,7 @@ import { serverSecureContext, type ServerTls } from '../../src/wire/server-secur
 import type { OperatorAccess } from './operator-access.ts';
 import type { OperatorAuthentication } from './operator-authentication.ts';
 import type { OperatorApp } from './operator-app.ts';
+import { createOperatorConnections } from './operator-connections.ts';
 
 export interface OperatorPortOptions {
   readonly host: string;
@@ -37,22 +38,16 @@ export interface OperatorPort {
   close(): Promise<void>;
 }
 
-interface OpenConnection {
-  readonly socket: Socket;
-  /** An operator was proven on it. */
-  proven: boolean;
-}
-
 /**
  * Serves the operator API over TLS to whoever reaches the port. A client certificate is welcome and not required; one
- * that our roots do not back ends the connection. Where there are too many connections, the oldest goes on which nobody
- * has been proven: strangers drop each other, and never an operator.
+ * that our roots do not back ends the connection. Where there are too many connections, the oldest goes on which nothing
+ * was allowed: strangers drop each other, and never an operator.
  *
  * @throws SealwrightError `port_in_use`, `listen_refused`, `tls_credentials_invalid`
  */
 export async function serveOperatorPort(options: OperatorPortOptions): Promise<OperatorPort> {
   const { authenticate, logger, maxConnections = 64, headTimeout = 10_000 } = options;
-  const connections = new Map<string, OpenConnection>();
+  const connections = createOperatorConnections(maxConnections);
   const chains = new WeakMap<Socket, readonly Buffer[]>();
 
   const app = options.appFor({
@@ -63,9 +58,16 @@ export async function serveOperatorPort(options: OperatorPortOptions): Promise<O
         peerChain: chains.get(socket),
         remoteAddress: socket.remoteAddress ?? '',
       });
-      const connection = connections.get(connectionKey(socket) ?? '');
-      if (connection !== undefined) connection.proven = true;
-      return operator;
+      const key = connectionKey(socket) ?? '';
+      return {
+        name: operator.name,
+        refusalOf: async (operation) => {
+          const reason = await operator.refusalOf(operation);
+          if (reason === undefined) connections.allow(key, operator.name);
+          else connections.refuse(key);
+          return reason;
+        },
+      };
     },
   });
   const respond = getRequestListener(app.fetch, { overrideGlobalObjects: false });
@@ -108,15 +110,8 @@ export async function serveOperatorPort(options: OperatorPortOptions): Promise<O
   });
   server.on('connection', (socket: Socket) => {
     const key = connectionKey(socket);
-    if (key === undefined || !makeRoom(connections, maxConnections)) {
-      socket.destroy();
-      return;
-    }
-    const connection: OpenConnection = { socket, proven: false };
-    connections.set(key, connection);
-    socket.once('close', () => {
-      if (connections.get(key) === connection) connections.delete(key);
-    });
+    if (key === undefined) socket.destroy();
+    else connections.add(key, socket);
   });
   await listen(server, { host: options.host, port: options.port });
   const bound = server.address();
@@ -126,19 +121,7 @@ export async function serveOperatorPort(options: OperatorPortOptions): Promise<O
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
-        for (const { socket } of connections.values()) socket.destroy();
+        connections.destroyAll();
       }),
   };
-}
-
-/** Whether there is room for one more connection, after the oldest on which nobody was proven has been ended. */
-function makeRoom(connections: Map<string, OpenConnection>, most: number): boolean {
-  if (connections.size < most) return true;
-  for (const [key, { socket, proven }] of connections) {
-    if (proven) continue;
-    connections.delete(key);
-    socket.destroy();
-    return true;
-  }
-  return false;
 }

@@ -145,16 +145,36 @@ describe('for whom a node agent may act', () => {
     assert.throws(() => ask(authorize), early);
   });
 
-  it('remembers so many questions only, and refuses the others at once', () => {
-    const authorize = create();
+  describe('where an agent asks for ever more that is not there', () => {
     const asked = (i: number): string => `spiffe://cluster.local/ns/ns-a/sa/none-${i}`;
-    for (let i = 0; i < 4_096; i += 1) {
-      assert.throws(() => ask(authorize, {}, asked(i)), failsWith('impersonation_not_yet', /no instances/));
-    }
-    assert.throws(() => ask(authorize, {}, asked(5_000)), failsWith('impersonation_not_allowed', /no instances/));
-    ask(authorize);
-    clock.advance(60_000);
-    assert.throws(() => ask(authorize, {}, asked(5_000)), failsWith('impersonation_not_yet', /no instances/));
+    const early = failsWith('impersonation_not_yet', /no instances/);
+    const late = failsWith('impersonation_not_allowed', /no instances/);
+
+    it('remembers so many of its questions, and forgets its own oldest', () => {
+      const authorize = create();
+      for (let i = 0; i < 256; i += 1) assert.throws(() => ask(authorize, {}, asked(i)), early);
+      clock.advance(10_000);
+      assert.throws(() => ask(authorize, {}, asked(0)), late);
+      assert.throws(() => ask(authorize, {}, asked(256)), early);
+      assert.throws(() => ask(authorize, {}, asked(1)), late);
+      assert.throws(() => ask(authorize, {}, asked(255)), late);
+      assert.throws(() => ask(authorize, {}, asked(0)), early);
+      ask(authorize);
+      clock.advance(60_000);
+      assert.throws(() => ask(authorize, {}, asked(255)), early);
+    });
+
+    it('has the agents of other nodes come again as ever, and forgets none of their questions', () => {
+      const authorize = create();
+      const other: Partial<Caller> = { pod: { name: 'ztunnel-b', uid: '67890' }, node: undefined };
+      pods.pods = [AGENT_POD, POD, { ...AGENT_POD, name: 'ztunnel-b', uid: '67890', node: 'node-2' }];
+      assert.throws(() => ask(authorize, other, asked(0)), early);
+      for (let i = 0; i < 10_000; i += 1) assert.throws(() => ask(authorize, {}, asked(i)), early);
+      assert.throws(() => ask(authorize, other, asked(1)), early);
+      clock.advance(10_000);
+      assert.throws(() => ask(authorize, other, asked(0)), late);
+      assert.throws(() => ask(authorize, other, asked(2)), early);
+    });
   });
 
   it('decides nothing before the pods have been read', () => {

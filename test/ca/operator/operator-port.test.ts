@@ -112,7 +112,8 @@ describe('the operator API over TLS', () => {
             },
             clock: { now: Date.now },
             logger,
-            mostReviews: 2,
+            mostReviews: 4,
+            mostReviewsOfOne: 2,
           })
         : undefined,
       certificates: createListedOperators({ certificate, operators: [ALICE], viewers: [VIEWER] }),
@@ -294,14 +295,24 @@ describe('the operator API over TLS', () => {
     assert.deepEqual([strangers, forbidden, ran], [[], [], []]);
   });
 
-  it('reviews so many tokens at once, and has the others come again', async () => {
+  it('reviews so many tokens at once, fewer of one address, and has the others come again', async () => {
+    const good = await review('');
     const { promise, resolve } = Promise.withResolvers<TokenReviewAnswer>();
     review = () => promise;
-    const waiting = [client().get('/v1/things'), client().get('/v1/things')];
+    const ask = async (localAddress: string): Promise<number> => {
+      const headers = { authorization: `Bearer ${token()}` };
+      return (await raw({ path: '/v1/things', headers, localAddress })).status;
+    };
+    const waiting = [ask('127.0.0.2'), ask('127.0.0.2')];
     await eventually(() => reviewed.length === 2);
-    await assert.rejects(client().get('/v1/things'), failsWith('operator_unreachable', /nobody can judge/));
+    assert.equal(await ask('127.0.0.2'), 503);
+    waiting.push(ask('127.0.0.3'), ask('127.0.0.4'));
+    await eventually(() => reviewed.length === 4);
+    assert.equal(await ask('127.0.0.5'), 503);
     resolve({ authenticated: false, error: '' });
-    for (const one of waiting) await assert.rejects(one, failsWith('operator_refused', /who is asking/));
+    assert.deepEqual(await Promise.all(waiting), [401, 401, 401, 401]);
+    review = async () => good;
+    assert.equal(await ask('127.0.0.2'), 200);
   });
 
   it('lets listed identities in by their certificate, each by its role', async () => {
@@ -420,7 +431,7 @@ describe('the operator API over TLS', () => {
       return socket;
     };
 
-    it('ends the oldest of them for a new connection, and never one on which an operator was proven', async () => {
+    it('ends the oldest of them for a new connection, and never one on which an operator was allowed something', async () => {
       await port.close();
       await start({ maxConnections: 3 });
       const proven = connectTls({ port: port.port, host: '127.0.0.1', ca: authority.root });
@@ -440,6 +451,91 @@ describe('the operator API over TLS', () => {
       for (let i = 0; i < 5; i += 1) await silent();
       assert.match(await ask(), /^HTTP\/1.1 200/);
       assert.ok(await client().get('/v1/things'));
+    });
+
+    describe('or have a token, and no role or few rights', () => {
+      const TENANT = 'system:serviceaccount:tenant:default';
+      /** Which user each token is of; all others are Alice's. */
+      const users = new Map<string, string>();
+      beforeEach(async () => {
+        users.clear();
+        const good = await review('');
+        review = async (text) => ({ ...good, username: users.get(text) ?? 'system:serviceaccount:ops:alice' });
+        allowed = (user, { verb }) =>
+          user.username !== TENANT && (verb === 'get' || user.username === 'system:serviceaccount:ops:alice');
+        await port.close();
+        await start({ maxConnections: 8 });
+      });
+      const tokenOf = (username: string): string => {
+        const text = token({ jti: username });
+        users.set(text, username);
+        return text;
+      };
+      /** Asks, keeps the connection, and answers the connection with the head of the answer. */
+      const hold = async (text: string, asks = 'GET /v1/things'): Promise<{ socket: TLSSocket; head: string }> => {
+        const socket = connectTls({ port: port.port, host: '127.0.0.1', ca: authority.root });
+        socket.on('error', () => undefined);
+        idle.push(socket);
+        await once(socket, 'secureConnect');
+        socket.write(`${asks} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${text}\r\n\r\n`);
+        const [data] = (await once(socket, 'data')) as [Buffer];
+        socket.resume();
+        return { socket, head: data.toString() };
+      };
+      const stillServes = async (socket: TLSSocket, text: string): Promise<void> => {
+        socket.write(`GET /v1/things HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${text}\r\n\r\n`);
+        const [data] = (await once(socket, 'data')) as [Buffer];
+        assert.match(data.toString(), /^HTTP\/1.1 200/);
+      };
+
+      it('lets no tenant without a role hold a connection', async () => {
+        const tenant = tokenOf(TENANT);
+        for (let i = 0; i < 8; i += 1) {
+          const { socket, head } = await hold(tenant);
+          assert.match(head, /^HTTP\/1.1 403/);
+          assert.match(head, /\r\nconnection: close\r\n/i);
+          if (!socket.closed) await once(socket, 'close');
+        }
+        assert.ok(await client().get('/v1/things'));
+      });
+
+      it('keeps no connection for who is known and was allowed nothing', async () => {
+        const tenant = tokenOf(TENANT);
+        // Nothing is refused here either, so that the connections stay.
+        for (let i = 0; i < 8; i += 1) assert.match((await hold(tenant, 'GET /v1/nothing')).head, /^HTTP\/1.1 404/);
+        assert.ok(await client().get('/v1/things'));
+      });
+
+      it('keeps some connections of a viewer, and takes the others for an operator', async () => {
+        const viewer = tokenOf('viewer');
+        const held: TLSSocket[] = [];
+        for (let i = 0; i < 8; i += 1) held.push((await hold(viewer)).socket);
+        const ended = once(held[1] ?? assert.fail(), 'close');
+        const alice = token();
+        const { socket, head } = await hold(alice);
+        assert.match(head, /^HTTP\/1.1 200/);
+        await ended;
+        // Neither the one that is kept of the viewer nor Alice's goes for those that follow.
+        for (let i = 0; i < 9; i += 1) await hold(viewer);
+        await stillServes(held[0] ?? assert.fail(), viewer);
+        await stillServes(socket, alice);
+      });
+
+      it('has room for an operator however many viewers there are', async () => {
+        for (let i = 0; i < 8; i += 1) assert.match((await hold(tokenOf(`viewer-${i}`))).head, /^HTTP\/1.1 200/);
+        assert.ok(await client().get('/v1/things'));
+      });
+
+      it('keeps a connection no longer once its role is lost', async () => {
+        const viewer = tokenOf('viewer');
+        const { socket } = await hold(viewer);
+        const closed = once(socket, 'close');
+        socket.write(
+          `POST /v1/things HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${viewer}\r\ncontent-length: 0\r\n\r\n`,
+        );
+        await closed;
+        assert.equal(forbidden.length, 1);
+      });
     });
 
     it('gives up handshakes and heads that are never whole', async () => {
