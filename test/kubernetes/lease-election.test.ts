@@ -90,7 +90,7 @@ describe('an election by lease', () => {
 
   it('tries again where the work of the leader cannot begin', async () => {
     const logger = new RecordingLogger();
-    let begun = 0;
+    const begun: number[] = [];
     const election = new LeaseElection({
       client: world.api.client(),
       lease: LEASE,
@@ -100,12 +100,12 @@ describe('an election by lease', () => {
       random: half,
       logger,
       whileLeading: () => {
-        begun += 1;
-        if (begun === 1) throw new Error('no such luck');
+        begun.push(1);
+        if (begun.length === 1) throw new Error('no such luck');
         return () => undefined;
       },
     });
-    while (begun < 2) await new Promise(setImmediate);
+    while (begun.length < 2) await new Promise(setImmediate);
     await election.close();
     assert.ok(logger.lines.some(({ level, fields }) => level === 'error' && fields['reason'] === 'no such luck'));
   });
