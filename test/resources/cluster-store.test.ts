@@ -263,7 +263,7 @@ describe('the resources of a cluster', () => {
         [standIn?.kind, standIn?.spec],
         ['AuthorizationPolicy', { selector, action: 'DENY', rules: [{}] }],
       );
-      assert.match(standIn?.name ?? '', /^sealwright-stands-in-uid-\d+$/);
+      assert.match(standIn?.name ?? '', /^sealwright_stands_in_uid-\d+$/);
     });
 
     it('are left out where they are no policies', async () => {
