@@ -9,7 +9,7 @@ import type { CaMaterial } from './ca-material.ts';
 import { caSecretBody, fingerprintOf, nameOfSecret, readCaSecret, SECRETS, type SecretPlace } from './ca-secret.ts';
 import { checkMaterial } from './check-material.ts';
 import { makeRoot } from './new-root.ts';
-import { CONFIG_MAPS, isManagedByUs, SHARED_NAME } from './published-bundle.ts';
+import { CONFIG_MAPS, isManagedByUs, OWN_NAME, SHARED_NAME } from './published-bundle.ts';
 
 export interface SecretRootsOptions {
   readonly client: Pick<KubernetesClient, 'get' | 'create'>;
@@ -62,11 +62,11 @@ async function findOrMake(options: SecretRootsOptions): Promise<KubernetesObject
       if (found !== undefined) return found;
       // Once: a server that has said that it made it, and then has none, would be given one CA after the other.
       if (made) throw new SealwrightError('kubernetes_unreachable', { reason: 'it lost the Secret that it made' });
-      const lost = await isLost(options);
-      if (lost && (await client.get(SECRETS, secret)) === undefined) {
-        throw new SealwrightError('ca_secret_lost', { secret: nameOfSecret(secret), published: SHARED_NAME });
+      const published = await publishedBefore(options);
+      if (published !== undefined && (await client.get(SECRETS, secret)) === undefined) {
+        throw new SealwrightError('ca_secret_lost', { secret: nameOfSecret(secret), published });
       }
-      if (!lost) await make(options);
+      if (published === undefined) await make(options);
       made = true;
       continue;
     } catch (error) {
@@ -82,12 +82,17 @@ async function findOrMake(options: SecretRootsOptions): Promise<KubernetesObject
 }
 
 /**
- * Whether a CA has already published its roots here: then a Secret that is missing was deleted, and a new CA in its place
- * would be one that nobody trusts. Where both came about since we looked, the Secret is there at a second look.
+ * Under which name a CA has already published its roots here: then a Secret that is missing was deleted, and a new CA in
+ * its place would be one that nobody trusts. Beside another CA, Istio's name is that one's, and ours are under the other.
+ * Where both came about since we looked, the Secret is there at a second look.
  */
-async function isLost({ client, secret: { namespace } }: SecretRootsOptions): Promise<boolean> {
-  const published = await client.get(CONFIG_MAPS, { namespace, name: SHARED_NAME });
-  return published !== undefined && isManagedByUs(published.metadata.labels);
+async function publishedBefore(options: SecretRootsOptions): Promise<string | undefined> {
+  const { client, secret } = options;
+  for (const name of [SHARED_NAME, OWN_NAME]) {
+    const published = await client.get(CONFIG_MAPS, { namespace: secret.namespace, name });
+    if (published !== undefined && isManagedByUs(published.metadata.labels)) return name;
+  }
+  return undefined;
 }
 
 async function make({ client, secret, trustDomain, clock, randomBytes, logger }: SecretRootsOptions): Promise<void> {

@@ -11,7 +11,7 @@ import {
   notTaken,
   OUTSIDE,
   ownedBy,
-  podsFirst,
+  podsThenOwn,
   unknown,
 } from './choose-destination.ts';
 import type { AddressBook, Destination, DestinationName, Service, Workload } from './destination.ts';
@@ -258,7 +258,7 @@ export class OnDemandBook implements AddressBook {
     const claiming = distinct(names.flatMap((name) => held.services(name)));
     const found = this.#workloads(ofHost);
     const named = address ? [] : calledSo(found, entry.host);
-    const workloads = address ? podsFirst(found) : meantBy(named, entry.host, own().namespace);
+    const workloads = address ? podsThenOwn(found, own().namespace) : meantBy(named, entry.host, own().namespace);
     const services = notTaken(claiming, workloads, own().namespace);
     if (services.length > 0) {
       // A service that was found by its address came without the workloads behind it: they have its name.

@@ -62,11 +62,13 @@ export function notTaken(services: readonly Service[], there: readonly Workload[
 
 /**
  * Of the workloads that claim an address the pods, where there are any: their addresses are the cluster's word, those of
- * the others are what somebody of some namespace wrote.
+ * the others are what somebody of some namespace wrote. Of these the own namespace's, which no other's may take over.
  */
-export function podsFirst(there: readonly Workload[]): readonly Workload[] {
+export function podsThenOwn(there: readonly Workload[], own: string): readonly Workload[] {
   const pods = there.filter(({ uid, clusterId, namespace, name }) => uid === `${clusterId}//Pod/${namespace}/${name}`);
-  return pods.length > 0 ? pods : there;
+  if (pods.length > 0) return pods;
+  const ours = there.filter(({ namespace }) => namespace === own);
+  return ours.length > 0 ? ours : there;
 }
 
 /** Of the workloads that go by a name those whose own it is, and no service's: `db-0.db.shop` or the whole of it. */

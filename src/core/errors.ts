@@ -653,7 +653,7 @@ export const ERRORS = {
   ca_secret_lost: {
     what: 'the Secret of the CA is gone, although its roots are published: a new CA would be one that nobody trusts',
     remedy:
-      'restore the Secret from the backup; to start afresh with a new root, delete the ConfigMap istio-ca-root-cert in that namespace first',
+      'restore the Secret from the backup; to start afresh with a new root, delete the ConfigMaps istio-ca-root-cert and sealwright-root-cert that are managed by sealwright in that namespace first',
     ...unready,
   },
   ca_key_mismatch: {

@@ -80,7 +80,7 @@ function readWhole(object: KubernetesObject, { kind, validators }: ClusterReadin
   const name = `${kind.kind} ${object.metadata.namespace}/${object.metadata.name}`;
   const place = (issue: Issue): Issue => Object.freeze({ ...issue, object: name });
   try {
-    const document = jsonDocument(withoutLastApplied(object));
+    const document = jsonDocument(asWritten(object));
     const { resource, issues } = checkDocument(document, {
       validators,
       createdAt: () => object.metadata.creationTimestamp,
@@ -111,12 +111,17 @@ function failure(error: unknown): Issue {
   return { severity: 'error', code: 'resource_check_failed', message, remedy: 'report this as a bug', path: '' };
 }
 
-function withoutLastApplied({ body, apiVersion, kind }: KubernetesObject): unknown {
-  const { managedFields: _, ...metadata } = (body['metadata'] ?? {}) as Record<string, unknown>;
+/**
+ * An object without what others than its writer put there: a status may come from somebody who may write nothing else, and
+ * must not make of a good policy one that cannot be read.
+ */
+function asWritten({ body, apiVersion, kind }: KubernetesObject): unknown {
+  const { status: _, ...written } = body;
+  const { managedFields: __, ...metadata } = (body['metadata'] ?? {}) as Record<string, unknown>;
   const { annotations } = metadata;
   if (typeof annotations !== 'object' || annotations === null || !(LAST_APPLIED in annotations)) {
-    return { ...body, apiVersion, kind, metadata };
+    return { ...written, apiVersion, kind, metadata };
   }
-  const { [LAST_APPLIED]: __, ...rest } = annotations;
-  return { ...body, apiVersion, kind, metadata: { ...metadata, annotations: rest } };
+  const { [LAST_APPLIED]: ___, ...rest } = annotations;
+  return { ...written, apiVersion, kind, metadata: { ...metadata, annotations: rest } };
 }

@@ -4,12 +4,13 @@ import { reasonOf, type SealwrightError } from '../core/errors.ts';
 import { formatIssue, type Issue } from '../core/issue.ts';
 import type { Logger } from '../core/logger.ts';
 import type { KubernetesClient } from '../kubernetes/api-client.ts';
+import type { KubernetesObject } from '../kubernetes/kubernetes-object.ts';
 import type { ReflectorChange, ReflectorLimits, ReflectorMetrics } from '../kubernetes/reflector-options.ts';
 import { Reflector } from '../kubernetes/reflector.ts';
 import { clusterQueries, type ClusterQuery } from './cluster-queries.ts';
 import { readClusterResource, type ClusterResource } from './cluster-resource.ts';
 import type { JudgedObject } from './judged-object.ts';
-import { isOwnGroup } from './kind.ts';
+import { isOwnGroup, type ResourceKind } from './kind.ts';
 import { resourceKey, type Resource } from './resource.ts';
 import {
   compareSnapshots,
@@ -73,6 +74,8 @@ export class ClusterStore implements ResourceStore {
   readonly #issuesOf = new Map<string, readonly Issue[]>();
   readonly #put = new Map<string, Resource>();
   readonly #removed = new Map<string, Resource>();
+  /** By name: where they are deleted and made anew, what cannot be read must not leave the defaults in force. */
+  #lastSettings: ClusterResource | undefined;
   #issues: readonly Issue[] | undefined = [];
   #snapshot: ResourceSnapshot = makeSnapshot([], 0);
   #isSynced = false;
@@ -163,13 +166,13 @@ export class ClusterStore implements ResourceStore {
   }
 
   #follow(query: ClusterQuery): Followed {
-    const { client, clock, random, logger, metrics, limits, validators = [] } = this.#options;
+    const { client, clock, random, logger, metrics, limits } = this.#options;
     const { kind, resource } = query;
     const reflector = new Reflector<ClusterResource>({
       client,
       resource,
       query: query.query,
-      read: (object, before) => readClusterResource(object, { kind, validators, before }),
+      read: (object, before) => this.#read(object, kind, before),
       clock,
       random,
       logger,
@@ -181,6 +184,14 @@ export class ClusterStore implements ResourceStore {
       if (isOwnGroup(kind.apiVersion) && isOther(change)) this.#callEach(this.#judgedListeners, undefined);
     });
     return { query, reflector };
+  }
+
+  #read(object: KubernetesObject, kind: ResourceKind, before: ClusterResource | undefined): ClusterResource {
+    const { validators = [] } = this.#options;
+    if (kind.kind !== 'ConfigMap') return readClusterResource(object, { kind, validators, before });
+    const settings = readClusterResource(object, { kind, validators, before: before ?? this.#lastSettings });
+    if (settings.resource !== undefined) this.#lastSettings = settings;
+    return settings;
   }
 
   #take(kind: string, { changed, removed }: ReflectorChange<ClusterResource>): void {

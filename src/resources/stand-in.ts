@@ -15,8 +15,16 @@ type Scope = Readonly<Record<string, unknown>>;
  * denies everything. For the workloads that it selects; where that cannot be read either, for all of its namespace, as if
  * it selected nothing. A policy that was only to be tried denies nothing. Of other kinds nothing stands in.
  */
-export function standInFor({ kind }: ResourceKind, object: KubernetesObject): Resource | undefined {
-  const scope = scopeOf(object.body['spec']);
+export function standInFor(kind: ResourceKind, object: KubernetesObject): Resource | undefined {
+  try {
+    return standIn(kind, object, scopeOf(object.body['spec']));
+  } catch {
+    // Whatever it was: it must not be what leaves a policy out, and so opens what that was to close.
+    return standIn(kind, object, {});
+  }
+}
+
+function standIn({ kind }: ResourceKind, object: KubernetesObject, scope: Scope): Resource | undefined {
   switch (kind) {
     case 'AuthorizationPolicy': {
       const dryRun = object.metadata.annotations[DRY_RUN];
@@ -31,8 +39,8 @@ export function standInFor({ kind }: ResourceKind, object: KubernetesObject): Re
     case 'RequestAuthentication':
       return make('AuthorizationPolicy', object, {
         spec: { ...scope, action: 'DENY', rules: [{}] },
-        // No policy of somebody's can have this name by accident.
-        name: `sealwright-stands-in-${object.metadata.uid}`,
+        // No API server takes an underscore in a name: nobody can write a policy of this name, and delete it, to be rid of it.
+        name: `sealwright_stands_in_${object.metadata.uid}`,
       });
     default:
       return undefined;
@@ -84,8 +92,22 @@ function scopeOf(spec: unknown): Scope {
       : {};
   }
   // No sidecar enforces what is attached to a gateway; in its place nothing is denied to those whom it was not for.
-  return { targetRefs: structuredClone(targetRefs ?? [targetRef]) };
+  const targets = readTargets(targetRefs ?? [targetRef]);
+  return targets === undefined ? {} : { targetRefs: targets };
 }
+
+/** A copy of what can be read in full, however deeply the rest is nested; undefined where there is a rest. */
+function readTargets(value: unknown): Scope[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const items: readonly unknown[] = value;
+  const targets = items.filter(isRecord).map((target) => Object.entries(target));
+  const good = targets.every((fields) =>
+    fields.every(([name, text]) => TARGET_FIELDS.has(name) && typeof text === 'string'),
+  );
+  return good && targets.length === items.length ? targets.map((fields) => Object.fromEntries(fields)) : undefined;
+}
+
+const TARGET_FIELDS: ReadonlySet<string> = new Set(['group', 'kind', 'name', 'namespace']);
 
 function selectorOf({ selector }: Scope): Scope {
   return selector === undefined ? {} : { selector };

@@ -263,7 +263,7 @@ describe('the resources of a cluster', () => {
         [standIn?.kind, standIn?.spec],
         ['AuthorizationPolicy', { selector, action: 'DENY', rules: [{}] }],
       );
-      assert.match(standIn?.name ?? '', /^sealwright-stands-in-uid-\d+$/);
+      assert.match(standIn?.name ?? '', /^sealwright_stands_in_uid-\d+$/);
     });
 
     it('are left out where they are no policies', async () => {
@@ -316,6 +316,22 @@ describe('the resources of a cluster', () => {
       await eventually(() => store.issues.length > 0);
       assert.match(JSON.stringify(store.snapshot.list('ConfigMap')[0]?.spec), /old\.local/);
       assert.equal(store.isSynced, true);
+    });
+
+    it('stay what they were where the settings of the mesh are made anew and cannot be read (invariant 5)', async () => {
+      const settings = (mesh: string): void => put('ConfigMap', 'sealwright', { mesh }, { namespace: ROOT });
+      settings('trustDomainAliases: [old.local]');
+      const store = start();
+      await store.synced;
+      server.remove(resourceOf('ConfigMap'), { namespace: ROOT, name: 'sealwright' });
+      await eventually(() => store.snapshot.list('ConfigMap').length === 0);
+      settings('trustDomainAliases: 7');
+      await eventually(() => store.snapshot.list('ConfigMap').length === 1);
+      assert.match(JSON.stringify(store.snapshot.list('ConfigMap')[0]?.spec), /old\.local/);
+      assert.ok(store.issues.length > 0);
+      settings('trustDomainAliases: [new.local]');
+      await eventually(() => JSON.stringify(store.snapshot.list('ConfigMap')[0]?.spec).includes('new.local'));
+      assert.deepEqual(store.issues, []);
     });
   });
 });

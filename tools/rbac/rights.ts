@@ -165,7 +165,7 @@ export const SECRET_RIGHTS: readonly Right[] = [
   {
     group: '',
     resources: ['configmaps'],
-    names: ['istio-ca-root-cert'],
+    names: ['istio-ca-root-cert', 'sealwright-root-cert'],
     verbs: ['get'],
     why: 'Whether a CA has published its roots already: then a Secret that is missing was lost, and no new one is made.',
   },

@@ -3,7 +3,7 @@ import { randomBytes, X509Certificate } from 'node:crypto';
 import { inspect } from 'node:util';
 import { fingerprintOf, readCaSecret, SECRETS } from '../../../ca/roots/ca-secret.ts';
 import { openSecretRoots, type SecretRoots, type SecretRootsOptions } from '../../../ca/roots/open-secret-roots.ts';
-import { CONFIG_MAPS, SHARED_NAME } from '../../../ca/roots/published-bundle.ts';
+import { CONFIG_MAPS, OWN_NAME, SHARED_NAME } from '../../../ca/roots/published-bundle.ts';
 import { SealwrightError, type ErrorCode } from '../../../src/core/errors.ts';
 import { parseTrustDomain } from '../../../src/identity/trust-domain.ts';
 import type { KubernetesObject } from '../../../src/kubernetes/kubernetes-object.ts';
@@ -146,6 +146,15 @@ describe('a root in a Secret', () => {
     // Another CA's bundle says nothing about ours.
     api.create(CONFIG_MAPS, { metadata: { name: SHARED_NAME } }, { namespace: SECRET.namespace });
     await open();
+  });
+
+  it('is not made anew where its roots are published beside another CA’s, under the other name', async () => {
+    const labels = { 'app.kubernetes.io/managed-by': 'sealwright' };
+    const { namespace } = SECRET;
+    api.create(CONFIG_MAPS, { metadata: { name: SHARED_NAME, labels: { 'istio.io/config': 'true' } } }, { namespace });
+    api.create(CONFIG_MAPS, { metadata: { name: OWN_NAME, labels } }, { namespace });
+    await refused('ca_secret_lost', new RegExp(OWN_NAME));
+    assert.equal(api.get(SECRETS, SECRET), undefined);
   });
 
   it('is used where another replica made and published it since it was looked for', async () => {

@@ -230,6 +230,22 @@ describe('the address book', () => {
     assert.match(reasonOf(book.peek({ host: '10.0.0.1' }) ?? assert.fail()), /several workloads share this address/);
   });
 
+  it('takes the entry of the own namespace that has an address, whatever another claims (invariant 5)', async () => {
+    const resolved = book.resolve({ host: '10.0.0.9' });
+    push([
+      pushedWorkload({ name: 'theirs', namespace: 'attacker', addresses: ['10.0.0.9'], sidecar: false }),
+      pushedWorkload({ name: 'vm', addresses: ['10.0.0.9'] }),
+      pushedService({ hostname: 'theirs.example', namespace: 'attacker', addresses: ['10.0.0.9'] }),
+    ]);
+    const destination = await resolved;
+    assert.ok(destination.kind === 'workload', 'nor what its namespace makes of it');
+    assert.equal(destination.workload.uid, uidOf('vm'));
+    push([pushedWorkload({ kind: 'Pod', name: 'pod', namespace: 'other', addresses: ['10.0.0.9'] })]);
+    const pod = book.peek({ host: '10.0.0.9' });
+    assert.ok(pod?.kind === 'workload');
+    assert.equal(pod.workload.uid, uidOf('pod', 'other', 'Pod'), 'but no pod’s address');
+  });
+
   describe('of a name that is one pod’s, as in a StatefulSet', () => {
     const db = (name: string, namespace = 'shop'): XdsResource => {
       const hostname = `${name}.db.${namespace}.svc.cluster.local`;
