@@ -83,7 +83,8 @@ export class OperatorClient {
     if (response.statusCode === 200) return response;
     const refused = refusal(await textOf(response), response.statusCode ?? 0);
     // Whoever must judge the token is away: nothing was refused, and the same call may work later.
-    throw response.statusCode === 503 ? this.#failed('operator_unreachable', refused.fields) : refused;
+    if (response.statusCode !== 503) throw refused;
+    throw new SealwrightError('operator_unreachable', { ...this.#where, ...refused.fields });
   }
 
   #request(asked: { readonly method: string; readonly path: string; readonly timeout: number }): ClientRequest {
@@ -108,18 +109,14 @@ export class OperatorClient {
   }
 
   #unreachable(reason: string, cause?: unknown): SealwrightError {
-    const code = UNVERIFIED.has(reason) ? 'operator_unverified' : 'operator_unreachable';
-    return this.#failed(code, { reason }, cause);
+    const about = { ...this.#where, reason };
+    if (UNVERIFIED.has(reason)) return new SealwrightError('operator_unverified', about, { cause });
+    return new SealwrightError('operator_unreachable', about, { cause });
   }
 
-  #failed(
-    code: 'operator_unreachable' | 'operator_unverified',
-    about: SealwrightError['fields'],
-    cause?: unknown,
-  ): SealwrightError {
+  get #where(): Readonly<Record<string, string>> {
     const place = this.#place;
-    const where = typeof place === 'string' ? { socket: place } : { address: `${place.host}:${place.port}` };
-    return new SealwrightError(code, { ...where, ...about }, { cause });
+    return typeof place === 'string' ? { socket: place } : { address: `${place.host}:${place.port}` };
   }
 }
 
