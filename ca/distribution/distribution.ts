@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Random } from '../../src/core/backoff.ts';
+import { Backoff, type Random } from '../../src/core/backoff.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import { SealwrightError, reasonOf } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
@@ -61,6 +61,9 @@ const MOST_KEY_SETS = 100;
  */
 const REST = 100;
 
+/** Milliseconds until a round that failed is tried again: it reads all of the mesh then. */
+const RETRY = { initial: 1_000, max: 15_000 };
+
 /**
  * Hands the mesh out: keeps one view of it, which all subscribers share, and tells each of what changed for it. Changes
  * are taken in by the piece, between which others have their turn; subscribers see the view before until all of it is
@@ -81,6 +84,8 @@ export class Distribution {
   readonly #catchingUp = new CatchingUp();
   readonly #unlabelled: UnlabelledSidecars;
   #closed = false;
+  /** Whether changes that were taken are not in what subscribers see, because taking them in failed. */
+  #isBehind = false;
   #progress = 0;
   #bundle: XdsResource;
 
@@ -100,6 +105,7 @@ export class Distribution {
       work: () => this.#round(),
       rest,
       onFailure: (error) => logger.error('the mesh is handed out as it was before', { reason: reasonOf(error) }),
+      retry: new Backoff({ ...RETRY, random }),
       clock,
     });
     this.#unsubscribe = store.subscribe((change) => {
@@ -224,6 +230,8 @@ export class Distribution {
       onAsked: (typeUrl, asked, is) => {
         if (typeUrl === CONTROL_TYPES.address) this.#subscribers.asks(subscription, asked, is);
         if (this.#catchingUp.isTaking) this.#late.add(subscription);
+        // It is answered as of the moment that it still sees, and what it was to be told of was settled before it asked.
+        if (source.isHeld) this.#news.addTo(subscription, typeUrl, asked);
       },
     });
     const subscription: Subscription = { name, proven, source, workload, stream: undefined };
@@ -246,10 +254,16 @@ export class Distribution {
 
   /** Takes in what changed, and tells everybody whom it concerns. */
   *#round(): Slices<void> {
-    if (this.#changes.size > 0) {
+    if (this.#changes.size > 0 || this.#isBehind) {
       this.#catchingUp.begin();
+      this.#isBehind = true;
       try {
         yield* this.#takeIn();
+        this.#isBehind = false;
+      } catch (error) {
+        // What was taken from the changes is not there a second time.
+        this.#mesh.discard();
+        throw error;
       } finally {
         this.#catchingUp.end();
       }
@@ -266,13 +280,7 @@ export class Distribution {
     this.#late.clear();
     const before = this.#mesh.view;
     const { view, change } = yield* this.#mesh.next(changes, store.snapshot);
-    let reach;
-    try {
-      reach = change === undefined ? undefined : yield* reachOf(change, this.#subscribers, rootNamespace);
-    } catch (error) {
-      this.#mesh.discard();
-      throw error;
-    }
+    const reach = change === undefined ? undefined : yield* reachOf(change, this.#subscribers, rootNamespace);
     // From here on everybody sees the next view, those whom it concerns as soon as they are told; all in one turn.
     this.#mesh.show(view);
     this.#progress += 1;

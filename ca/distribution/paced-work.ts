@@ -1,3 +1,4 @@
+import type { Backoff } from '../../src/core/backoff.ts';
 import type { Clock, Timer } from '../../src/core/clock.ts';
 import { oneTurn, TURN, type Slices } from '../../src/policy/slices.ts';
 
@@ -6,8 +7,10 @@ export interface PacedWorkOptions {
   readonly work: () => Slices<void>;
   /** Milliseconds of rest behind each work. */
   readonly rest: number;
-  /** What becomes of a failure; the work is over with it. */
+  /** Told of each failure, with which the work is over until it is tried again. */
   readonly onFailure: (error: unknown) => void;
+  /** How long work that failed rests at least before it is tried again, whether or not anybody asks for it. */
+  readonly retry: Backoff;
   readonly clock: Pick<Clock, 'after' | 'elapsed'>;
 }
 
@@ -16,7 +19,9 @@ const LONGEST_REST = 300;
 
 /**
  * Work that is asked for much more often than it should be done: the first time at once, and what is asked for meanwhile
- * together with all else after a rest, which is the longer the longer the work took, within bounds. It is done in turns of the event loop, between which others have theirs.
+ * together with all else after a rest, which is the longer the longer the work took, within bounds. It is done in turns
+ * of the event loop, between which others have theirs. Work that failed is done again by itself: nobody may ask for it
+ * any more.
  */
 export class PacedWork {
   readonly #options: PacedWorkOptions;
@@ -58,22 +63,26 @@ export class PacedWork {
   }
 
   #work(slices: Slices<void>, began: number): void {
-    const { clock, onFailure } = this.#options;
+    const { clock, onFailure, retry } = this.#options;
+    let delay = 0;
     try {
       if (oneTurn(slices, { elapsed: () => clock.elapsed(), budget: TURN }) === undefined) {
         this.#turn = setImmediate(() => this.#work(slices, began));
         return;
       }
+      retry.reset();
     } catch (error) {
       onFailure(error);
+      this.#asked = true;
+      delay = retry.next();
     }
-    this.#end(began);
+    this.#end(began, delay);
   }
 
-  #end(began: number): void {
+  #end(began: number, delay: number): void {
     const { clock, rest } = this.#options;
     const now = clock.elapsed();
-    const wait = Math.min(LONGEST_REST, Math.max(rest, now - began));
+    const wait = Math.max(delay, Math.min(LONGEST_REST, Math.max(rest, now - began)));
     this.#restedAt = now + wait;
     this.#state = 'idle';
     if (this.#asked) this.ask();

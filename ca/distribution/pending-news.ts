@@ -1,3 +1,4 @@
+import { WILDCARD } from '../../src/wire/xds-message.ts';
 import type { MeshView } from './mesh-view.ts';
 import type { SubscriberIndex } from './subscriber-index.ts';
 import { tell, tellAlso, type Subscription, type Told } from './subscription.ts';
@@ -18,6 +19,14 @@ export class PendingNews {
     const known = this.#told.get(subscription);
     if (known === undefined) this.#told.set(subscription, told);
     else tellAlso(known, told);
+  }
+
+  /** Has a subscriber that is to be told of something told of a name besides, and of what it sees under that until then. */
+  addTo(subscription: Subscription, typeUrl: string, name: string): void {
+    const known = this.#told.get(subscription);
+    if (known === undefined) return;
+    tell(known, typeUrl, name === WILDCARD ? undefined : name);
+    for (const resource of subscription.source.view(typeUrl).find(name)) tell(known, typeUrl, resource.name);
   }
 
   /** Has everybody told that anything of a type may have changed, which is no part of the mesh. */

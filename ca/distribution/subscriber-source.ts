@@ -83,6 +83,11 @@ export class SubscriberSource implements ResourceSource {
     for (const name of names) if (name.endsWith(LOOK_AGAIN)) this.#lookAgain(name.slice(0, -LOOK_AGAIN.length));
   }
 
+  /** Whether it still sees an earlier moment of the mesh than others do. */
+  get isHeld(): boolean {
+    return this.#held !== undefined;
+  }
+
   /** Goes on seeing this moment of the mesh, or an earlier one that it sees already, until it moves. */
   hold(view: MeshView): void {
     this.#held ??= { view, workload: this.#options.workload() };

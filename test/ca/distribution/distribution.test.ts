@@ -1,8 +1,11 @@
 import { strict as assert } from 'node:assert';
+import { setImmediate } from 'node:timers/promises';
 import { SealwrightError } from '../../../src/core/errors.ts';
 import { CONTROL_TYPES } from '../../../src/wire/control-types.ts';
 import { networking, policy } from '../../resources/yaml-resource.ts';
-import { createHub, JoinedSidecar } from './mesh.ts';
+import { FakeClock } from '../../fakes/clock.ts';
+import { HandFedStore } from '../../fakes/hand-fed-store.ts';
+import { createHub, createHubOf, JoinedSidecar, MemoryStore, readDocuments } from './mesh.ts';
 
 const { address, authorizationPolicy, sidecar, configMap, secret } = CONTROL_TYPES;
 
@@ -41,6 +44,61 @@ describe('the distribution of the mesh', () => {
     for (const each of sidecars) assert.deepEqual(each.settle().names, []);
     for (const each of sidecars) each.close();
     assert.equal(distribution.streams, 0);
+  });
+
+  it('leaves nobody with an old address who asks for it while others are told that it changed', async () => {
+    const names = ['w0', 'w1', 'w2', 'w3', 'w4', 'w5'];
+    const database = (host: string): string => entry('db').replace('10.0.0.1', host);
+    const store = new MemoryStore();
+    const entries = names.map((name) => entry(name));
+    store.set(...entries, database('10.0.0.9'));
+    let time = 0;
+    // Each piece of work takes a turn of its own.
+    const { distribution } = createHubOf(store, { elapsed: () => (time += 10) });
+    const joined = names.map((name) =>
+      new JoinedSidecar(distribution, authorizationPolicy, { workload: `shop/${name}` }).subscribe(
+        authorizationPolicy,
+        '*',
+      ),
+    );
+    const last = new JoinedSidecar(distribution, address, { workload: 'shop/w5' });
+    store.set(...entries, policy('all', '/a'), database('10.0.0.77'));
+    for (let turn = 0; turn < 500 && joined[0]?.settle().names.length === 0; turn += 1) await setImmediate();
+    assert.deepEqual(joined[0]?.names, ['shop/all']);
+    last.subscribe(address, uid('db'));
+    const early = last.held.get(uid('db'))?.version;
+    for (let turn = 0; turn < 500; turn += 1) {
+      await setImmediate();
+      last.settle();
+    }
+    const fresh = new JoinedSidecar(distribution, address, { workload: 'shop/w0' }).subscribe(address, uid('db'));
+    const now = fresh.held.get(uid('db'))?.version;
+    assert.notEqual(early, now, 'it asked while it still saw the mesh before');
+    assert.equal(last.held.get(uid('db'))?.version, now);
+    distribution.close();
+  });
+
+  it('takes in by itself what could not be taken in, as soon as it can', () => {
+    const [own, other] = readDocuments(entry('catalog'), entry('db'));
+    assert.ok(own !== undefined && other !== undefined);
+    let broken = true;
+    const fragile = new Proxy(other, {
+      get: (target, key) => {
+        if (broken && key === 'spec') throw new Error('cannot be read');
+        return Reflect.get(target, key) as unknown;
+      },
+    });
+    const store = new HandFedStore([own]);
+    const clock = new FakeClock();
+    const { distribution, logger } = createHubOf(store, { clock });
+    const joined = new JoinedSidecar(distribution, address).subscribe(address, uid('db'));
+    store.edit({ put: [fragile] });
+    assert.deepEqual(joined.settle().names, []);
+    assert.ok(logger.text.includes('the mesh is handed out as it was before'));
+    broken = false;
+    clock.advance(1_000);
+    assert.deepEqual(joined.settle().names, [uid('db')]);
+    distribution.close();
   });
 
   it('sends nothing again to a sidecar that comes back with what it holds', () => {

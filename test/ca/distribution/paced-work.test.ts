@@ -1,11 +1,12 @@
 import { strict as assert } from 'node:assert';
 import { setImmediate } from 'node:timers/promises';
+import { Backoff } from '../../../src/core/backoff.ts';
 import { PacedWork } from '../../../ca/distribution/paced-work.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 
 describe('work that is asked for more often than it is done', () => {
   /** Work of pieces that take 3 ms each, of which the third fails where it is to. */
-  function paced(pieces: () => number, fails = false) {
+  function paced(pieces: () => number, fails: () => boolean = () => false) {
     const clock = new FakeClock();
     const began: number[] = [];
     const failures: unknown[] = [];
@@ -16,12 +17,13 @@ describe('work that is asked for more often than it is done', () => {
         began.push(elapsed());
         for (let piece = 0; piece < pieces(); piece += 1) {
           time += 3;
-          if (fails && piece === 2) throw new Error('no');
+          if (fails() && piece === 2) throw new Error('no');
           yield;
         }
       },
       rest: 100,
       onFailure: (error) => failures.push(error),
+      retry: new Backoff({ initial: 1_000, max: 4_000, random: () => 1 }),
       clock: { after: (delay, call) => clock.after(delay, call), elapsed },
     });
     return { work, clock, began, failures, elapsed };
@@ -64,19 +66,36 @@ describe('work that is asked for more often than it is done', () => {
     work.close();
   });
 
-  it('says what failed, and goes on when it is asked again; closed, it does nothing more', async () => {
-    const { work, clock, began, failures } = paced(() => 3, true);
+  it('says what failed, and tries it again by itself, later each time; closed, it does nothing more', async () => {
+    let fails = true;
+    const { work, clock, began, failures } = paced(
+      () => 3,
+      () => fails,
+    );
     work.ask();
     await setImmediate();
     assert.equal(failures.length, 1);
+    clock.advance(900);
     work.ask();
-    clock.advance(400);
+    assert.equal(began.length, 1, 'asking does not make it sooner');
+    clock.advance(100);
     assert.equal(began.length, 2);
     await setImmediate();
-    work.ask();
-    work.close();
-    clock.advance(400);
-    work.ask();
+    clock.advance(1_900);
     assert.equal(began.length, 2);
+    fails = false;
+    clock.advance(100);
+    assert.equal(began.length, 3);
+    await setImmediate();
+    clock.advance(10_000);
+    assert.deepEqual([began.length, failures.length], [3, 2], 'it is done');
+    fails = true;
+    work.ask();
+    await setImmediate();
+    assert.equal(failures.length, 3);
+    work.close();
+    clock.advance(10_000);
+    work.ask();
+    assert.equal(began.length, 4);
   });
 });
