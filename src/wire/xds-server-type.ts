@@ -219,9 +219,11 @@ export class XdsServerType {
     for (const name of names) this.#dirty.add(name);
   }
 
-  /** Anything may have changed. */
+  /** Anything may have changed, what is under way and what is still to be sent of a push included. */
   markAll(): void {
-    this.mark(this.#held.keys());
+    this.mark(this.#known());
+    this.mark(this.#rest);
+    for (const part of this.#parts) this.mark(part);
     this.mark(this.#names);
     if (this.#wildcard) this.mark(this.#source().names());
   }

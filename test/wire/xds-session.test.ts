@@ -277,6 +277,17 @@ describe('delta xDS', () => {
     assert.equal(sent.length, 2);
   });
 
+  it('takes back what went while it was on its way to a wildcard, where all it is told is that anything may have changed', () => {
+    const store = new Store();
+    const { session, sent } = bareServer(store);
+    for (const name of ['stays', 'goes']) store.set(name, 'one');
+    session.received(request({ subscribe: ['*'] }));
+    store.delete('goes');
+    session.changed(TYPE);
+    session.received(request({ nonce: sent[0]?.nonce }));
+    assert.deepEqual(sent[1]?.removed, ['goes']);
+  });
+
   it('answers a name that is asked for again, even if nothing changed', () => {
     const store = new Store();
     store.set('a', 'one');
