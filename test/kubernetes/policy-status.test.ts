@@ -106,7 +106,7 @@ describe('the status of policies in a real API server (slow)', function () {
     sidecar.subscribe(CONTROL_TYPES.authorizationPolicy, '*');
     await kubectl('wait', '--for=condition=Distributed', '--timeout=60s', 'ap/web', '-n', namespace);
     const shown = await kubectl('get', 'ap', 'web', '-n', namespace, '-o', 'wide', '--no-headers');
-    assert.match(shown, /^web\s+True\s+\S+\s+1 workload selected; the one connected sidecar has it/);
+    assert.match(shown, /^web\s+True\s+Accepted\s+\S+\s+1 workload selected; the one connected sidecar has it/);
     // Nothing of what the person wrote is ours.
     const { metadata } = await cluster().ask(
       'GET',

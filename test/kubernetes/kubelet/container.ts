@@ -26,7 +26,10 @@ export interface ContainerOrder {
 }
 
 /** Folders of the machine that every container sees. */
-const PROGRAMS = [PROJECT, dirname(process.execPath)];
+const PROGRAMS = [PROJECT, dirname(process.execPath)].filter((folder, index) => {
+  // The package's own Node is inside of the project.
+  return index === 0 || !folder.startsWith(`${PROJECT}/`);
+});
 
 /** Where a container finds the folder of its pod. */
 const POD_FILES = '/.pod';
