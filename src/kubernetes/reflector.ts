@@ -37,6 +37,8 @@ export class Reflector<T> {
   readonly #options: ReflectorOptions<T>;
   readonly #limits: ReflectorLimits;
   readonly #backoff: Backoff;
+  /** Whether nobody answered the last time. */
+  #wasAway = false;
   readonly #objects: ReflectedObjects<T>;
   readonly #health: ReflectorHealth;
   readonly #listeners = new Set<(change: ReflectorChange<T>) => void>();
@@ -118,9 +120,12 @@ export class Reflector<T> {
   }
 
   #delayAfter({ error }: WatchEnd): number {
+    const isAnswered = error?.code !== 'kubernetes_unreachable' || error.fields['status'] !== undefined;
+    // A server that is back forbids everything for a moment: that is no reason to wait as long as it was away for.
+    if (isAnswered && this.#wasAway) this.#backoff.reset();
+    this.#wasAway = !isAnswered;
     const delay = Math.max(this.#backoff.next(), retryAfterOf(error) ?? 0);
     const { unanswered } = this.#limits;
-    const isAnswered = error?.code !== 'kubernetes_unreachable' || error.fields['status'] !== undefined;
     return isAnswered || delay <= unanswered ? delay : Math.ceil(this.#options.random() * unanswered);
   }
 

@@ -105,6 +105,22 @@ describe('a reflector', () => {
         assert.deepEqual(metrics.failures, []);
       });
 
+      it('does not wait long where a server that was away for long forbids everything at first', async () => {
+        put('a', '1');
+        const limits = { backoff: [4, 3_600_000], unanswered: 5, goodWatch: 30, page: 3 } as const;
+        const reflector = start({ limits, random: () => 0.999 });
+        await reflector.synced;
+        await watchIsOpen();
+        await server.stop();
+        const failed = metrics.failures.length;
+        // By then the next delay would be half a minute.
+        await eventually(() => metrics.failures.length > failed + 13);
+        fail({ status: 403 }, () => true, 2);
+        await server.listen();
+        put('a', '2');
+        await eventually(() => reflector.items.get('shop/a') === '2', 5_000);
+      });
+
       it('sees by listing what was deleted, changed and made while nobody told it', async () => {
         put('gone', '1');
         put('kept', '1');

@@ -63,6 +63,12 @@ describe('a mesh of pods whose connections are intercepted, on a real control pl
     tellCounts(`${total['sent'] ?? 0} requests sent, ${total['failed'] ?? 0} failed`);
   });
 
+  afterEach(function () {
+    if (this.currentTest?.isFailed() !== true) return;
+    const said = [...mesh.replicas].map(([name, pod]) => `${name}: ${pod.container('ca').said.slice(-4_000)}`);
+    console.error([...said, `front: ${front.container('sealwright-proxy').said.slice(-4_000)}`].join('\n'));
+  });
+
   /** Runs a part of the show, and answers what became of the calls meanwhile and a second longer. */
   async function counted(part: () => Promise<unknown>): Promise<Counts> {
     const before = countsOf(front);
